@@ -1,0 +1,77 @@
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/cli/command.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/table.h"
+#include "mcgw/channel_text.h"
+
+namespace mcgw::cli {
+namespace {
+
+namespace v1 = multicast::gateway::v1;
+
+constexpr char kDescription[] = "List the gateway's channels: what clients wish, what the kernel has, what came";
+
+constexpr char kFooter[] =
+    R"(Columns: HOLDERS are the memberships that include the channel, KERNEL whether the host's kernel has joined it,
+SOURCES the filter (+ only these, ! all but these), DATAGRAMS and BYTES what was received, DROPPED what the
+kernel dropped because the gateway was too slow. -o json prints all that the gateway knows.
+
+Examples:
+  mcgw channels
+  mcgw channels -o json | jq '.[] | .state.channel.group'
+)";
+
+std::string Sources(const v1::ChannelWish& wish) {
+  if (!wish.has_source_filter()) return "any";
+  const bool include = wish.source_filter().mode() == v1::SOURCE_FILTER_MODE_INCLUDE;
+  if (wish.source_filter().sources().empty()) return include ? "none" : "any";
+  return absl::StrCat(include ? "+" : "!", absl::StrJoin(wish.source_filter().sources(), ","));
+}
+
+std::vector<std::string> Row(const v1::ChannelInfo& channel) {
+  return {absl::StrCat(channel.state().channel().channel_id()),
+          client::FormatChannel(channel.state().channel()),
+          JoinStateText(channel.state().state()),
+          absl::StrCat(channel.wish().holder_count()),
+          channel.fact().joined() ? "joined" : "not-joined",
+          Sources(channel.wish()),
+          absl::StrCat(channel.ledger().logged_datagrams()),
+          absl::StrCat(channel.ledger().logged_payload_bytes()),
+          absl::StrCat(channel.ledger().kernel_dropped_datagrams()),
+          channel.last_source_address()};
+}
+
+int RunChannels(const std::string& format, const GlobalOptions& global) {
+  const auto client = client::Client::Connect(global.gateway);
+  if (!client.ok()) return Fail(client.status());
+  const auto channels = (*client)->ListChannels();
+  if (!channels.ok()) return Fail(channels.status());
+  if (format == "json") {
+    std::vector<const google::protobuf::Message*> messages;
+    for (const v1::ChannelInfo& channel : *channels) messages.push_back(&channel);
+    return Print(ToJsonArray(messages));
+  }
+  std::vector<std::vector<std::string>> rows = {
+      {"ID", "CHANNEL", "STATE", "HOLDERS", "KERNEL", "SOURCES", "DATAGRAMS", "BYTES", "DROPPED", "LAST-SOURCE"}};
+  for (const v1::ChannelInfo& channel : *channels) rows.push_back(Row(channel));
+  return Print(FormatTable(rows));
+}
+
+}  // namespace
+
+void AddChannels(CLI::App* app, const GlobalOptions* global, Run* run) {
+  CLI::App* command = app->add_subcommand("channels", kDescription);
+  command->footer(kFooter);
+  auto format = std::make_shared<std::string>("text");
+  command->add_option("-o,--output", *format, "text or json")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"text", "json"}).description(""))
+      ->capture_default_str();
+  command->callback([=] { *run = [=] { return RunChannels(*format, *global); }; });
+}
+
+}  // namespace mcgw::cli

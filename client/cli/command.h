@@ -1,0 +1,62 @@
+// What all commands share: how they are added to the command line, connect, and report failures.
+
+#ifndef MCGW_CLIENT_CLI_COMMAND_H_
+#define MCGW_CLIENT_CLI_COMMAND_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/cli/output_file.h"
+#include "mcgw/client.h"
+#include "multicast/gateway/v1/channel.pb.h"
+#include "multicast/gateway/v1/membership.pb.h"
+
+namespace mcgw::cli {
+
+struct GlobalOptions {
+  std::string gateway = mcgw::client::kDefaultGatewayAddress;
+};
+
+// Does what the command line asked for, once it was read whole, and returns the exit code.
+using Run = std::function<int()>;
+
+// Each adds one command to `app`; if the command line names the command, *run is set. Both pointers outlive `app`.
+void AddSub(CLI::App* app, const GlobalOptions* global, Run* run);
+void AddPub(CLI::App* app, const GlobalOptions* global, Run* run);
+void AddJoin(CLI::App* app, const GlobalOptions* global, Run* run);
+void AddLeave(CLI::App* app, const GlobalOptions* global, Run* run);
+void AddInterfaces(CLI::App* app, const GlobalOptions* global, Run* run);
+void AddChannels(CLI::App* app, const GlobalOptions* global, Run* run);
+void AddHealth(CLI::App* app, const GlobalOptions* global, Run* run);
+
+// Writes "mcgw: REASON: message (field: group)" to standard error and returns the exit code that belongs to it.
+int Fail(const absl::Status& status);
+int ExitCodeOf(const absl::Status& status);
+
+// Writes "mcgw: text" and a line end to standard error, in one piece. Thread-safe.
+void Note(absl::string_view text);
+
+// Says why the output could not be written. kFailed.
+int FailToWrite(const OutputFile& output);
+
+// Writes to standard output, all of it. A reader that has gone is not an error. kDone or kFailed.
+int Print(absl::string_view text);
+
+// ParseChannel for each; the first failure.
+absl::StatusOr<std::vector<multicast::gateway::v1::Membership>> ParseChannels(const std::vector<std::string>& texts);
+
+// "JOINED" for JOIN_STATE_JOINED.
+std::string JoinStateText(multicast::gateway::v1::JoinState state);
+
+// The messages as a JSON array, with the field names of the API and also the fields that have their default value.
+std::string ToJsonArray(const std::vector<const google::protobuf::Message*>& messages);
+std::string ToJson(const google::protobuf::Message& message);
+
+}  // namespace mcgw::cli
+
+#endif  // MCGW_CLIENT_CLI_COMMAND_H_

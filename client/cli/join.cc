@@ -1,0 +1,125 @@
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/command.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/flags.h"
+#include "mcgw/channel_text.h"
+
+namespace mcgw::cli {
+namespace {
+
+namespace v1 = multicast::gateway::v1;
+
+constexpr char kDescription[] = "Join channels in a session that outlives this command";
+
+constexpr char kFooter[] =
+    R"(The session holds what it has joined until its lease is over; joining again renews the lease, and an open
+`mcgw sub --session ID` holds it. `mcgw leave --session ID` ends it.
+
+Standard output says "session ID", then a line for each channel: the channel, its state (JOINED, WAITING or
+FAILED), and why it is not joined. -o json prints the gateway's answers. If a channel is refused, none stays
+joined in a new session.
+
+Examples:
+  mcgw join 239.1.1.1:5000%eth0
+  mcgw join 239.1.1.1:5000%eth0 '[ff15::1]:5000%eth0' --lease 600
+  mcgw join 239.1.1.2:5000%eth0 --session 0123456789abcdef0123456789abcdef
+)";
+
+struct Options {
+  std::vector<std::string> channels;
+  std::string session;
+  std::string lease;
+  std::string format = "text";
+};
+
+absl::StatusOr<std::vector<v1::JoinRequest>> MakeRequests(const Options& options) {
+  auto memberships = ParseChannels(options.channels);
+  if (!memberships.ok()) return memberships.status();
+  std::vector<v1::JoinRequest> requests;
+  for (v1::Membership& membership : *memberships) {
+    v1::JoinRequest request;
+    request.set_session_id(options.session);
+    *request.mutable_membership() = std::move(membership);
+    if (!options.lease.empty()) {
+      const auto lease = ParseSeconds("--lease", options.lease, absl::Seconds(1), absl::Hours(1));
+      if (!lease.ok()) return lease.status();
+      const int64_t ns = absl::ToInt64Nanoseconds(*lease);
+      request.mutable_lease()->set_seconds(ns / 1'000'000'000);
+      request.mutable_lease()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
+    }
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+std::string Text(const std::vector<v1::JoinResponse>& responses) {
+  const v1::JoinResponse& last = responses.back();
+  std::string text = absl::StrCat("session ", last.session_id(), "\n");
+  for (const v1::JoinResponse& response : responses) {
+    for (const v1::ChannelState& state : response.channels()) {
+      absl::StrAppend(&text, client::FormatChannel(state.channel()), " ", JoinStateText(state.state()));
+      if (state.has_failure()) absl::StrAppend(&text, " ", client::Describe(state.failure()));
+      text += '\n';
+    }
+  }
+  return text;
+}
+
+std::string Json(const std::vector<v1::JoinResponse>& responses) {
+  std::vector<const google::protobuf::Message*> messages;
+  for (const v1::JoinResponse& response : responses) messages.push_back(&response);
+  return ToJsonArray(messages);
+}
+
+// A new session in which not everything could be joined is of no use.
+void LeaveSession(client::Client* client, const std::string& session_id) {
+  v1::LeaveRequest request;
+  request.set_session_id(session_id);
+  request.mutable_whole_session();
+  client->Leave(request).status().IgnoreError();
+}
+
+int RunJoin(const Options& options, const GlobalOptions& global) {
+  auto requests = MakeRequests(options);
+  if (!requests.ok()) return Fail(requests.status());
+  const auto client = client::Client::Connect(global.gateway);
+  if (!client.ok()) return Fail(client.status());
+  std::vector<v1::JoinResponse> responses;
+  std::string session = options.session;
+  for (v1::JoinRequest& request : *requests) {
+    request.set_session_id(session);
+    auto response = (*client)->Join(request);
+    if (!response.ok()) {
+      if (options.session.empty() && !session.empty()) LeaveSession(client->get(), session);
+      return Fail(response.status());
+    }
+    session = response->session_id();
+    responses.push_back(*std::move(response));
+  }
+  return Print(options.format == "json" ? Json(responses) : Text(responses));
+}
+
+}  // namespace
+
+void AddJoin(CLI::App* app, const GlobalOptions* global, Run* run) {
+  CLI::App* command = app->add_subcommand("join", kDescription);
+  command->footer(kFooter);
+  auto options = std::make_shared<Options>();
+  command->add_option("channels", options->channels, "What to join: [SOURCE@]GROUP:PORT[%INTERFACE]")
+      ->type_name("CHANNEL")
+      ->required();
+  command->add_option("--session", options->session, "Join in this session; otherwise in a new one")->type_name("ID");
+  command->add_option("--lease", options->lease, "How long the session lives unless renewed, 1 to 3600")
+      ->type_name("SECONDS");
+  command->add_option("-o,--output", options->format, "text or json")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"text", "json"}).description(""))
+      ->capture_default_str();
+  command->callback([=] { *run = [=] { return RunJoin(*options, *global); }; });
+}
+
+}  // namespace mcgw::cli

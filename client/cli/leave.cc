@@ -1,0 +1,76 @@
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/command.h"
+#include "client/cli/exit_code.h"
+
+namespace mcgw::cli {
+namespace {
+
+namespace v1 = multicast::gateway::v1;
+
+constexpr char kDescription[] = "Leave channels of a session, or the whole session";
+
+constexpr char kFooter[] =
+    R"(A channel is left by what was asked for: group, port and interface as in `mcgw join`; leaving %* does not
+leave what was joined by an interface's name. Sources do not matter here. Without channels the whole session
+ends. What is not held is an error (exit code 1).
+
+Examples:
+  mcgw leave --session 0123456789abcdef0123456789abcdef
+  mcgw leave --session 0123456789abcdef0123456789abcdef 239.1.1.1:5000%eth0
+)";
+
+struct Options {
+  std::vector<std::string> channels;
+  std::string session;
+};
+
+int RunLeave(const Options& options, const GlobalOptions& global) {
+  const auto memberships = ParseChannels(options.channels);
+  if (!memberships.ok()) return Fail(memberships.status());
+  std::vector<v1::LeaveRequest> requests;
+  for (const v1::Membership& membership : *memberships) {
+    v1::LeaveRequest& request = requests.emplace_back();
+    request.mutable_membership()->set_interface(membership.interface());
+    request.mutable_membership()->set_group(membership.group());
+    request.mutable_membership()->set_port(membership.port());
+  }
+  if (requests.empty()) requests.emplace_back().mutable_whole_session();
+
+  const auto client = client::Client::Connect(global.gateway);
+  if (!client.ok()) return Fail(client.status());
+  int left = 0;
+  int code = kDone;
+  for (v1::LeaveRequest& request : requests) {
+    request.set_session_id(options.session);
+    const auto response = (*client)->Leave(request);
+    // One that is not held does not keep the others.
+    if (!response.ok()) {
+      const int failed = Fail(response.status());
+      if (code == kDone) code = failed;
+      if (failed == kNoGateway) break;
+    } else {
+      left += response->membership_ids_size();
+    }
+  }
+  Note(absl::StrCat("left ", left, left == 1 ? " membership" : " memberships"));
+  return code;
+}
+
+}  // namespace
+
+void AddLeave(CLI::App* app, const GlobalOptions* global, Run* run) {
+  CLI::App* command = app->add_subcommand("leave", kDescription);
+  command->footer(kFooter);
+  auto options = std::make_shared<Options>();
+  command->add_option("channels", options->channels, "What to leave: GROUP:PORT[%INTERFACE]; nothing means all")
+      ->type_name("CHANNEL");
+  command->add_option("--session", options->session, "The session, as `mcgw join` printed it")
+      ->type_name("ID")
+      ->required();
+  command->callback([=] { *run = [=] { return RunLeave(*options, *global); }; });
+}
+
+}  // namespace mcgw::cli

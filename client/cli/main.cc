@@ -1,0 +1,86 @@
+#include <signal.h>
+#include <stdlib.h>
+
+#include <iostream>
+
+#include "client/cli/command.h"
+#include "client/cli/exit_code.h"
+
+namespace mcgw::cli {
+namespace {
+
+constexpr char kDescription[] =
+    "Receives and sends IP multicast through a gateway (mcgwd), over gRPC.\n"
+    "Data goes to standard output, everything else to standard error.";
+
+constexpr char kFooter[] = R"(A CHANNEL is written [SOURCE@]GROUP:PORT[%INTERFACE]:
+  239.1.1.1:5000                 a group on the gateway's default interface
+  239.1.1.1:5000%eth0            on one interface, by name or address; %* is all of them
+  10.0.0.2@232.1.1.1:5004        from one source; several with commas
+  [ff15::1]:5000%eth0            IPv6 groups stand in brackets
+
+Exit codes:
+  0    done; also when the reader of standard output has gone
+  1    the gateway refused or failed, or a file could not be read or written
+  2    wrong usage, or invalid input
+  3    no gateway answers, or the connection to it broke
+  4    sub: ended before --count datagrams came
+  5    pub: some datagrams were sent, others not
+  130  stopped by Ctrl-C before --count or the end of the input; 143 by SIGTERM
+
+Examples:
+  mcgw sub 239.1.1.1:5000%eth0
+  echo hello | mcgw pub 239.1.1.1:5000%eth0
+  mcgw --gateway unix:/run/mcgw/mcgw.sock interfaces
+
+`mcgw COMMAND --help` says more about each command.)";
+
+// The command that the command line names, or mcgw itself.
+std::string HelpCommand(const CLI::App& app) {
+  const auto commands = app.get_subcommands();
+  return commands.empty() ? "mcgw --help" : "mcgw " + commands.front()->get_name() + " --help";
+}
+
+int Main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  // What goes wrong is said by mcgw; the log of gRPC would only repeat it.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+
+  GlobalOptions global;
+  Run run;
+  CLI::App app(kDescription, "mcgw");
+  app.footer(kFooter);
+  app.fallthrough();
+  app.require_subcommand(0, 1);
+  app.set_version_flag("--version", "mcgw " MCGW_VERSION, "Print the version and exit");
+  app.add_option("--gateway", global.gateway, "The gateway: HOST:PORT, [IPV6]:PORT or unix:PATH")
+      ->envname("MCGW_GATEWAY")
+      ->type_name("ADDRESS")
+      ->capture_default_str();
+  AddSub(&app, &global, &run);
+  AddPub(&app, &global, &run);
+  AddJoin(&app, &global, &run);
+  AddLeave(&app, &global, &run);
+  AddInterfaces(&app, &global, &run);
+  AddChannels(&app, &global, &run);
+  AddHealth(&app, &global, &run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    Note(error.what());
+    Note("see `" + HelpCommand(app) + "`");
+    return kBadInput;
+  }
+  if (!run) {
+    std::cerr << app.help();
+    return kBadInput;
+  }
+  return run();
+}
+
+}  // namespace
+}  // namespace mcgw::cli
+
+int main(int argc, char** argv) { return mcgw::cli::Main(argc, argv); }

@@ -1,0 +1,104 @@
+#include "client/cli/receive_account.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/event_text.h"
+#include "mcgw/channel_text.h"
+
+namespace mcgw::cli {
+namespace {
+
+namespace v1 = multicast::gateway::v1;
+
+std::string Name(uint64_t channel_id, const ChannelTable& channels) {
+  const auto channel = channels.find(channel_id);
+  return channel == channels.end() ? absl::StrCat("channel#", channel_id) : client::FormatChannel(channel->second);
+}
+
+}  // namespace
+
+void ReceiveAccount::TakeUnexpected(uint64_t sequence, ChannelAccount* account) {
+  if (sequence < account->next_sequence) {
+    ++account->out_of_order;
+    return;
+  }
+  account->unannounced += sequence - account->next_sequence;
+  account->next_sequence = sequence + 1;
+}
+
+void ReceiveAccount::Take(const v1::Event& event) {
+  if (event.has_subscribed()) {
+    for (const v1::ChannelState& state : event.subscribed().channels()) {
+      channels_[state.channel().channel_id()].next_sequence = state.channel().next_sequence();
+    }
+  } else if (event.has_membership_changed() && !event.membership_changed().left()) {
+    // A change of filter moves the place too; what lies before it is not owed any more.
+    const v1::Channel& channel = event.membership_changed().channel().channel();
+    channels_[channel.channel_id()].next_sequence = channel.next_sequence();
+  } else if (event.has_position()) {
+    ChannelAccount& account = channels_[event.position().channel_id()];
+    const uint64_t next = event.position().next_sequence();
+    if (account.next_sequence != 0 && next > account.next_sequence) {
+      account.unannounced += next - account.next_sequence;
+      account.next_sequence = next;
+    }
+  } else if (event.has_gap()) {
+    const v1::Gap& gap = event.gap();
+    ChannelAccount& account = channels_[gap.channel_id()];
+    if (!gap.has_range()) {
+      ++account.unknown_gaps[gap.cause()];
+      // Another epoch counts anew.
+      account.next_sequence = gap.unknown().before_sequence();
+      return;
+    }
+    account.lost[gap.cause()] += gap.range().last() - gap.range().first() + 1;
+    if (account.next_sequence != 0 && gap.range().first() > account.next_sequence) {
+      account.unannounced += gap.range().first() - account.next_sequence;
+    }
+    account.next_sequence = std::max(account.next_sequence, gap.range().last() + 1);
+  }
+}
+
+std::string ReceiveAccount::Faults(const ChannelTable& channels) const {
+  std::string text;
+  for (const auto& [id, account] : channels_) {
+    if (account.unannounced > 0 && !filtered_) {
+      absl::StrAppend(&text, Name(id, channels), ": ", account.unannounced,
+                      " datagrams are missing that the gateway announced no gap for\n");
+    }
+    if (account.out_of_order > 0) {
+      absl::StrAppend(&text, Name(id, channels), ": ", account.out_of_order, " datagrams came twice or out of order\n");
+    }
+  }
+  return text;
+}
+
+std::string ReceiveAccount::Summary(absl::Duration elapsed, const ChannelTable& channels) const {
+  const double seconds = std::max(absl::ToDoubleSeconds(elapsed), 1e-9);
+  std::string text = absl::StrFormat("received %d datagrams, %d bytes in %.3f s: %.1f datagrams/s, %.3f Mbit/s\n",
+                                     datagrams_, bytes_, seconds, static_cast<double>(datagrams_) / seconds,
+                                     static_cast<double>(bytes_) * 8 / seconds / 1e6);
+  for (const auto& [id, account] : channels_) {
+    uint64_t lost = 0;
+    std::string causes;
+    for (const auto& [cause, count] : account.lost) {
+      lost += count;
+      absl::StrAppend(&causes, "; ", count, " ", GapCauseText(cause));
+    }
+    for (const auto& [cause, count] : account.unknown_gaps) {
+      absl::StrAppend(&causes, "; ", count, count == 1 ? " gap" : " gaps", " of unknown extent: ", GapCauseText(cause));
+    }
+    absl::StrAppend(&text, Name(id, channels), ": ", account.datagrams, " datagrams, ", account.bytes, " bytes, ", lost,
+                    " lost", causes);
+    if (account.unannounced > 0) {
+      absl::StrAppend(&text, "; ", account.unannounced,
+                      filtered_ ? " not for this subscriber" : " missing without a gap");
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace mcgw::cli

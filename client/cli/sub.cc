@@ -1,0 +1,233 @@
+#include <unistd.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "client/cli/command.h"
+#include "client/cli/datagram_format.h"
+#include "client/cli/event_text.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/flags.h"
+#include "client/cli/output_file.h"
+#include "client/cli/receive_account.h"
+#include "client/cli/stop_watcher.h"
+#include "mcgw/subscription.h"
+
+namespace mcgw::cli {
+namespace {
+
+namespace v1 = multicast::gateway::v1;
+
+constexpr char kDescription[] = "Receive the datagrams of channels and write them to standard output";
+
+constexpr char kFooter[] = R"(Formats:
+  text  a line for each datagram: UTC time, channel, source, ttl, sequence, size, printable part of the payload
+  json  an object on a line for each datagram, the payload in base64
+  hex   a line as above and a hexadecimal dump
+  raw   the payloads back to back, and nothing else
+
+Standard error says what was subscribed to ("mcgw: subscribed to 239.1.1.1:5000 on eth0"), and of every
+loss which datagrams are missing and why; --quiet leaves only losses and errors.
+
+Without --count, sub runs until Ctrl-C, or until nothing has come for --wait seconds, and exits with 0. With
+--count, it exits with 0 once that many datagrams came, with 4 if --wait ended it before, and with 130 after
+Ctrl-C (143 after SIGTERM). If the reader of standard output goes, sub ends with 0.
+
+Examples:
+  mcgw sub 239.1.1.1:5000%eth0
+  mcgw sub '239.1.1.1:5000%*' '[ff15::1]:5000%eth0' -o json | jq .source
+  mcgw sub 10.0.0.2@232.1.1.1:5004 -o raw | ffplay -
+  mcgw sub 239.1.1.1:5000%eth0 --count 1 --wait 5 || echo "nothing came"
+)";
+
+struct Options {
+  std::vector<std::string> channels;
+  std::string format = "text";
+  std::string count;
+  std::string wait;
+  std::string session;
+  bool stats = false;
+  bool quiet = false;
+};
+
+struct Plan {
+  v1::SubscribeRequest request;
+  OutputFormat format = OutputFormat::kText;
+  uint64_t count = 0;  // 0: no limit.
+  absl::Duration wait = absl::InfiniteDuration();
+  bool filtered = false;
+  bool quiet = false;
+};
+
+absl::StatusOr<Plan> MakePlan(const Options& options) {
+  Plan plan;
+  plan.quiet = options.quiet;
+  plan.format = options.format == "json"  ? OutputFormat::kJson
+                : options.format == "hex" ? OutputFormat::kHex
+                : options.format == "raw" ? OutputFormat::kRaw
+                                          : OutputFormat::kText;
+  if (options.channels.empty() && options.session.empty()) {
+    return client::InvalidInput(v1::ERROR_REASON_FIELD_REQUIRED, "channel",
+                                "no channel: name at least one, such as 239.1.1.1:5000%eth0, or a --session");
+  }
+  auto memberships = ParseChannels(options.channels);
+  if (!memberships.ok()) return memberships.status();
+  plan.filtered = !options.session.empty();
+  for (v1::Membership& membership : *memberships) {
+    plan.filtered = plan.filtered || membership.has_source_filter();
+    *plan.request.add_memberships() = std::move(membership);
+  }
+  plan.request.set_session_id(options.session);
+  if (!options.count.empty()) {
+    const auto count = ParseNumber({.flag = "--count", .field = "count", .minimum = 1}, options.count);
+    if (!count.ok()) return count.status();
+    plan.count = static_cast<uint64_t>(*count);
+  }
+  if (!options.wait.empty()) {
+    const auto wait = ParseSeconds("--wait", options.wait, absl::Milliseconds(1), absl::Hours(24 * 365));
+    if (!wait.ok()) return wait.status();
+    plan.wait = *wait;
+  }
+  return plan;
+}
+
+// Reads one stream to its end, or to what ends the command.
+class Receiver {
+ public:
+  Receiver(const Plan& plan, client::Subscription* subscription, const StopWatcher* stop)
+      : plan_(plan),
+        subscription_(*subscription),
+        stop_(*stop),
+        output_(STDOUT_FILENO, stop->fd()),
+        formatter_(plan.format, &channels_),
+        account_(plan.filtered) {}
+
+  int Run() {
+    const absl::Time begin = absl::Now();
+    last_datagram_ = begin;
+    int code = Loop();
+    const auto flushed = output_.Flush();
+    if (flushed == OutputFile::Result::kFailed && code == kDone) code = FailToWrite(output_);
+    elapsed_ = absl::Now() - begin;
+    for (absl::string_view line : absl::StrSplit(account_.Faults(channels_), '\n', absl::SkipEmpty())) Note(line);
+    return code;
+  }
+
+  void PrintSummary() const {
+    const std::string summary = account_.Summary(elapsed_, channels_);
+    for (absl::string_view line : absl::StrSplit(summary, '\n', absl::SkipEmpty())) Note(line);
+  }
+
+ private:
+  using ReadResult = client::Subscription::ReadResult;
+
+  int Loop() {
+    v1::SubscribeResponse message;
+    while (true) {
+      ReadResult result = subscription_.Read(absl::ZeroDuration(), &message);
+      if (result == ReadResult::kTimedOut) {
+        // Nothing more is at hand: what has come goes out before the wait.
+        if (const auto code = CodeOf(output_.Flush())) return *code;
+        const absl::Duration left = last_datagram_ + plan_.wait - absl::Now();
+        result = subscription_.Read(std::max(left, absl::ZeroDuration()), &message);
+      }
+      if (result == ReadResult::kEnded) return EndCode();
+      if (result == ReadResult::kTimedOut) return plan_.count == 0 ? kDone : kCountNotReached;
+      for (const v1::Event& event : message.events()) TakeEvent(event);
+      if (const auto code = TakeDatagrams(message)) return *code;
+      if (plan_.count != 0 && account_.datagrams() == plan_.count) return kDone;
+      if (last_datagram_ + plan_.wait <= absl::Now()) return plan_.count == 0 ? kDone : kCountNotReached;
+    }
+  }
+
+  void TakeEvent(const v1::Event& event) {
+    UpdateChannels(event, &channels_);
+    account_.Take(event);
+    if (event.has_subscribed()) last_datagram_ = absl::Now();
+    for (const EventLine& line : DescribeEvent(event, channels_)) {
+      if (line.loss || !plan_.quiet) Note(line.text);
+    }
+  }
+
+  // The exit code, if the datagrams cannot be written.
+  std::optional<int> TakeDatagrams(const v1::SubscribeResponse& message) {
+    if (message.datagrams().empty()) return std::nullopt;
+    for (const v1::Datagram& datagram : message.datagrams()) {
+      account_.Take(datagram);
+      formatter_.Append(datagram, output_.buffer());
+      if (const auto code = CodeOf(output_.FlushIfLarge())) return code;
+      if (plan_.count != 0 && account_.datagrams() == plan_.count) break;
+    }
+    last_datagram_ = absl::Now();
+    return std::nullopt;
+  }
+
+  std::optional<int> CodeOf(OutputFile::Result result) const {
+    if (result == OutputFile::Result::kWritten) return std::nullopt;
+    if (result == OutputFile::Result::kFailed) return FailToWrite(output_);
+    return stop_.signal() == 0 ? kDone : StopCode();
+  }
+
+  int StopCode() const { return plan_.count == 0 || stop_.signal() == 0 ? kDone : kSignalBase + stop_.signal(); }
+
+  int EndCode() const {
+    if (stop_.stopped()) return StopCode();
+    const absl::Status status = subscription_.Finish();
+    if (!status.ok()) return Fail(status);
+    if (!plan_.quiet) Note("the stream has ended: its session was left");
+    return plan_.count == 0 ? kDone : kCountNotReached;
+  }
+
+  const Plan& plan_;
+  client::Subscription& subscription_;
+  const StopWatcher& stop_;
+  OutputFile output_;
+  ChannelTable channels_;
+  DatagramFormatter formatter_;
+  ReceiveAccount account_;
+  absl::Time last_datagram_;
+  absl::Duration elapsed_;
+};
+
+int RunSub(const Options& options, const GlobalOptions& global) {
+  const auto plan = MakePlan(options);
+  if (!plan.ok()) return Fail(plan.status());
+  StopWatcher::BlockSignals();
+  const auto client = client::Client::Connect(global.gateway);
+  if (!client.ok()) return Fail(client.status());
+  client::Subscription subscription(**client, plan->request);
+  StopWatcher stop(STDOUT_FILENO, [&subscription] { subscription.Cancel(); });
+  Receiver receiver(*plan, &subscription, &stop);
+  const int code = receiver.Run();
+  if (options.stats) receiver.PrintSummary();
+  return code;
+}
+
+}  // namespace
+
+void AddSub(CLI::App* app, const GlobalOptions* global, Run* run) {
+  CLI::App* command = app->add_subcommand("sub", kDescription);
+  command->footer(kFooter);
+  auto options = std::make_shared<Options>();
+  command->add_option("channels", options->channels, "What to receive: [SOURCE@]GROUP:PORT[%INTERFACE]")
+      ->type_name("CHANNEL");
+  command->add_option("-o,--output", options->format, "text, json, hex or raw")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"text", "json", "hex", "raw"}).description(""))
+      ->capture_default_str();
+  command->add_option("--count", options->count, "Stop after N datagrams")->type_name("N");
+  command->add_option("--wait", options->wait, "Stop when nothing has come for so long; fractions are possible")
+      ->type_name("SECONDS");
+  command->add_option("--session", options->session, "Receive also what this session has joined")->type_name("ID");
+  command->add_flag("--stats", options->stats, "At the end, say on standard error what came and what was lost");
+  command->add_flag("-q,--quiet", options->quiet, "On standard error, say only what was lost or failed");
+  command->callback([=] { *run = [=] { return RunSub(*options, *global); }; });
+}
+
+}  // namespace mcgw::cli

@@ -1,0 +1,181 @@
+#include "mcgw/client.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "google/protobuf/wrappers.pb.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/security/credentials.h"
+#include "multicast/gateway/v1/gateway_service.grpc.pb.h"
+#include "multicast/gateway/v1/inspection_service.grpc.pb.h"
+
+namespace mcgw::client {
+namespace {
+
+namespace v1 = multicast::gateway::v1;
+
+// The messages of grpc.health.v1 as they are on the wire: a request is one string in field 1, an answer one enum in
+// field 1, exactly as these wrappers.
+using HealthRequest = google::protobuf::StringValue;
+using HealthResponse = google::protobuf::UInt32Value;
+constexpr char kHealthCheckMethod[] = "/grpc.health.v1.Health/Check";
+
+constexpr uint32_t kPageSize = 1000;
+// Answers and stream messages stay below 1 MiB but for long lists.
+constexpr int kMaxMessageBytes = 16 << 20;
+constexpr int kReconnectBackoffMs = 1000;
+
+std::chrono::system_clock::time_point Deadline(absl::Duration timeout) {
+  return absl::ToChronoTime(absl::Now() + timeout);
+}
+
+int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
+
+grpc::ChannelArguments ChannelArguments(const ConnectOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive_interval));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(options.keepalive_timeout));
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, options.use_http_proxy ? 1 : 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectBackoffMs);
+  // Each client has connections of its own: a gateway takes a hundred streams on one.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  return arguments;
+}
+
+}  // namespace
+
+struct Client::Stubs {
+  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
+      : gateway(v1::MulticastGatewayService::NewStub(channel)),
+        inspection(v1::InspectionService::NewStub(channel)),
+        health(channel) {}
+
+  const std::unique_ptr<v1::MulticastGatewayService::Stub> gateway;
+  const std::unique_ptr<v1::InspectionService::Stub> inspection;
+  grpc::TemplatedGenericStub<HealthRequest, HealthResponse> health;
+};
+
+namespace {
+
+template <typename Response, typename Stub, typename Method, typename Request>
+absl::StatusOr<Response> Call(Stub& stub, Method method, const Request& request, absl::Duration timeout,
+                              const std::string& address) {
+  grpc::ClientContext context;
+  context.set_deadline(Deadline(timeout));
+  Response response;
+  const grpc::Status status = (stub.*method)(&context, request, &response);
+  if (!status.ok()) return FromGrpc(status, address, /*answered=*/false);
+  return response;
+}
+
+// Asks page after page, until one is the last. `call` answers one page, `entries` are its entries.
+template <typename Entry, typename Request, typename CallPage, typename Entries>
+absl::StatusOr<std::vector<Entry>> AllPages(Request request, CallPage call, Entries entries) {
+  std::vector<Entry> all;
+  request.set_page_size(kPageSize);
+  request.clear_page_token();
+  do {
+    auto page = call(request);
+    if (!page.ok()) return page.status();
+    std::move(entries(*page)->begin(), entries(*page)->end(), std::back_inserter(all));
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(absl::string_view address, const ConnectOptions& options) {
+  const auto target = GatewayTarget(address);
+  if (!target.ok()) return target.status();
+  auto channel = grpc::CreateCustomChannel(*target, grpc::InsecureChannelCredentials(), ChannelArguments(options));
+  return std::make_unique<Client>(std::move(channel), std::string(address), options);
+}
+
+Client::Client(std::shared_ptr<grpc::Channel> channel, std::string address, const ConnectOptions& options)
+    : channel_(std::move(channel)),
+      address_(std::move(address)),
+      options_(options),
+      stubs_(std::make_unique<Stubs>(channel_)) {}
+
+Client::~Client() = default;
+
+absl::Status Client::WaitForConnection(absl::Duration timeout) {
+  const auto deadline = Deadline(timeout);
+  while (true) {
+    const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/true);
+    if (state == GRPC_CHANNEL_READY) return absl::OkStatus();
+    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) {
+      return FromGrpc(grpc::Status(grpc::UNAVAILABLE, "cannot connect"), address_, /*answered=*/false);
+    }
+    if (!channel_->WaitForStateChange(state, deadline)) {
+      return FromGrpc(grpc::Status(grpc::DEADLINE_EXCEEDED, "no connection"), address_, /*answered=*/false);
+    }
+  }
+}
+
+absl::StatusOr<v1::JoinResponse> Client::Join(const v1::JoinRequest& request) {
+  using Stub = v1::MulticastGatewayService::Stub;
+  return Call<v1::JoinResponse>(*stubs_->gateway, &Stub::Join, request, options_.rpc_timeout, address_);
+}
+
+absl::StatusOr<v1::LeaveResponse> Client::Leave(const v1::LeaveRequest& request) {
+  using Stub = v1::MulticastGatewayService::Stub;
+  return Call<v1::LeaveResponse>(*stubs_->gateway, &Stub::Leave, request, options_.rpc_timeout, address_);
+}
+
+absl::StatusOr<v1::SendResponse> Client::Send(const v1::SendRequest& request) {
+  using Stub = v1::MulticastGatewayService::Stub;
+  return Call<v1::SendResponse>(*stubs_->gateway, &Stub::Send, request, options_.rpc_timeout, address_);
+}
+
+absl::StatusOr<std::vector<v1::NetworkInterface>> Client::ListInterfaces(v1::ListInterfacesRequest request) {
+  return AllPages<v1::NetworkInterface>(
+      std::move(request),
+      [this](const v1::ListInterfacesRequest& page) {
+        return Call<v1::ListInterfacesResponse>(*stubs_->inspection, &v1::InspectionService::Stub::ListInterfaces, page,
+                                                options_.rpc_timeout, address_);
+      },
+      [](v1::ListInterfacesResponse& page) { return page.mutable_interfaces(); });
+}
+
+absl::StatusOr<std::vector<v1::ChannelInfo>> Client::ListChannels(v1::ListChannelsRequest request) {
+  return AllPages<v1::ChannelInfo>(
+      std::move(request),
+      [this](const v1::ListChannelsRequest& page) {
+        return Call<v1::ListChannelsResponse>(*stubs_->inspection, &v1::InspectionService::Stub::ListChannels, page,
+                                              options_.rpc_timeout, address_);
+      },
+      [](v1::ListChannelsResponse& page) { return page.mutable_channels(); });
+}
+
+absl::StatusOr<ServingStatus> Client::CheckHealth(absl::string_view service) {
+  grpc::ClientContext context;
+  context.set_deadline(Deadline(options_.rpc_timeout));
+  HealthRequest request;
+  request.set_value(std::string(service));
+  HealthResponse response;
+  grpc::Status status;
+  absl::Notification done;
+  stubs_->health.UnaryCall(&context, kHealthCheckMethod, grpc::StubOptions(), &request, &response,
+                           [&status, &done](grpc::Status answer) {
+                             status = std::move(answer);
+                             done.Notify();
+                           });
+  done.WaitForNotification();
+  if (status.error_code() == grpc::NOT_FOUND) {
+    return absl::NotFoundError(absl::StrCat("the gateway at ", address_, " reports no health of \"", service,
+                                            "\": name one of its services, interface/NAME, or nothing"));
+  }
+  if (!status.ok()) return FromGrpc(status, address_, /*answered=*/false);
+  return static_cast<ServingStatus>(response.value());
+}
+
+}  // namespace mcgw::client

@@ -1,0 +1,29 @@
+# Flags of our own code. mcgw_flags is linked by every target that we compile; generated code does not link it.
+
+add_library(mcgw_flags INTERFACE)
+target_compile_options(mcgw_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+                                            -Woverloaded-virtual -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(mcgw_flags INTERFACE -Wthread-safety -Werror=thread-safety)
+endif()
+if(MCGW_WERROR)
+  target_compile_options(mcgw_flags INTERFACE -Werror)
+endif()
+target_include_directories(mcgw_flags INTERFACE ${PROJECT_SOURCE_DIR})
+
+if(MCGW_SANITIZE)
+  add_compile_options(-fsanitize=${MCGW_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${MCGW_SANITIZE})
+endif()
+
+if(MCGW_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+# mcgw_floor(NAME SOURCES ... LIBRARIES ...): one library of the server. A floor links only the floors below it.
+function(mcgw_floor name)
+  cmake_parse_arguments(FLOOR "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_library(${name} STATIC ${FLOOR_SOURCES})
+  target_link_libraries(${name} PUBLIC ${FLOOR_LIBRARIES} PRIVATE mcgw_flags)
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+endfunction()

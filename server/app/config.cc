@@ -1,0 +1,349 @@
+#include "server/app/config.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <sstream>
+#include <string_view>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "google/protobuf/duration.pb.h"
+#include "google/protobuf/text_format.h"
+#include "server/app/listener.h"
+#include "server/net/text.h"
+
+#ifndef MCGW_VERSION
+#define MCGW_VERSION "unknown"
+#endif
+
+namespace mcgw::app {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Reflection;
+
+enum class Kind { kText, kTexts, kNumber, kDuration };
+
+// One key. `least` and `most` bound numbers, and durations in seconds; `values` are the texts allowed.
+struct Key {
+  std::string_view name;  // The field of Config.
+  Kind kind;
+  std::string_view preset;
+  std::string_view help;
+  uint64_t least = 0;
+  uint64_t most = 0;
+  std::string_view values = {};
+};
+
+constexpr std::array kKeys = {
+    Key{"listen", Kind::kTexts, "127.0.0.1:50051",
+        "Where to serve gRPC: 127.0.0.1:50051, [::1]:50051 or unix:/run/mcgw/mcgw.sock; port 0 takes a free one. "
+        "Repeatable"},
+    Key{"interfaces", Kind::kTexts, "", "An interface that the gateway may use; default: all. Repeatable"},
+    Key{"default_interface", Kind::kText, "",
+        "The interface that an empty selector means; default: the host's routes decide"},
+    Key{"log_level", Kind::kText, "info", "The least grave lines that are logged", 0, 0,
+        "trace debug info warning error"},
+    Key{"log_format", Kind::kText, "text", "The form of log lines", 0, 0, "text json"},
+    Key{"session_lease", Kind::kDuration, "60s", "Lease of a session for which Join names none", 1, 3600},
+    Key{"keep_after_leave", Kind::kDuration, "30s", "How long a channel's log outlives its last holder", 0, 3600},
+    Key{"drain_grace", Kind::kDuration, "5s", "How long open streams are served after a signal to stop", 0, 300},
+    Key{"channel_log_bytes", Kind::kNumber, "4194304", "Most bytes of one channel's log", 256 << 10, 1 << 30},
+    Key{"total_log_bytes", Kind::kNumber, "268435456", "Most bytes of all logs together", 256 << 10,
+        uint64_t{1} << 40},
+    Key{"socket_buffer_bytes", Kind::kNumber, "33554432",
+        "Receive buffer to ask the kernel for, for each socket; it grants at most net.core.rmem_max", 4 << 10,
+        1 << 30},
+    Key{"subscriber_lag_limit_bytes", Kind::kNumber, "",
+        "How far a stream may fall behind that names no limit, in bytes of log; default: channel_log_bytes", 64 << 10,
+        1 << 30},
+    Key{"max_channels", Kind::kNumber, "20000", "Most channels", 1, 1'000'000},
+    Key{"max_sessions", Kind::kNumber, "10000", "Most sessions", 0, 1'000'000},
+    Key{"max_subscribers", Kind::kNumber, "10000", "Most open Subscribe streams", 1, 100'000},
+    Key{"max_connections", Kind::kNumber, "1000", "Most client connections", 1, 100'000},
+    Key{"max_memberships", Kind::kNumber, "10000", "Most memberships of one session or stream", 1, 100'000},
+    Key{"max_sources", Kind::kNumber, "1000", "Most sources in one source filter", 1, 10'000},
+};
+
+// Where a value came from, for errors, and the value.
+struct Setting {
+  std::string place;
+  std::vector<std::string> values;
+};
+using Settings = std::map<std::string, Setting, std::less<>>;
+
+std::string FlagOf(const Key& key) {
+  if (key.name == "interfaces") return "--interface";
+  return net::StrCat("--", absl::StrReplaceAll(net::ToAbsl(key.name), {{"_", "-"}}));
+}
+
+std::string VariableOf(const Key& key) {
+  return net::StrCat("MCGW_", absl::AsciiStrToUpper(net::ToAbsl(key.name)));
+}
+
+template <typename... Parts>
+absl::Status Bad(const Setting& setting, const Parts&... parts) {
+  return absl::InvalidArgumentError(net::StrCat(setting.place, ": ", parts...));
+}
+
+absl::StatusOr<uint64_t> ReadNumber(const Key& key, const Setting& setting) {
+  const std::string& text = setting.values.front();
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number >= key.least && number <= key.most) {
+    return number;
+  }
+  return Bad(setting, "'", text, "' is not a whole number from ", key.least, " to ", key.most);
+}
+
+absl::StatusOr<absl::Duration> ReadDuration(const Key& key, const Setting& setting) {
+  const std::string& text = setting.values.front();
+  absl::Duration duration;
+  if (absl::ParseDuration(text, &duration) && duration >= absl::Seconds(key.least) &&
+      duration <= absl::Seconds(key.most)) {
+    return duration;
+  }
+  return Bad(setting, "'", text, "' is not a duration from ", key.least, "s to ", key.most,
+             "s: a number and a unit, such as 30s or 500ms");
+}
+
+absl::Status Apply(const Key& key, const Setting& setting, Config* config) {
+  const FieldDescriptor* const field = Config::descriptor()->FindFieldByName(std::string(key.name));
+  const Reflection* const reflection = config->GetReflection();
+  reflection->ClearField(config, field);
+  if (key.kind == Kind::kTexts) {
+    for (const std::string& value : setting.values) {
+      if (value.empty()) return Bad(setting, "an empty value");
+      reflection->AddString(config, field, value);
+    }
+    return absl::OkStatus();
+  }
+  if (setting.values.size() != 1) return Bad(setting, "one value is wanted, not ", setting.values.size());
+  switch (key.kind) {
+    case Kind::kTexts:
+      break;
+    case Kind::kText: {
+      const std::string& value = setting.values.front();
+      const std::vector<std::string> allowed = absl::StrSplit(net::ToAbsl(key.values), ' ', absl::SkipEmpty());
+      if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
+        return Bad(setting, "'", value, "' is not one of: ", key.values);
+      }
+      reflection->SetString(config, field, value);
+      break;
+    }
+    case Kind::kNumber: {
+      const absl::StatusOr<uint64_t> number = ReadNumber(key, setting);
+      if (!number.ok()) return number.status();
+      if (field->cpp_type() == FieldDescriptor::CPPTYPE_UINT32) {
+        reflection->SetUInt32(config, field, static_cast<uint32_t>(*number));
+      } else {
+        reflection->SetUInt64(config, field, *number);
+      }
+      break;
+    }
+    case Kind::kDuration: {
+      const absl::StatusOr<absl::Duration> duration = ReadDuration(key, setting);
+      if (!duration.ok()) return duration.status();
+      auto* const message =
+          static_cast<google::protobuf::Duration*>(reflection->MutableMessage(config, field));
+      message->set_seconds(absl::ToInt64Seconds(*duration));
+      message->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*duration % absl::Seconds(1))));
+      break;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// ---- The file ----
+
+absl::Status ReadNode(const std::string& place, const std::string& key, const YAML::Node& node, Settings* settings) {
+  Setting setting{net::StrCat(place, ": ", key), {}};
+  if (node.IsScalar()) {
+    setting.values.push_back(node.Scalar());
+  } else if (node.IsSequence()) {
+    for (const YAML::Node& item : node) {
+      if (!item.IsScalar()) return Bad(setting, "a list of plain values is wanted");
+      setting.values.push_back(item.Scalar());
+    }
+  } else if (node.IsNull()) {
+    return absl::OkStatus();  // "key:" with nothing after it: the default.
+  } else {
+    return Bad(setting, "a plain value is wanted, not a map");
+  }
+  (*settings)[key] = std::move(setting);
+  return absl::OkStatus();
+}
+
+absl::Status ReadFile(const std::string& path, Settings* settings) {
+  YAML::Node root;
+  try {
+    root = YAML::LoadFile(path);
+  } catch (const YAML::BadFile&) {
+    return absl::InvalidArgumentError(net::StrCat("--config: cannot read '", path, "'"));
+  } catch (const YAML::ParserException& error) {
+    return absl::InvalidArgumentError(
+        net::StrCat(path, ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
+  }
+  if (root.IsNull()) return absl::OkStatus();
+  if (!root.IsMap()) return absl::InvalidArgumentError(net::StrCat(path, ": a map of keys and values is wanted"));
+  for (const auto& entry : root) {
+    const std::string key = entry.first.Scalar();
+    const std::string place = net::StrCat(path, ":", entry.first.Mark().line + 1);
+    const bool known = std::any_of(kKeys.begin(), kKeys.end(), [&](const Key& known_key) {
+      return known_key.name == std::string_view(key);
+    });
+    if (!known) {
+      std::string names;
+      for (const Key& one : kKeys) names += net::StrCat(names.empty() ? "" : ", ", one.name);
+      return absl::InvalidArgumentError(net::StrCat(place, ": there is no key '", key, "'; the keys are ", names));
+    }
+    if (absl::Status status = ReadNode(place, key, entry.second, settings); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+void ReadEnvironment(Settings* settings) {
+  for (const Key& key : kKeys) {
+    const std::string variable = VariableOf(key);
+    const char* const value = std::getenv(variable.c_str());
+    if (value == nullptr) continue;
+    Setting setting{variable, {}};
+    if (key.kind == Kind::kTexts) {
+      setting.values = absl::StrSplit(value, ',', absl::SkipWhitespace());
+    } else {
+      setting.values.push_back(value);
+    }
+    (*settings)[std::string(key.name)] = std::move(setting);
+  }
+}
+
+absl::StatusOr<Config> Merge(const Settings& settings) {
+  Config config;
+  for (const Key& key : kKeys) {
+    const auto at = settings.find(key.name);
+    if (at == settings.end() && key.preset.empty()) continue;
+    const Setting setting =
+        at != settings.end() ? at->second : Setting{std::string(key.name), {std::string(key.preset)}};
+    if (absl::Status status = Apply(key, setting, &config); !status.ok()) return status;
+  }
+  if (config.total_log_bytes() < config.channel_log_bytes()) {
+    return absl::InvalidArgumentError(net::StrCat("total_log_bytes: ", config.total_log_bytes(),
+                                                  " is less than channel_log_bytes, ", config.channel_log_bytes()));
+  }
+  if (!config.has_subscriber_lag_limit_bytes()) {
+    config.set_subscriber_lag_limit_bytes(config.channel_log_bytes());
+  } else if (config.subscriber_lag_limit_bytes() > config.channel_log_bytes()) {
+    return absl::InvalidArgumentError(net::StrCat("subscriber_lag_limit_bytes: ", config.subscriber_lag_limit_bytes(),
+                                                  " is more than channel_log_bytes, ", config.channel_log_bytes()));
+  }
+  return config;
+}
+
+std::string HelpOf(const Key& key) {
+  std::string help = std::string(key.help);
+  if (!key.values.empty()) help += net::StrCat(": ", absl::StrReplaceAll(net::ToAbsl(key.values), {{" ", ", "}}));
+  if (!key.preset.empty()) help += net::StrCat(" (default ", key.preset, ")");
+  return help + net::StrCat(" [", VariableOf(key), "]");
+}
+
+std::string TextOf(const Key& key, const Config& config) {
+  const FieldDescriptor* const field = Config::descriptor()->FindFieldByName(std::string(key.name));
+  std::string all;
+  const int count = field->is_repeated() ? config.GetReflection()->FieldSize(config, field) : 1;
+  for (int i = 0; i < count; ++i) {
+    std::string text;
+    google::protobuf::TextFormat::PrintFieldValueToString(config, field, field->is_repeated() ? i : -1, &text);
+    all += text + "\n";
+  }
+  return all;
+}
+
+}  // namespace
+
+absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
+  CLI::App app(
+      "mcgwd: a gateway between gRPC clients and IP multicast.\n"
+      "Every key of the configuration file is a flag and an environment variable; a flag rules over the environment, the\n"
+      "environment over the file. Without any it serves on 127.0.0.1:50051.",
+      "mcgwd");
+  app.set_version_flag("--version", std::string("mcgwd ") + MCGW_VERSION);
+  CommandLine line;
+  app.add_option("--config", line.config_file, "A YAML file with keys such as channel_log_bytes: 8388608 [MCGW_CONFIG]")
+      ->type_name("FILE")
+      ->envname("MCGW_CONFIG");
+  app.add_flag("--check-config", line.check_config, "Check the configuration, say whether it is good, and exit");
+  std::map<std::string_view, std::vector<std::string>> flags;
+  for (const Key& key : kKeys) {
+    app.add_option(FlagOf(key), flags[key.name], HelpOf(key))
+        ->type_name(key.kind == Kind::kNumber ? "NUMBER" : key.kind == Kind::kDuration ? "DURATION" : "TEXT")
+        ->allow_extra_args(false);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    std::ostringstream err;
+    if (app.exit(error, out, err) == 0) {
+      line.print_and_exit = true;
+      line.text = out.str();
+      return line;
+    }
+    return absl::InvalidArgumentError(net::StrCat(error.what(), " (mcgwd --help lists the flags)"));
+  }
+
+  Settings settings;
+  if (!line.config_file.empty()) {
+    if (absl::Status status = ReadFile(line.config_file, &settings); !status.ok()) return status;
+  }
+  ReadEnvironment(&settings);
+  for (const Key& key : kKeys) {
+    if (!flags[key.name].empty()) settings[std::string(key.name)] = {FlagOf(key), flags[key.name]};
+  }
+  absl::StatusOr<Config> config = Merge(settings);
+  if (!config.ok()) return config.status();
+  for (const std::string& address : config->listen()) {
+    if (absl::Status status = ListenSocket::Check(address); !status.ok()) return status;
+  }
+  line.config = *std::move(config);
+  return line;
+}
+
+gateway::Options GatewayOptions(const Config& config) {
+  const auto duration = [](const google::protobuf::Duration& message) {
+    return absl::Seconds(message.seconds()) + absl::Nanoseconds(message.nanos());
+  };
+  gateway::Options options;
+  options.interfaces.assign(config.interfaces().begin(), config.interfaces().end());
+  options.default_interface = config.default_interface();
+  options.session_lease = duration(config.session_lease());
+  options.keep_after_leave = duration(config.keep_after_leave());
+  options.channel_log_bytes = config.channel_log_bytes();
+  options.total_log_bytes = config.total_log_bytes();
+  options.socket_buffer_bytes = config.socket_buffer_bytes();
+  options.subscriber_lag_limit_bytes = config.subscriber_lag_limit_bytes();
+  options.limits.channels = config.max_channels();
+  options.limits.sessions = config.max_sessions();
+  options.limits.subscribers = config.max_subscribers();
+  options.limits.memberships_per_holder = config.max_memberships();
+  options.limits.sources_per_filter = config.max_sources();
+  return options;
+}
+
+std::vector<std::string> ChangedKeys(const Config& a, const Config& b) {
+  std::vector<std::string> changed;
+  for (const Key& key : kKeys) {
+    if (TextOf(key, a) != TextOf(key, b)) changed.emplace_back(key.name);
+  }
+  return changed;
+}
+
+}  // namespace mcgw::app

@@ -1,0 +1,38 @@
+// The daemon's configuration: one schema (proto/multicast/gateway/config/v1), read from a YAML file, the environment and
+// flags, in that order of growing strength.
+
+#ifndef MCGW_APP_CONFIG_H_
+#define MCGW_APP_CONFIG_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "multicast/gateway/config/v1/config.pb.h"
+#include "server/gateway/limits.h"
+
+namespace mcgw::app {
+
+using Config = multicast::gateway::config::v1::Config;
+
+struct CommandLine {
+  Config config;            // With all defaults filled in, and valid.
+  std::string config_file;  // Empty: none.
+  bool check_config = false;
+  bool print_and_exit = false;  // --help, --version: `text` goes to stdout.
+  std::string text;
+};
+
+// Reads flags, the environment (MCGW_*) and the file that --config names. Every error names the place (flag, variable, or
+// file and line), the key, the value, and what would be right.
+absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv);
+
+// The part of the configuration that the gateway takes.
+gateway::Options GatewayOptions(const Config& config);
+
+// Names of the keys whose values differ.
+std::vector<std::string> ChangedKeys(const Config& a, const Config& b);
+
+}  // namespace mcgw::app
+
+#endif  // MCGW_APP_CONFIG_H_

@@ -1,0 +1,246 @@
+#include "server/app/listener.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include "server/net/address.h"
+#include "server/net/clock.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+#include "spdlog/spdlog.h"
+
+namespace mcgw::app {
+namespace {
+
+constexpr std::string_view kUnixPrefix = "unix:";
+constexpr int kBacklog = 1024;
+
+// What a stalled client can pin of kernel memory. Inherited by accepted sockets.
+constexpr int kSendBufferBytes = 128 << 10;
+
+absl::Status Bad(const std::string& address, std::string_view why) {
+  return absl::InvalidArgumentError(net::StrCat("listen address '", address, "': ", why));
+}
+
+std::string Because(std::string_view what) { return net::StrCat(what, ": ", std::strerror(errno)); }
+
+bool SomebodyListens(const sockaddr_un& address, socklen_t length) {
+  const net::OwnedFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0 || errno == EAGAIN;
+}
+
+struct HostPort {
+  net::IpAddress host;
+  uint16_t port;
+};
+
+std::optional<HostPort> ParseHostPort(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port_text = text.substr(colon + 1);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (host == "localhost") host = "127.0.0.1";
+  const absl::StatusOr<net::IpAddress> address = net::IpAddress::Parse(host);
+  unsigned int port = 0;
+  const auto [end, error] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+  if (!address.ok() || bracketed == address->is_v4() || error != std::errc() ||
+      end != port_text.data() + port_text.size() || port > 65535 || port_text.empty()) {
+    return std::nullopt;
+  }
+  return HostPort{*address, static_cast<uint16_t>(port)};
+}
+
+// A listen address, understood.
+struct Place {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  std::string path;  // Of a Unix socket.
+
+  static absl::StatusOr<Place> Parse(const std::string& address) {
+    Place place;
+    if (address.compare(0, kUnixPrefix.size(), kUnixPrefix) == 0) {
+      place.path = address.substr(kUnixPrefix.size());
+      auto* const un = reinterpret_cast<sockaddr_un*>(&place.storage);
+      if (place.path.empty() || place.path[0] != '/') {
+        return Bad(address, "the path of a Unix socket begins with '/', as in unix:/run/mcgw/mcgw.sock");
+      }
+      if (place.path.size() >= sizeof(un->sun_path)) {
+        return Bad(address, net::StrCat("the path of a Unix socket has at most ", sizeof(un->sun_path) - 1, " bytes"));
+      }
+      un->sun_family = AF_UNIX;
+      std::memcpy(un->sun_path, place.path.c_str(), place.path.size() + 1);
+      place.length = offsetof(sockaddr_un, sun_path) + place.path.size() + 1;
+      return place;
+    }
+    const std::optional<HostPort> parsed = ParseHostPort(address);
+    if (!parsed.has_value()) {
+      return Bad(address, "neither an address and a port, as in 127.0.0.1:50051 or [::1]:50051, nor unix:/PATH");
+    }
+    if (!parsed->host.IsLoopback()) {
+      return Bad(address,
+                 "not a loopback address. This version serves plaintext only, and whoever could reach it could join and "
+                 "send: listen on 127.0.0.1, [::1] or unix:/PATH");
+    }
+    place.length = net::ToSockaddr(parsed->host, parsed->port, 0, &place.storage);
+    return place;
+  }
+};
+
+// Removes a socket file that nobody listens on any more.
+absl::Status ClearPath(const std::string& address, const Place& place) {
+  struct stat status;
+  if (lstat(place.path.c_str(), &status) != 0) return absl::OkStatus();
+  if (!S_ISSOCK(status.st_mode)) return Bad(address, "the path exists and is no socket");
+  if (SomebodyListens(reinterpret_cast<const sockaddr_un&>(place.storage), place.length)) {
+    return Bad(address, "in use: another process listens there; stop it, or choose another --listen");
+  }
+  unlink(place.path.c_str());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+ListenSocket::~ListenSocket() {
+  if (!path_.empty()) unlink(path_.c_str());
+}
+
+absl::Status ListenSocket::Check(const std::string& address) { return Place::Parse(address).status(); }
+
+absl::StatusOr<std::unique_ptr<ListenSocket>> ListenSocket::Open(const std::string& address) {
+  absl::StatusOr<Place> place = Place::Parse(address);
+  if (!place.ok()) return place.status();
+  sockaddr_storage& storage = place->storage;
+  socklen_t length = place->length;
+  const std::string& path = place->path;
+  if (!path.empty()) {
+    if (absl::Status status = ClearPath(address, *place); !status.ok()) return status;
+  }
+
+  net::OwnedFd fd(socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return Bad(address, Because("socket"));
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof(kSendBufferBytes));
+  if (path.empty()) {
+    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (storage.ss_family == AF_INET6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+  }
+  // The file is made with the mode that it keeps: owner and group may connect.
+  const mode_t mask = umask(0117);
+  const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length);
+  const int bind_errno = errno;
+  umask(mask);
+  errno = bind_errno;
+  if (bound != 0 || listen(fd.get(), kBacklog) != 0) {
+    if (errno == EADDRINUSE) {
+      return Bad(address,
+                 "in use: another process listens there (ss -ltnp shows which); stop it, or choose another --listen");
+    }
+    return Bad(address, Because("cannot listen"));
+  }
+  std::string actual = address;
+  if (path.empty()) {
+    length = sizeof(storage);
+    getsockname(fd.get(), reinterpret_cast<sockaddr*>(&storage), &length);
+    const uint16_t port = storage.ss_family == AF_INET ? reinterpret_cast<sockaddr_in*>(&storage)->sin_port
+                                                       : reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port;
+    actual = net::ToString(net::IpAddress::FromSockaddr(storage), ntohs(port));
+  }
+  return std::unique_ptr<ListenSocket>(new ListenSocket(std::move(fd), std::move(actual), path));
+}
+
+Acceptor::Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, size_t most_connections, Handler handler)
+    : sockets_(std::move(sockets)), most_connections_(most_connections), handler_(std::move(handler)) {}
+
+Acceptor::~Acceptor() { Stop(); }
+
+absl::Status Acceptor::Start() {
+  epoll_ = net::OwnedFd(epoll_create1(EPOLL_CLOEXEC));
+  wake_ = net::OwnedFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll_.valid() || !wake_.valid()) return net::ErrnoStatus(errno, "epoll");
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = wake_.get();
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+  for (const std::unique_ptr<ListenSocket>& socket : sockets_) {
+    event.data.fd = socket->fd();
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket->fd(), &event);
+  }
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "mcgw-accept");
+    Run();
+  });
+  return absl::OkStatus();
+}
+
+void Acceptor::Stop() {
+  if (!thread_.joinable()) return;
+  eventfd_write(wake_.get(), 1);
+  thread_.join();
+}
+
+void Acceptor::CutConnections() {
+  for (const auto& [fd, connection] : connections_) shutdown(fd, SHUT_RDWR);
+  connections_.clear();
+}
+
+void Acceptor::Run() {
+  epoll_event events[64];
+  while (true) {
+    const int count = epoll_wait(epoll_.get(), events, std::size(events), -1);
+    for (int i = 0; i < count; ++i) {
+      const int fd = events[i].data.fd;
+      if (fd == wake_.get()) return;
+      if (connections_.erase(fd) == 0) Accept(fd);
+    }
+  }
+}
+
+void Acceptor::Accept(int listener_fd) {
+  net::OwnedFd connection(accept4(listener_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!connection.valid()) {
+    if (errno != EMFILE && errno != ENFILE) return;
+    // No descriptor is left; the client waits in the backlog. Without a pause this would spin.
+    const int64_t now_ns = net::MonotonicNs();
+    if (now_ns - last_warning_ns_ > 10'000'000'000) {
+      spdlog::warn("no descriptor is left for a new connection; raise the limit of open files (ulimit -n)");
+      last_warning_ns_ = now_ns;
+    }
+    usleep(20'000);
+    return;
+  }
+  if (connections_.size() >= most_connections_) {
+    const int64_t now_ns = net::MonotonicNs();
+    if (now_ns - last_warning_ns_ > 10'000'000'000) {
+      spdlog::warn("refused a connection: there are {} already (max_connections)", most_connections_);
+      last_warning_ns_ = now_ns;
+    }
+    return;
+  }
+  net::OwnedFd second(fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
+  if (!second.valid()) return;
+  epoll_event event{};
+  event.events = EPOLLET;  // EPOLLHUP always counts: both directions are closed.
+  event.data.fd = second.get();
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, second.get(), &event);
+  connections_.emplace(second.get(), std::move(second));
+  handler_(listener_fd, std::move(connection));
+}
+
+}  // namespace mcgw::app

@@ -1,0 +1,79 @@
+// Where clients connect: loopback and Unix sockets, with an accept loop of our own.
+//
+// gRPC's own accept loop never accepts again once descriptors ran out (CVE-2023-4785 in the packaged version); this one
+// recovers. It also bounds the number of connections, and can cut those that do not end by themselves: gRPC cannot end a
+// stream whose peer reads nothing before the transport gives up.
+
+#ifndef MCGW_APP_LISTENER_H_
+#define MCGW_APP_LISTENER_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/net/owned_fd.h"
+
+namespace mcgw::app {
+
+// A bound and listening socket. Closing it removes the file of a Unix socket.
+class ListenSocket {
+ public:
+  // `address` is "127.0.0.1:50051", "[::1]:50051" or "unix:/path". An address off the loopback is refused. A socket file
+  // that nobody listens on any more is replaced.
+  static absl::StatusOr<std::unique_ptr<ListenSocket>> Open(const std::string& address);
+  // Whether Open could understand and would allow the address; takes nothing.
+  static absl::Status Check(const std::string& address);
+  ~ListenSocket();
+
+  int fd() const { return fd_.get(); }
+  // As asked for, with the port that was taken in place of 0.
+  const std::string& address() const { return address_; }
+
+ private:
+  ListenSocket(net::OwnedFd fd, std::string address, std::string path)
+      : fd_(std::move(fd)), address_(std::move(address)), path_(std::move(path)) {}
+  const net::OwnedFd fd_;
+  const std::string address_;
+  const std::string path_;  // Of a Unix socket.
+};
+
+// Accepts on all sockets, on a thread of its own.
+class Acceptor {
+ public:
+  // Takes an accepted, non-blocking descriptor over.
+  using Handler = std::function<void(int listener_fd, net::OwnedFd connection)>;
+
+  Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, size_t most_connections, Handler handler);
+  ~Acceptor();
+  const std::vector<std::unique_ptr<ListenSocket>>& sockets() const { return sockets_; }
+
+  absl::Status Start();
+  // Accepts no more. Connections that are open stay so.
+  void Stop();
+  // Shuts down every connection that is still open. After Stop.
+  void CutConnections();
+
+ private:
+  void Run();
+  void Accept(int listener_fd);
+
+  const std::vector<std::unique_ptr<ListenSocket>> sockets_;
+  const size_t most_connections_;
+  const Handler handler_;
+  net::OwnedFd epoll_;
+  net::OwnedFd wake_;
+  std::thread thread_;
+  // Of the thread, and after it has ended of its owner: a second descriptor of each connection, closed when both directions
+  // of the connection are.
+  std::unordered_map<int, net::OwnedFd> connections_;
+  int64_t last_warning_ns_ = 0;
+};
+
+}  // namespace mcgw::app
+
+#endif  // MCGW_APP_LISTENER_H_

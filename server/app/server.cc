@@ -1,0 +1,184 @@
+#include "server/app/server.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "grpcpp/ext/channelz_service_plugin.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/security/server_credentials.h"
+#include "grpcpp/server_builder.h"
+#include "server/net/clock.h"
+#include "server/net/linux_multicast_socket.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+#include "spdlog/spdlog.h"
+
+namespace mcgw::app {
+namespace {
+
+constexpr int kMostStreamsPerConnection = 100;
+// A Publish batch may take 1 MiB; a little more is let through so that the answer can say what is wrong.
+constexpr int kMostMessageBytes = 2 << 20;
+constexpr int kKeepaliveMs = 10'000;
+constexpr int64_t kSweepNs = 1'000'000'000;
+
+const char* const kServices[] = {"multicast.gateway.v1.MulticastGatewayService",
+                                 "multicast.gateway.v1.InspectionService", ""};
+
+// One descriptor per channel and per connection: take what the hard limit allows.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+// Keeps the gateway's picture of the interfaces fresh.
+class Server::InterfaceRefresh : public net::EventLoop::Handler {
+ public:
+  InterfaceRefresh(net::InterfaceWatch* watch, gateway::InterfaceDirectory* directory)
+      : watch_(watch), directory_(directory) {}
+  void OnReadable() override {
+    if (!watch_->Drain()) return;
+    if (const absl::Status status = directory_->Refresh(); !status.ok()) {
+      spdlog::warn("cannot read the interfaces: {}", net::ToStd(status.message()));
+    }
+  }
+
+ private:
+  net::InterfaceWatch* const watch_;
+  gateway::InterfaceDirectory* const directory_;
+};
+
+Server::Server(const Config& config) : config_(config) {}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config) {
+  RaiseDescriptorLimit();
+  auto server = std::unique_ptr<Server>(new Server(config));
+  if (absl::Status status = server->Serve(); !status.ok()) return status;
+  return server;
+}
+
+absl::Status Server::Serve() {
+  // First what can fail, and takes nothing that others would miss.
+  std::vector<std::unique_ptr<ListenSocket>> sockets;
+  for (const std::string& address : config_.listen()) {
+    absl::StatusOr<std::unique_ptr<ListenSocket>> socket = ListenSocket::Open(address);
+    if (!socket.ok()) return socket.status();
+    sockets.push_back(*std::move(socket));
+  }
+  absl::StatusOr<std::unique_ptr<net::EventLoop>> control = net::EventLoop::Create();
+  if (!control.ok()) return control.status();
+  control_ = *std::move(control);
+  // Watching begins before the table is read, so that no change falls between.
+  absl::StatusOr<std::unique_ptr<net::InterfaceWatch>> watch = net::InterfaceWatch::Create();
+  if (!watch.ok()) return watch.status();
+  watch_ = *std::move(watch);
+  absl::StatusOr<std::unique_ptr<gateway::Gateway>> gateway =
+      gateway::Gateway::Create(GatewayOptions(config_), net::NewLinuxSocketFactory());
+  if (!gateway.ok()) return gateway.status();
+  gateway_ = *std::move(gateway);
+  refresh_ = std::make_unique<InterfaceRefresh>(watch_.get(), &gateway_->directory());
+  if (absl::Status status = control_->Add(watch_->fd(), refresh_.get()); !status.ok()) return status;
+
+  gateway_service_ = std::make_unique<rpc::GatewayService>(gateway_.get());
+  inspection_service_ = std::make_unique<rpc::InspectionService>(gateway_.get());
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::channelz::experimental::InitChannelzService();
+  grpc::ServerBuilder builder;
+  builder.RegisterService(gateway_service_.get());
+  builder.RegisterService(inspection_service_.get());
+  builder.SetMaxReceiveMessageSize(kMostMessageBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kKeepaliveMs / 2);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  using Builder = grpc::ServerBuilder::experimental_type;
+  std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> external =
+      builder.experimental().AddExternalConnectionAcceptor(Builder::ExternalConnectionType::FROM_FD,
+                                                           grpc::InsecureServerCredentials());
+  std::unique_ptr<grpc::ServerCompletionQueue> queue = builder.AddCompletionQueue();
+  grpc_server_ = builder.BuildAndStart();
+  if (grpc_server_ == nullptr) return absl::InternalError("gRPC could not start its server");
+
+  subscribe_server_ = std::make_unique<rpc::SubscribeServer>(gateway_.get(), control_.get(), std::move(queue));
+  subscribe_server_->Start([service = gateway_service_.get()](auto* context, auto* request, auto* writer, auto* cq,
+                                                              void* tag) {
+    service->RequestSubscribe(context, request, writer, cq, cq, tag);
+  });
+  control_thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "mcgw-control");
+    RunControl();
+  });
+  acceptor_ = std::make_unique<Acceptor>(std::move(sockets), config_.max_connections(),
+                                         [external](int listener_fd, net::OwnedFd connection) {
+                                           grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters p;
+                                           p.listener_fd = listener_fd;
+                                           p.fd = connection.Release();
+                                           external->HandleNewConnection(&p);
+                                         });
+  SetServing(true);
+  return acceptor_->Start();
+}
+
+Server::~Server() {
+  if (grpc_server_ != nullptr) Stop(absl::ZeroDuration());
+}
+
+std::vector<std::string> Server::addresses() const {
+  std::vector<std::string> addresses;
+  for (const std::unique_ptr<ListenSocket>& socket : acceptor_->sockets()) addresses.push_back(socket->address());
+  return addresses;
+}
+
+void Server::SetServing(bool serving) {
+  for (const char* name : kServices) grpc_server_->GetHealthCheckService()->SetServingStatus(name, serving);
+}
+
+void Server::RunControl() {
+  int64_t next_sweep_ns = net::MonotonicNs() + kSweepNs;
+  while (!stopping_control_) {
+    const int64_t now_ns = net::MonotonicNs();
+    if (now_ns >= next_sweep_ns) {
+      gateway_->Sweep();
+      subscribe_server_->Sweep();
+      next_sweep_ns = now_ns + kSweepNs;
+    }
+    control_->RunOnce(absl::Nanoseconds(std::max<int64_t>(next_sweep_ns - now_ns, 0)));
+  }
+}
+
+void Server::Stop(absl::Duration grace) {
+  if (grpc_server_ == nullptr) return;
+  const absl::Status draining =
+      net::Error(net::Reason::kDraining, "", "the gateway is stopping: connect to another one, or try again later");
+  if (acceptor_ != nullptr) acceptor_->Stop();
+  SetServing(false);
+  gateway_->Drain(grace);
+  subscribe_server_->WaitUntilIdle(grace);
+  gateway_service_->publish_streams().End(draining);
+  subscribe_server_->End(draining);
+  // Streams whose clients read get their reason in this time; the others are cut.
+  subscribe_server_->WaitUntilIdle(absl::Seconds(1));
+  std::thread shutdown([this] { grpc_server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1)); });
+  subscribe_server_->WaitUntilIdle(absl::Milliseconds(500));
+  if (acceptor_ != nullptr) acceptor_->CutConnections();
+  shutdown.join();
+  subscribe_server_->Stop();
+  control_->Post([this] { stopping_control_ = true; });
+  control_thread_.join();
+  subscribe_server_.reset();
+  grpc_server_.reset();
+  gateway_->EndAllSessions();
+  gateway_.reset();
+}
+
+}  // namespace mcgw::app

@@ -1,0 +1,64 @@
+// The daemon: the gateway, its listeners and its threads, from start to an orderly end.
+
+#ifndef MCGW_APP_SERVER_H_
+#define MCGW_APP_SERVER_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "grpcpp/server.h"
+#include "server/app/config.h"
+#include "server/app/listener.h"
+#include "server/gateway/gateway.h"
+#include "server/net/event_loop.h"
+#include "server/net/interface_table.h"
+#include "server/rpc/gateway_service.h"
+#include "server/rpc/inspection_service.h"
+#include "server/rpc/subscribe_stream.h"
+
+namespace mcgw::app {
+
+class Server {
+ public:
+  // Opens the listeners and serves. An error says which listener, and what to do.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const Config& config);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  // Where it listens, ports filled in.
+  std::vector<std::string> addresses() const;
+
+  // Ends in order: tells streams, serves them for the grace, ends them with DRAINING, leaves every group. Returns when all
+  // is done. Once.
+  void Stop(absl::Duration grace);
+
+ private:
+  class InterfaceRefresh;
+
+  explicit Server(const Config& config);
+  absl::Status Serve();
+  void RunControl();
+  void SetServing(bool serving);
+
+  const Config config_;
+  std::unique_ptr<net::EventLoop> control_;
+  std::unique_ptr<net::InterfaceWatch> watch_;
+  std::unique_ptr<InterfaceRefresh> refresh_;
+  std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<rpc::GatewayService> gateway_service_;
+  std::unique_ptr<rpc::InspectionService> inspection_service_;
+  std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<rpc::SubscribeServer> subscribe_server_;
+  std::unique_ptr<Acceptor> acceptor_;
+  std::thread control_thread_;
+  bool stopping_control_ = false;  // Of the control thread.
+};
+
+}  // namespace mcgw::app
+
+#endif  // MCGW_APP_SERVER_H_

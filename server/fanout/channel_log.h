@@ -1,0 +1,168 @@
+// The bounded record of a channel's datagrams, encoded once, read by many.
+//
+// One thread writes (the receive shard of the channel); any number read. The log is a list of slabs; places in it are
+// positions (bytes since the log began). A subscriber is a Cursor: a value, cheap to keep. When the log is full its oldest
+// slab goes, and a cursor that was there has been overtaken: it learns exactly what it missed, and nobody else is touched.
+//
+// Publishing: the writer appends any number of records and then commits them at once. Commit stores the committed
+// position (an atomic); a reader looks at nothing beyond it. A mutex guards the list of slabs, the marks and the waiters;
+// it is held for a few instructions, never across an allocation or a system call.
+//
+// A mark is an event at a place between two records: a loss, or an interruption whose extent nobody knows. A run of
+// records never crosses a mark.
+
+#ifndef MCGW_FANOUT_CHANNEL_LOG_H_
+#define MCGW_FANOUT_CHANNEL_LOG_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "server/fanout/event.h"
+#include "server/fanout/ring.h"
+#include "server/fanout/slab_pool.h"
+#include "server/fanout/waiter.h"
+#include "server/net/datagram.h"
+#include "server/net/mutex.h"
+
+namespace mcgw::fanout {
+
+// A subscriber's place in a log. Everything before it has been dealt with.
+struct Cursor {
+  uint64_t position = 0;  // Bytes since the log began.
+  uint64_t sequence = 1;  // The next number it expects.
+  uint64_t mark = 0;      // The ordinal of the next mark it has not passed.
+};
+
+// What a cursor reads at one go: whole records in one slab, with no mark between them.
+struct Run {
+  SlabRef slab;
+  const char* data = nullptr;
+  size_t size_bytes = 0;
+  uint32_t first_entry = 0;  // Into slab->entries().
+  uint32_t records = 0;
+  Cursor next;  // The cursor after the run.
+};
+
+class ChannelLog {
+ public:
+  struct Options {
+    uint64_t channel_id = 0;
+    size_t budget_bytes = 4 << 20;  // Of slabs; at least one slab is kept.
+  };
+  enum class ReadResult {
+    kEmpty,      // The cursor is at the head (or at end_position); `run->next` is the same place.
+    kRun,        // `run` is filled.
+    kMark,       // `gap` is filled; `run->next` is the cursor behind the mark.
+    kOvertaken,  // The tail has passed the cursor: move it to Oldest() or Head() and announce what lies between.
+  };
+
+  ChannelLog(const Options& options, std::shared_ptr<SlabPool> pool);
+  ChannelLog(const ChannelLog&) = delete;
+  ChannelLog& operator=(const ChannelLog&) = delete;
+  ~ChannelLog();
+
+  uint64_t channel_id() const { return options_.channel_id; }
+  // Random; another log of the same channel has another.
+  uint64_t epoch() const { return epoch_; }
+
+  // ---- The writer's thread ----
+
+  // Numbers a datagram and encodes it at the end. Not visible before Commit. `now_ns` is the monotonic clock.
+  void Append(const net::ReceivedDatagram& datagram, int64_t now_ns);
+  // Says that `count` datagrams were dropped by the kernel just here: their numbers are used up.
+  void AppendDrops(uint64_t count, int64_t from_time_unix_ns, int64_t to_time_unix_ns);
+  // Says that an unknown number of datagrams may be missing just here.
+  void AppendUnknown(GapCause cause, int64_t from_time_unix_ns, int64_t to_time_unix_ns);
+  // Publishes what was appended and wakes those who wait.
+  void Commit();
+  // Gives up the oldest slab, if there is more than the one being written. False if there was not.
+  bool EvictOldest();
+  // For the gateway's accounts: what the log holds of the pool's budget. Any thread.
+  size_t footprint_bytes() const { return footprint_bytes_.load(std::memory_order_relaxed); }
+
+  // ---- Any thread ----
+
+  // Behind all that is committed; at the oldest record still held; at a number still held (the oldest if it has gone, the
+  // head if it has not come); about `bytes` before the head.
+  Cursor Head() const;
+  Cursor Oldest() const;
+  Cursor AtSequence(uint64_t sequence) const;
+  Cursor BytesBeforeHead(uint64_t bytes) const;
+
+  // Reads on from `cursor`, at most `max_bytes` but at least one record, and not beyond `end_position`.
+  ReadResult Read(const Cursor& cursor, size_t max_bytes, uint64_t end_position, Run* run, Gap* gap) const;
+
+  uint64_t committed_position() const { return committed_position_.load(std::memory_order_seq_cst); }
+  uint64_t next_sequence() const { return Head().sequence; }
+
+  // Has `waiter` woken by the next Commit. False, and it does not wait, if there is already something behind `cursor`. A
+  // waiter that waits already goes on waiting.
+  bool Wait(const Cursor& cursor, Waiter* waiter);
+  // Makes sure that this log no longer knows `waiter`.
+  void Forget(Waiter* waiter);
+
+  // Counters, in datagrams and bytes of payload. Any thread.
+  uint64_t logged() const { return logged_.load(std::memory_order_relaxed); }
+  uint64_t logged_payload_bytes() const { return logged_payload_bytes_.load(std::memory_order_relaxed); }
+  uint64_t kernel_drops() const { return kernel_drops_.load(std::memory_order_relaxed); }
+  uint64_t evicted() const { return evicted_.load(std::memory_order_relaxed); }
+  uint64_t unknown_gaps() const { return unknown_gaps_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Mark {
+    uint64_t position = 0;
+    Gap gap;  // With count 0, first_sequence is the number that came next.
+    uint64_t next_sequence() const { return gap.first_sequence + gap.count; }
+  };
+
+  void EnterSlab(size_t record_bytes, int64_t now_ns);
+  size_t ChooseSlabClass(size_t record_bytes, int64_t now_ns);
+  void AddMark(const Gap& gap);
+  void WakeWaiters();
+  bool AnythingBehind(const Cursor& cursor) const;
+  uint64_t TailPosition() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Index into slabs_ of the slab that holds `position`: the last that begins at or before it. There is at least one.
+  size_t SlabIndexAt(uint64_t position) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The ordinal of the first mark that a cursor at this place has still to pass.
+  uint64_t MarkFrom(uint64_t position, uint64_t sequence) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Cursor CursorAt(uint64_t position, uint64_t sequence) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Cursor OldestLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Cursor HeadLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Options options_;
+  const uint64_t epoch_;
+  const std::shared_ptr<SlabPool> pool_;
+
+  // Of the writer.
+  Slab* current_ = nullptr;  // The last of slabs_.
+  uint32_t current_used_bytes_ = 0;
+  uint32_t current_records_ = 0;
+  uint64_t head_position_ = 0;
+  uint64_t next_sequence_ = 1;
+  uint64_t marks_added_ = 0;
+  size_t slab_class_ = 0;
+  std::vector<std::shared_ptr<Doorbell>> to_ring_;  // Kept for its capacity.
+
+  std::atomic<uint64_t> committed_position_{0};
+  std::atomic<uint64_t> marks_end_{0};  // The ordinal of the mark that will come next.
+  std::atomic<uint32_t> waiting_{0};    // How many are in waiters_.
+  std::atomic<size_t> footprint_bytes_{0};
+  std::atomic<uint64_t> logged_{0};
+  std::atomic<uint64_t> logged_payload_bytes_{0};
+  std::atomic<uint64_t> kernel_drops_{0};
+  std::atomic<uint64_t> evicted_{0};
+  std::atomic<uint64_t> unknown_gaps_{0};
+
+  mutable net::Mutex mutex_;
+  Ring<SlabRef> slabs_ ABSL_GUARDED_BY(mutex_);
+  Ring<Mark> marks_ ABSL_GUARDED_BY(mutex_);
+  uint64_t first_mark_ ABSL_GUARDED_BY(mutex_) = 0;  // The ordinal of marks_[0].
+  WaiterList waiters_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace mcgw::fanout
+
+#endif  // MCGW_FANOUT_CHANNEL_LOG_H_

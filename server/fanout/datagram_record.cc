@@ -1,0 +1,85 @@
+#include "server/fanout/datagram_record.h"
+
+#include <cstring>
+
+namespace mcgw::fanout {
+namespace {
+
+// Tags of proto/multicast/gateway/v1: (field number << 3) | wire type.
+constexpr char kDatagramsTag = (1 << 3) | 2;
+constexpr char kChannelIdTag = (1 << 3) | 0;
+constexpr char kSequenceTag = (2 << 3) | 0;
+constexpr char kSourceAddressTag = (3 << 3) | 2;
+constexpr char kSourcePortTag = (4 << 3) | 0;
+constexpr char kReceiveTimeTag = (5 << 3) | 1;
+constexpr char kHopLimitTag = (6 << 3) | 0;
+constexpr char kTrafficClassTag = (7 << 3) | 0;
+constexpr char kPayloadTag = (8 << 3) | 2;
+
+char* PutVarint(uint64_t value, char* out) {
+  while (value >= 0x80) {
+    *out++ = static_cast<char>(value | 0x80);
+    value >>= 7;
+  }
+  *out++ = static_cast<char>(value);
+  return out;
+}
+
+size_t VarintSize(uint64_t value) {
+  size_t size = 1;
+  for (; value >= 0x80; value >>= 7) ++size;
+  return size;
+}
+
+char* PutVarintField(char tag, uint64_t value, char* out) {
+  if (value == 0) return out;  // proto3: a zero is not on the wire.
+  *out++ = tag;
+  return PutVarint(value, out);
+}
+
+char* PutBytesField(char tag, std::string_view bytes, char* out) {
+  if (bytes.empty()) return out;
+  *out++ = tag;
+  out = PutVarint(bytes.size(), out);
+  std::memcpy(out, bytes.data(), bytes.size());
+  return out + bytes.size();
+}
+
+}  // namespace
+
+size_t EncodeRecord(uint64_t channel_id, uint64_t sequence, const net::ReceivedDatagram& datagram, char* out) {
+  // All fields but the payload, in a buffer of their own, since the length goes first and is a varint.
+  char head[kMaxRecordOverheadBytes];
+  char* end = PutBytesField(kSourceAddressTag, datagram.source.bytes(), head);
+  end = PutVarintField(kChannelIdTag, channel_id, end);
+  end = PutVarintField(kSequenceTag, sequence, end);
+  end = PutVarintField(kSourcePortTag, datagram.source_port, end);
+  if (datagram.receive_time_unix_ns != 0) {
+    *end++ = kReceiveTimeTag;
+    std::memcpy(end, &datagram.receive_time_unix_ns, 8);  // Little-endian on the wire, as on every target.
+    end += 8;
+  }
+  end = PutVarintField(kHopLimitTag, datagram.hop_limit, end);
+  end = PutVarintField(kTrafficClassTag, datagram.traffic_class, end);
+  const size_t head_size = end - head;
+  const size_t payload_size = datagram.payload.size();
+  const size_t length = head_size + (payload_size == 0 ? 0 : 1 + VarintSize(payload_size) + payload_size);
+
+  char* const begin = out;
+  *out++ = kDatagramsTag;
+  out = PutVarint(length, out);
+  std::memcpy(out, head, head_size);
+  out = PutBytesField(kPayloadTag, datagram.payload, out + head_size);
+  return out - begin;
+}
+
+std::string_view RecordSource(const char* record) {
+  ++record;  // kDatagramsTag
+  while (*record & 0x80) ++record;
+  ++record;  // The last byte of the length.
+  ++record;  // kSourceAddressTag
+  const size_t size = static_cast<uint8_t>(*record);
+  return std::string_view(record + 1, size);
+}
+
+}  // namespace mcgw::fanout

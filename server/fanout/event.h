@@ -1,0 +1,114 @@
+// What a subscriber hears beside datagrams. Values; the RPC floor turns them into the messages of the API.
+
+#ifndef MCGW_FANOUT_EVENT_H_
+#define MCGW_FANOUT_EVENT_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/fanout/source_filter.h"
+#include "server/net/address.h"
+
+namespace mcgw::fanout {
+
+// Why datagrams are missing. Names are those of GapCause in the API.
+enum class GapCause : uint8_t {
+  kKernelDrop,     // The socket's receive buffer was full.
+  kLagged,         // The subscriber was too slow: the log's tail or its lag limit overtook it.
+  kExpired,        // Older than what the log still held when the subscriber asked for it.
+  kOtherEpoch,     // The resume point is of another life of the channel.
+  kInterfaceLost,  // The interface was away.
+  kNotJoined,      // Nobody held the channel.
+};
+inline constexpr int kGapCauses = 6;
+
+// A loss. Announced before any later datagram of its channel.
+struct Gap {
+  uint64_t channel_id = 0;
+  GapCause cause = GapCause::kKernelDrop;
+  // The first missing number and how many; count 0 means that the extent is unknown.
+  uint64_t first_sequence = 0;
+  uint64_t count = 0;
+  int64_t from_time_unix_ns = 0;
+  int64_t to_time_unix_ns = 0;
+};
+
+// How far a subscriber has come in a channel: where to resume.
+struct Position {
+  uint64_t channel_id = 0;
+  uint64_t epoch = 0;
+  uint64_t next_sequence = 0;
+  uint64_t filtered = 0;  // Datagrams that the filter held back since the start.
+};
+
+enum class ChannelPhase : uint8_t {
+  kJoined,   // The kernel holds the membership.
+  kWaiting,  // Wished, and to be joined when its interface is there.
+  kFailed,   // The kernel refused; see `error`.
+};
+
+// One channel as a membership has resolved it.
+struct ChannelStatus {
+  uint64_t channel_id = 0;
+  uint32_t interface_index = 0;
+  std::string interface_name;
+  net::IpAddress group;
+  uint16_t port = 0;
+  ChannelPhase phase = ChannelPhase::kJoined;
+  absl::Status error;  // With kFailed.
+  uint64_t epoch = 0;
+  uint64_t next_sequence = 0;  // The first number that a live subscriber of this moment gets.
+};
+
+enum class ChangeCause : uint8_t { kJoin, kLeave, kInterfaceAppeared, kInterfaceGone, kRefused };
+
+// A channel joined or left the stream, or its filter or state changed.
+struct MembershipChanged {
+  ChannelStatus channel;
+  ChangeCause cause = ChangeCause::kJoin;
+  bool left = false;
+  SourceFilter filter;  // In force for the stream from here on.
+};
+
+// The gateway is about to stop.
+struct Draining {
+  int64_t grace_ns = 0;
+};
+
+// The counters of one cursor, or of several together. Each is counted where it happens. When the stream is quiet:
+// offered = written + filtered + skipped (all causes) + in_flight + pending + abandoned.
+struct LedgerEntry {
+  uint64_t channel_id = 0;      // 0: the sum of several.
+  uint64_t offered = 0;   // Sequences since the cursor's start, kernel-dropped ones included.
+  uint64_t written = 0;   // Handed to the transport, write completed.
+  uint64_t filtered = 0;  // Not wanted by the source filter.
+  uint64_t skipped[kGapCauses] = {};
+  uint64_t in_flight = 0;  // In a write that has not completed.
+  uint64_t pending = 0;    // In the log, ahead of the cursor.
+  uint64_t abandoned = 0;  // In flight when the stream died.
+  uint64_t range_gaps = 0;
+  uint64_t unknown_gaps = 0;
+  uint64_t written_bytes = 0;  // Of the written datagrams, as encoded.
+
+  void Add(const LedgerEntry& other) {
+    offered += other.offered;
+    written += other.written;
+    filtered += other.filtered;
+    for (int i = 0; i < kGapCauses; ++i) skipped[i] += other.skipped[i];
+    in_flight += other.in_flight;
+    pending += other.pending;
+    abandoned += other.abandoned;
+    range_gaps += other.range_gaps;
+    unknown_gaps += other.unknown_gaps;
+    written_bytes += other.written_bytes;
+  }
+};
+
+using Event = std::variant<Gap, Position, MembershipChanged, LedgerEntry, Draining>;
+
+}  // namespace mcgw::fanout
+
+#endif  // MCGW_FANOUT_EVENT_H_

@@ -1,0 +1,90 @@
+// Receives many channels on one thread: the only writer of their logs.
+//
+// Somebody else's thread runs the event loop (net::EventLoop::RunOnce) that a shard works in. Control threads start and
+// stop receivers through it; what they ask is done in order, on the loop's thread. Only that thread takes a socket out of
+// epoll, reads its last drops and closes it, since a descriptor that is reused elsewhere would be a race.
+
+#ifndef MCGW_FANOUT_RECEIVE_SHARD_H_
+#define MCGW_FANOUT_RECEIVE_SHARD_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "server/fanout/channel_log.h"
+#include "server/fanout/slab_pool.h"
+#include "server/net/event_loop.h"
+#include "server/net/mutex.h"
+#include "server/net/multicast_socket.h"
+
+namespace mcgw::fanout {
+
+// What was received for one channel, counted where it happens. Written by the shard, read by any thread.
+struct ReceiveCounters {
+  std::atomic<uint64_t> read{0};           // Datagrams taken from the kernel.
+  std::atomic<uint64_t> payload_bytes{0};  // Of these.
+  std::atomic<uint64_t> kernel_drops{0};   // Dropped by the kernel for want of buffer space.
+  std::atomic<uint64_t> mismatches{0};     // Of another group or interface; discarded.
+  std::atomic<uint64_t> errors{0};         // Failed reads.
+  std::atomic<int64_t> last_receive_unix_ns{0};
+
+  // Who sent last.
+  net::IpAddress last_source() const {
+    net::MutexLock lock(&mutex);
+    return source;
+  }
+  mutable net::Mutex mutex;
+  net::IpAddress source ABSL_GUARDED_BY(mutex);
+};
+
+class ReceiveShard {
+ public:
+  // One channel to receive.
+  struct Spec {
+    std::shared_ptr<net::ReceiveSocket> socket;  // Joined.
+    std::shared_ptr<ChannelLog> log;             // Written by this shard from now on, and by no other, ever.
+    std::shared_ptr<ReceiveCounters> counters;
+    // The log has a past: datagrams may be missing between it and now, from this time on.
+    std::optional<GapCause> interruption;
+    int64_t interrupted_unix_ns = 0;
+  };
+
+  // All must outlive the shard.
+  ReceiveShard(net::EventLoop* loop, net::SocketFactory* factory, std::shared_ptr<SlabPool> pool);
+  ReceiveShard(const ReceiveShard&) = delete;
+  ReceiveShard& operator=(const ReceiveShard&) = delete;
+  // On the loop's thread, or when that has ended.
+  ~ReceiveShard();
+
+  // Any thread. The socket's descriptor names the receiver.
+  void Start(Spec spec);
+  // Reads what is still queued (it left the group before), closes the socket, then calls `done` on the loop's thread.
+  void Stop(std::shared_ptr<net::ReceiveSocket> socket, std::function<void()> done);
+  // Finds drops that no later datagram has told of. Once a second. Any thread.
+  void Sweep();
+
+ private:
+  class Receiver;
+
+  void StartNow(Spec spec);
+  void StopNow(const net::ReceiveSocket* socket);
+  // One turn of a channel. True if there may be more to read.
+  bool Receive(Receiver* receiver);
+  // The shared budget is spent: the largest logs of this shard give up their oldest slabs.
+  void MakeRoom();
+
+  net::EventLoop* const loop_;
+  const std::shared_ptr<SlabPool> pool_;
+  // Of the loop's thread.
+  const std::unique_ptr<net::ReceiveBatch> batch_;
+  std::unordered_map<const net::ReceiveSocket*, std::unique_ptr<Receiver>> receivers_;
+  std::vector<std::weak_ptr<ChannelLog>> logs_;  // All that this shard ever wrote and that still live.
+};
+
+}  // namespace mcgw::fanout
+
+#endif  // MCGW_FANOUT_RECEIVE_SHARD_H_

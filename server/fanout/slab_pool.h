@@ -1,0 +1,136 @@
+// Memory for channel logs: reference-counted slabs from a shared, counted pool.
+//
+// A slab is written by one thread (the log's writer), front to back, and read by any number of others, which see what the
+// writer has published. It goes back to its pool when the last reference goes, from whatever thread that is: gRPC may
+// hold a slice of it long after the log, even after the server is gone, so a slab keeps its pool alive.
+
+#ifndef MCGW_FANOUT_SLAB_POOL_H_
+#define MCGW_FANOUT_SLAB_POOL_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "server/net/mutex.h"
+
+namespace mcgw::fanout {
+
+class SlabPool;
+
+// What a slab knows of each record in it.
+struct RecordEntry {
+  uint32_t offset = 0;          // Of its first byte.
+  uint32_t sequence_delta = 0;  // From Slab::begin_sequence.
+  uint32_t time_delta_us = 0;   // From Slab::begin_time_ns; saturates after 71 minutes.
+};
+
+class Slab {
+ public:
+  Slab(const Slab&) = delete;
+  Slab& operator=(const Slab&) = delete;
+
+  char* data() { return data_; }
+  const char* data() const { return data_; }
+  uint32_t capacity_bytes() const { return capacity_bytes_; }
+  uint32_t max_records() const { return max_records_; }
+  RecordEntry* entries() { return entries_; }
+  const RecordEntry* entries() const { return entries_; }
+  // What this slab takes from the pool's budget: data, index and header.
+  size_t footprint_bytes() const { return footprint_bytes_; }
+
+  void Ref() { references_.fetch_add(1, std::memory_order_relaxed); }
+  void Unref();
+  // True while someone beside the caller holds it.
+  bool shared() const { return references_.load(std::memory_order_acquire) > 1; }
+
+  // Set by the writer before the slab is visible to readers; constant from then on.
+  uint64_t begin_position = 0;  // In bytes since the log began.
+  uint64_t begin_sequence = 1;
+  int64_t begin_time_ns = 0;  // Monotonic clock.
+  // How many entries readers may look at. Stored with release by the writer.
+  std::atomic<uint32_t> published_records{0};
+
+ private:
+  friend class SlabPool;
+  Slab(std::shared_ptr<SlabPool> pool, size_t size_class, uint32_t capacity_bytes, uint32_t max_records, size_t footprint);
+  ~Slab() = default;
+
+  std::shared_ptr<SlabPool> pool_;  // Null while the slab lies in the pool's free list.
+  const size_t size_class_;
+  const uint32_t capacity_bytes_;
+  const uint32_t max_records_;
+  const size_t footprint_bytes_;
+  std::atomic<int32_t> references_{1};
+  RecordEntry* entries_;
+  char* data_;
+};
+
+// A counted reference to a slab.
+class SlabRef {
+ public:
+  SlabRef() = default;
+  // Takes over one reference.
+  explicit SlabRef(Slab* slab) : slab_(slab) {}
+  SlabRef(const SlabRef& other) : slab_(other.slab_) {
+    if (slab_ != nullptr) slab_->Ref();
+  }
+  SlabRef(SlabRef&& other) noexcept : slab_(std::exchange(other.slab_, nullptr)) {}
+  SlabRef& operator=(SlabRef other) noexcept {
+    std::swap(slab_, other.slab_);
+    return *this;
+  }
+  ~SlabRef() {
+    if (slab_ != nullptr) slab_->Unref();
+  }
+  Slab* get() const { return slab_; }
+  Slab* operator->() const { return slab_; }
+  explicit operator bool() const { return slab_ != nullptr; }
+  // Gives the reference away: the caller calls Unref.
+  Slab* Release() { return std::exchange(slab_, nullptr); }
+
+ private:
+  Slab* slab_ = nullptr;
+};
+
+// Thread-safe.
+class SlabPool : public std::enable_shared_from_this<SlabPool> {
+ public:
+  // The sizes of slabs, in bytes of data.
+  static constexpr std::array<uint32_t, 4> kSlabBytes = {4 << 10, 16 << 10, 64 << 10, 256 << 10};
+  static constexpr size_t kOversize = kSlabBytes.size();
+
+  // `budget_bytes` bounds what all slabs take together; the pool counts and answers over_budget(), and the logs keep to it.
+  static std::shared_ptr<SlabPool> Create(size_t budget_bytes);
+  ~SlabPool();
+
+  // A slab of kSlabBytes[size_class], or, with kOversize, of at least `least_bytes`. Never null.
+  SlabRef Acquire(size_t size_class, size_t least_bytes = 0);
+
+  size_t budget_bytes() const { return budget_bytes_; }
+  // In use: by logs, by messages in flight. Free slabs kept for reuse are not counted.
+  size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+  bool over_budget() const { return used_bytes() > budget_bytes_; }
+
+ private:
+  friend class Slab;
+  explicit SlabPool(size_t budget_bytes) : budget_bytes_(budget_bytes) {}
+  void Return(Slab* slab);
+  static Slab* Allocate(std::shared_ptr<SlabPool> pool, size_t size_class, uint32_t capacity_bytes);
+  static void Free(Slab* slab);
+
+  // So many free slabs of each size are kept.
+  static constexpr size_t kFreeSlabsKept = 16;
+
+  const size_t budget_bytes_;
+  std::atomic<size_t> used_bytes_{0};
+  net::Mutex mutex_;
+  std::array<std::vector<Slab*>, kSlabBytes.size()> free_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace mcgw::fanout
+
+#endif  // MCGW_FANOUT_SLAB_POOL_H_

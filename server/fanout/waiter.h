@@ -1,0 +1,78 @@
+// How an idle cursor is woken.
+//
+// A cursor at the head of its log leaves its Waiter with the log. The log's next Commit moves the waiter to the ready list
+// of its subscriber and rings the subscriber's doorbell if that list was empty. The subscriber then drains its ready
+// list; it never scans its cursors. A waiter is in at most one list at a time.
+
+#ifndef MCGW_FANOUT_WAITER_H_
+#define MCGW_FANOUT_WAITER_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "server/net/mutex.h"
+
+namespace mcgw::fanout {
+
+// The one call upwards of the data path: "your subscriber has something to do". Implemented by whoever drives
+// subscribers. Ring is called from receive shards and control threads, must not block, and may come when there is nothing
+// to do. A doorbell outlives its stream: it is shared.
+class Doorbell {
+ public:
+  virtual ~Doorbell() = default;
+  virtual void Ring() = 0;
+};
+
+struct Waiter;
+
+// A doubly linked list of waiters, by their own links. Not thread-safe.
+class WaiterList {
+ public:
+  bool empty() const { return head_ == nullptr; }
+  void PushBack(Waiter* waiter);
+  void Remove(Waiter* waiter);
+  Waiter* PopFront();  // Null when empty.
+
+ private:
+  Waiter* head_ = nullptr;
+  Waiter* tail_ = nullptr;
+};
+
+// The cursors of one subscriber that have something to read, or may have. Thread-safe.
+class ReadyList {
+ public:
+  explicit ReadyList(std::shared_ptr<Doorbell> doorbell) : doorbell_(std::move(doorbell)) {}
+
+  // Adds a waiter that is in no list. True if the doorbell must be rung, which the caller does under no lock.
+  bool Push(Waiter* waiter);
+  // Takes the oldest. Null when there is none.
+  Waiter* Pop();
+  void Remove(Waiter* waiter);
+
+  const std::shared_ptr<Doorbell>& doorbell() const { return doorbell_; }
+
+ private:
+  const std::shared_ptr<Doorbell> doorbell_;
+  net::Mutex mutex_;
+  WaiterList waiters_ ABSL_GUARDED_BY(mutex_);
+};
+
+struct Waiter {
+  explicit Waiter(ReadyList* list, uint64_t the_key) : ready(list), key(the_key) {}
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+
+  ReadyList* const ready;
+  const uint64_t key;  // The subscriber's name for its cursor.
+
+  enum class Place : uint8_t { kNone, kLog, kReady };
+  // Guarded by the lock of the list that it is in; a waiter in none belongs to its subscriber.
+  Place place = Place::kNone;
+  Waiter* previous = nullptr;
+  Waiter* next = nullptr;
+};
+
+}  // namespace mcgw::fanout
+
+#endif  // MCGW_FANOUT_WAITER_H_

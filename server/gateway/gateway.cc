@@ -1,0 +1,265 @@
+#include "server/gateway/gateway.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/net/clock.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+#include "spdlog/spdlog.h"
+
+namespace mcgw::gateway {
+
+using fanout::ChangeCause;
+using net::Error;
+using net::Reason;
+
+absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Create(const Options& options,
+                                                         std::unique_ptr<net::SocketFactory> sockets,
+                                                         HostInterfaces host) {
+  std::vector<std::unique_ptr<net::EventLoop>> loops;
+  for (int i = 0; i < options.shards; ++i) {
+    absl::StatusOr<std::unique_ptr<net::EventLoop>> loop = net::EventLoop::Create();
+    if (!loop.ok()) return loop.status();
+    loops.push_back(*std::move(loop));
+  }
+  auto gateway =
+      std::unique_ptr<Gateway>(new Gateway(options, std::move(sockets), std::move(host), std::move(loops)));
+  if (absl::Status status = gateway->directory_.Refresh(); !status.ok()) return status;
+  return gateway;
+}
+
+Gateway::Gateway(const Options& options, std::unique_ptr<net::SocketFactory> sockets, HostInterfaces host,
+                 std::vector<std::unique_ptr<net::EventLoop>> loops)
+    : sockets_(std::move(sockets)),
+      directory_(std::move(host), options.interfaces, options.default_interface),
+      registry_(&services_),
+      sessions_(&memberships_, options.limits.sessions),
+      sender_(sockets_.get(), &directory_) {
+  services_.sockets = sockets_.get();
+  services_.slabs = fanout::SlabPool::Create(options.total_log_bytes);
+  services_.options = options;
+  for (std::unique_ptr<net::EventLoop>& loop : loops) {
+    auto receive = std::make_unique<fanout::ReceiveShard>(loop.get(), sockets_.get(), services_.slabs);
+    services_.shards.push_back(receive.get());
+    shards_.push_back({std::move(loop), std::move(receive)});
+  }
+  memberships_.directory = &directory_;
+  memberships_.registry = &registry_;
+  memberships_.limits = options.limits;
+}
+
+Gateway::~Gateway() {
+  EndAllSessions();
+  for (Shard& shard : shards_) shard.loop->RunOnce(absl::ZeroDuration());
+}
+
+absl::Status Gateway::CheckServing() const {
+  if (!draining_.load(std::memory_order_acquire)) return absl::OkStatus();
+  return Error(Reason::kDraining, "", "the gateway is stopping: connect to another one, or try again later");
+}
+
+// ---- Sessions ----
+
+absl::StatusOr<std::shared_ptr<Session>> Gateway::FindOrCreate(const Caller& caller, const std::string& session_id,
+                                                               std::optional<absl::Duration> lease) {
+  if (lease.has_value() && (*lease < absl::Seconds(1) || *lease > absl::Hours(1))) {
+    return Error(Reason::kValueOutOfRange, "lease",
+                 net::StrCat("a lease of ", absl::FormatDuration(*lease), ": from 1s to 1h"));
+  }
+  if (!session_id.empty()) return sessions_.Find(session_id, caller.identity);
+  return sessions_.Create(caller.identity,
+                          absl::ToInt64Nanoseconds(lease.value_or(services_.options.session_lease)));
+}
+
+absl::StatusOr<JoinResult> Gateway::Join(const Caller& caller, const std::string& session_id,
+                                         const MembershipRequest& request, std::optional<absl::Duration> lease) {
+  if (absl::Status status = CheckServing(); !status.ok()) return status;
+  absl::StatusOr<std::shared_ptr<Session>> found = FindOrCreate(caller, session_id, lease);
+  if (!found.ok()) return found.status();
+  Session& session = **found;
+  net::MutexLock lock(&session.mutex);
+  if (session.ended) return sessions_.Find(session_id, "").status();
+  absl::StatusOr<MembershipSet::Added> added = session.memberships.Add(request);
+  if (!added.ok()) {
+    // A Join that fails leaves nothing behind, also not the session that it made.
+    if (session_id.empty()) {
+      session.ended = true;
+      sessions_.Erase(session.id);
+    }
+    return net::WithFieldPrefix(added.status(), "membership.");
+  }
+  if (lease.has_value()) session.lease_ns = absl::ToInt64Nanoseconds(*lease);
+  session.expires_ns = net::MonotonicNs() + session.lease_ns;
+  TellStreams(&session, added->touched, ChangeCause::kJoin);
+  JoinResult result{.session_id = session.id,
+                    .membership_id = added->membership_id,
+                    .lease = absl::Nanoseconds(session.lease_ns),
+                    .expires = std::nullopt,
+                    .channels = std::move(added->channels)};
+  if (session.streams.empty()) result.expires = absl::Now() + result.lease;
+  return result;
+}
+
+absl::StatusOr<std::vector<uint64_t>> Gateway::Leave(const Caller& caller, const std::string& session_id,
+                                                     const LeaveTarget& target) {
+  absl::StatusOr<std::shared_ptr<Session>> found = sessions_.Find(session_id, caller.identity);
+  if (!found.ok()) return found.status();
+  Session& session = **found;
+  net::MutexLock lock(&session.mutex);
+  if (std::holds_alternative<WholeSession>(target)) {
+    sessions_.Erase(session.id);
+    return EndLocked(&session);
+  }
+  absl::StatusOr<MembershipSet::Removed> removed =
+      std::holds_alternative<uint64_t>(target) ? session.memberships.Remove(std::get<uint64_t>(target))
+                                               : session.memberships.Remove(std::get<MembershipKey>(target));
+  if (!removed.ok()) return removed.status();
+  TellStreams(&session, removed->touched, ChangeCause::kLeave);
+  return std::move(removed->membership_ids);
+}
+
+void Gateway::TellStreams(Session* session, const std::vector<MembershipSet::ChannelPtr>& touched, ChangeCause cause) {
+  for (Subscription* stream : session->streams) stream->Refresh(touched, cause);
+}
+
+std::vector<uint64_t> Gateway::EndLocked(Session* session) {
+  session->ended = true;
+  MembershipSet::Removed removed = session->memberships.RemoveAll();
+  TellStreams(session, removed.touched, ChangeCause::kLeave);
+  for (Subscription* stream : session->streams) stream->SessionEnded();
+  return std::move(removed.membership_ids);
+}
+
+void Gateway::EndAllSessions() {
+  for (const std::shared_ptr<Session>& session : sessions_.All()) {
+    sessions_.Erase(session->id);
+    net::MutexLock lock(&session->mutex);
+    if (!session->ended) EndLocked(session.get());
+  }
+}
+
+// ---- Streams ----
+
+absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& caller, const SubscribeRequest& request,
+                                                                 std::shared_ptr<fanout::Doorbell> doorbell) {
+  if (absl::Status status = CheckServing(); !status.ok()) return status;
+  std::shared_ptr<Session> session;
+  if (!request.session_id.empty()) {
+    absl::StatusOr<std::shared_ptr<Session>> found = sessions_.Find(request.session_id, caller.identity);
+    if (!found.ok()) return found.status();
+    session = *std::move(found);
+  } else if (request.memberships.empty()) {
+    return Error(Reason::kFieldRequired, "memberships",
+                 "a subscription names at least one membership, or a session");
+  }
+  auto subscription = std::make_unique<Subscription>(
+      next_subscriber_id_.fetch_add(1), caller.identity, &memberships_, request.options, services_.slabs,
+      std::move(doorbell), [this](Subscription* closed) {
+        net::MutexLock lock(&mutex_);
+        subscriptions_.erase(closed);
+      });
+  {
+    net::MutexLock lock(&mutex_);
+    const size_t limit = services_.options.limits.subscribers;
+    if (subscriptions_.size() >= limit) {
+      return Error(Reason::kSubscriberLimit, "",
+                   net::StrCat("the gateway serves ", limit, " streams, its limit (max_subscribers)"));
+    }
+    subscriptions_.insert(subscription.get());
+  }
+  if (absl::Status status = subscription->Open(request, std::move(session)); !status.ok()) return status;
+  return subscription;
+}
+
+size_t Gateway::subscription_count() const {
+  net::MutexLock lock(&mutex_);
+  return subscriptions_.size();
+}
+
+void Gateway::Drain(absl::Duration grace) {
+  draining_.store(true, std::memory_order_release);
+  net::MutexLock lock(&mutex_);
+  for (Subscription* subscription : subscriptions_) {
+    subscription->subscriber().Notify(fanout::Draining{absl::ToInt64Nanoseconds(grace)});
+  }
+}
+
+void Gateway::Sweep(int64_t now_ns) {
+  for (const std::shared_ptr<Session>& session : sessions_.All()) {
+    net::MutexLock lock(&session->mutex);
+    if (session->ended || !session->streams.empty() || now_ns < session->expires_ns) continue;
+    spdlog::info("a session of {} expired", session->identity);
+    sessions_.Erase(session->id);
+    EndLocked(session.get());
+  }
+  for (InterfaceManager* manager : registry_.All()) manager->Sweep(now_ns);
+  for (Shard& shard : shards_) shard.receive->Sweep();
+  net::MutexLock lock(&mutex_);
+  for (Subscription* subscription : subscriptions_) subscription->subscriber().RequestSweep();
+}
+
+// ---- Inspection ----
+
+absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels() const {
+  const absl::StatusOr<net::KernelMemberships> kernel = net::ReadKernelMemberships();
+  std::vector<ChannelSnapshot> all;
+  for (const InterfaceManager* manager : registry_.All()) {
+    for (ChannelSnapshot& snapshot : manager->Snapshot()) {
+      if (kernel.ok()) {
+        const auto at = kernel->users.find({manager->index(), snapshot.status.group});
+        snapshot.host_users = at == kernel->users.end() ? 0 : at->second;
+      }
+      all.push_back(std::move(snapshot));
+    }
+  }
+  std::sort(all.begin(), all.end(), [](const ChannelSnapshot& a, const ChannelSnapshot& b) {
+    return a.status.channel_id < b.status.channel_id;
+  });
+  return all;
+}
+
+InterfaceSnapshot Gateway::SnapshotOf(const net::Interface& interface, const net::KernelMemberships& kernel,
+                                      const std::array<uint32_t, 2>& defaults) const {
+  const InterfaceManager* manager = nullptr;
+  for (const InterfaceManager* candidate : registry_.All()) {
+    if (candidate->index() == interface.index) manager = candidate;
+  }
+  std::map<net::IpAddress, uint32_t> sockets;
+  if (manager != nullptr) sockets = manager->Sockets();
+
+  InterfaceSnapshot snapshot{.interface = interface, .permitted = directory_.IsPermitted(interface.name)};
+  for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
+    const bool is_v6 = family == net::Family::kIpv6;
+    InterfaceSnapshot::PerFamily& entry = snapshot.families[is_v6];
+    entry.exclusions = directory_.StarExclusions(interface, family);
+    entry.is_default = defaults[is_v6] == interface.index;
+    if (manager != nullptr) entry.memberships = manager->Holds(family);
+    if (const auto at = kernel.igmp_version.find(interface.index); !is_v6 && at != kernel.igmp_version.end()) {
+      entry.protocol_version = at->second;
+    }
+  }
+  for (auto at = kernel.users.lower_bound({interface.index, net::IpAddress()});
+       at != kernel.users.end() && at->first.first == interface.index; ++at) {
+    const net::IpAddress& group = at->first.second;
+    const auto ours = sockets.find(group);
+    snapshot.families[!group.is_v4()].kernel.push_back(
+        {group, at->second, ours == sockets.end() ? 0 : ours->second});
+  }
+  return snapshot;
+}
+
+absl::StatusOr<std::vector<InterfaceSnapshot>> Gateway::ListInterfaces() {
+  if (absl::Status status = directory_.Refresh(); !status.ok()) return status;
+  const absl::StatusOr<net::KernelMemberships> kernel = net::ReadKernelMemberships();
+  if (!kernel.ok()) return kernel.status();
+  const std::array<uint32_t, 2> defaults = {directory_.DefaultIndex(net::Family::kIpv4),
+                                            directory_.DefaultIndex(net::Family::kIpv6)};
+  std::vector<InterfaceSnapshot> all;
+  for (const net::Interface& interface : directory_.table()->interfaces()) {
+    all.push_back(SnapshotOf(interface, *kernel, defaults));
+  }
+  return all;
+}
+
+}  // namespace mcgw::gateway

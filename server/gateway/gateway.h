@@ -1,0 +1,156 @@
+// The gateway itself: the face of the control path, all that rpc/ calls.
+//
+// It owns sessions, subscriptions, channels and send sockets. It has no threads: its owner runs each shard's loop
+// (loop(i)->RunOnce) on a thread of its own, and the control loop on another, and calls Sweep once a second.
+//
+// Lock order, written here once. A thread that holds one of these may take only those further down:
+//   Session::mutex, Subscription::mutex_, InterfaceManager::mutex_, Subscriber::mutex_, ChannelLog::mutex_,
+//   ReadyList::mutex_. Gateway::mutex_ comes before Subscriber::mutex_ too. The other tables' mutexes (SessionTable,
+//   InterfaceRegistry, InterfaceDirectory, EventLoop) are leaves: nothing is taken under them. System calls are made under
+//   the first three only, which the data path never takes. No gRPC call is made under any of them, and no callback but
+//   Doorbell::Ring, which only queues.
+
+#ifndef MCGW_GATEWAY_GATEWAY_H_
+#define MCGW_GATEWAY_GATEWAY_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/fanout/receive_shard.h"
+#include "server/gateway/interface_directory.h"
+#include "server/gateway/interface_manager.h"
+#include "server/gateway/interface_registry.h"
+#include "server/gateway/limits.h"
+#include "server/gateway/membership_set.h"
+#include "server/gateway/policy.h"
+#include "server/gateway/sender.h"
+#include "server/gateway/session.h"
+#include "server/gateway/subscription.h"
+#include "server/net/clock.h"
+#include "server/net/event_loop.h"
+#include "server/net/kernel_memberships.h"
+#include "server/net/multicast_socket.h"
+
+namespace mcgw::gateway {
+
+// Who calls. Two callers with the same identity may use each other's sessions.
+struct Caller {
+  std::string identity;
+};
+
+struct JoinResult {
+  std::string session_id;
+  uint64_t membership_id = 0;
+  absl::Duration lease;
+  std::optional<absl::Time> expires;  // Nothing while a stream of the session is open.
+  std::vector<fanout::ChannelStatus> channels;
+};
+
+// What to leave: one membership by key or by id, or the whole session.
+struct WholeSession {};
+using LeaveTarget = std::variant<MembershipKey, uint64_t, WholeSession>;
+
+// An interface as it is, and what the gateway makes of it for each family (0: IPv4, 1: IPv6).
+struct InterfaceSnapshot {
+  net::Interface interface;
+  bool permitted = false;
+  struct KernelMembership {
+    net::IpAddress group;
+    uint32_t users = 0;          // Sockets of all the host, and the kernel itself.
+    uint32_t gateway_users = 0;  // Sockets of the gateway.
+  };
+  struct PerFamily {
+    std::vector<InterfaceDirectory::Exclusion> exclusions;
+    bool is_default = false;
+    uint32_t protocol_version = 0;  // Of IGMP or MLD; 0: unknown.
+    size_t memberships = 0;         // Of the gateway's clients.
+    std::vector<KernelMembership> kernel;
+  } families[2];
+};
+
+// Thread-safe, but for its construction and destruction. Join, Leave, Subscribe, the end of a subscription, and Send make
+// system calls and may block; they are not called on a shard's thread.
+class Gateway {
+ public:
+  static absl::StatusOr<std::unique_ptr<Gateway>> Create(const Options& options,
+                                                         std::unique_ptr<net::SocketFactory> sockets,
+                                                         HostInterfaces host = {});
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+  // All subscriptions must be gone, and no thread may run the loops any more. Leaves all groups.
+  ~Gateway();
+
+  absl::StatusOr<JoinResult> Join(const Caller& caller, const std::string& session_id, const MembershipRequest& request,
+                                  std::optional<absl::Duration> lease);
+  // The ids of the memberships that ended.
+  absl::StatusOr<std::vector<uint64_t>> Leave(const Caller& caller, const std::string& session_id,
+                                              const LeaveTarget& target);
+  absl::StatusOr<std::unique_ptr<Subscription>> Subscribe(const Caller& caller, const SubscribeRequest& request,
+                                                          std::shared_ptr<fanout::Doorbell> doorbell);
+  Sender& sender() { return sender_; }
+
+  // In order of channel id.
+  absl::StatusOr<std::vector<ChannelSnapshot>> ListChannels() const;
+  absl::StatusOr<std::vector<InterfaceSnapshot>> ListInterfaces();
+  InterfaceDirectory& directory() { return directory_; }
+
+  // From now on Join, Subscribe and new sends are refused with DRAINING, and open streams are told.
+  void Drain(absl::Duration grace);
+  // Leaves everything that sessions hold.
+  void EndAllSessions();
+  // Expires leases, drops old logs, and has streams report. Once a second, with the monotonic time of that moment.
+  void Sweep(int64_t now_ns = net::MonotonicNs());
+
+  size_t shards() const { return shards_.size(); }
+  net::EventLoop* loop(size_t shard) { return shards_[shard].loop.get(); }
+  const Options& options() const { return services_.options; }
+  const std::shared_ptr<fanout::SlabPool>& slabs() const { return services_.slabs; }
+  size_t session_count() const { return sessions_.size(); }
+  size_t subscription_count() const;
+  absl::Status CheckServing() const;
+
+ private:
+  struct Shard {
+    std::unique_ptr<net::EventLoop> loop;
+    std::unique_ptr<fanout::ReceiveShard> receive;
+  };
+
+  Gateway(const Options& options, std::unique_ptr<net::SocketFactory> sockets, HostInterfaces host,
+          std::vector<std::unique_ptr<net::EventLoop>> loops);
+  absl::StatusOr<std::shared_ptr<Session>> FindOrCreate(const Caller& caller, const std::string& session_id,
+                                                        std::optional<absl::Duration> lease);
+  static void TellStreams(Session* session, const std::vector<MembershipSet::ChannelPtr>& touched,
+                          fanout::ChangeCause cause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(session->mutex);
+  InterfaceSnapshot SnapshotOf(const net::Interface& interface, const net::KernelMemberships& kernel,
+                               const std::array<uint32_t, 2>& defaults) const;
+  // Ends a session whose mutex is held: its memberships go, its streams are told.
+  static std::vector<uint64_t> EndLocked(Session* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(session->mutex);
+
+  const std::unique_ptr<net::SocketFactory> sockets_;
+  ChannelServices services_;
+  std::vector<Shard> shards_;
+  InterfaceDirectory directory_;
+  InterfaceRegistry registry_;
+  MembershipServices memberships_;
+  SessionTable sessions_;
+  Sender sender_;
+  std::atomic<bool> draining_{false};
+  std::atomic<uint64_t> next_subscriber_id_{1};
+
+  mutable net::Mutex mutex_;
+  std::set<Subscription*> subscriptions_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_GATEWAY_GATEWAY_H_

@@ -1,0 +1,157 @@
+// The channels of one interface: who wants them, and what the kernel has.
+//
+// A Hold is a reference to a channel that exists only after the kernel agreed, and whose destruction gives it back: the
+// first hold joins, the last one leaves, and each one's source filter is merged into what the kernel is told. Intent (the
+// holds) and fact (the socket) are kept apart and both shown.
+
+#ifndef MCGW_GATEWAY_INTERFACE_MANAGER_H_
+#define MCGW_GATEWAY_INTERFACE_MANAGER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/fanout/channel_log.h"
+#include "server/fanout/event.h"
+#include "server/fanout/receive_shard.h"
+#include "server/fanout/slab_pool.h"
+#include "server/fanout/source_filter.h"
+#include "server/gateway/limits.h"
+#include "server/net/multicast_socket.h"
+#include "server/net/mutex.h"
+
+namespace mcgw::gateway {
+
+// What all interfaces share. Outlives them.
+struct ChannelServices {
+  net::SocketFactory* sockets = nullptr;
+  std::vector<fanout::ReceiveShard*> shards;  // At least one; a channel belongs to one for its life.
+  std::shared_ptr<fanout::SlabPool> slabs;
+  Options options;
+  std::atomic<uint64_t> next_channel_id{1};
+  std::atomic<size_t> channels{0};  // Held or kept, against options.limits.channels.
+};
+
+// Who holds a channel, for those who look.
+struct Holder {
+  enum class Kind : uint8_t { kSession, kStream };
+  Kind kind = Kind::kSession;
+  uint64_t membership_id = 0;
+  uint64_t subscriber_id = 0;  // Of a stream.
+  std::string identity;
+  std::string selector;  // As it was asked for.
+  fanout::SourceFilter filter;
+  int64_t since_unix_ns = 0;
+};
+
+// A channel as it is at one moment.
+struct ChannelSnapshot {
+  fanout::ChannelStatus status;
+  std::vector<Holder> holders;
+  fanout::SourceFilter wished;
+  bool joined = false;
+  std::optional<uint32_t> host_users;  // Sockets of all the host that hold the group on the interface.
+  fanout::SourceFilter told;  // What the kernel was told; with `joined`.
+  size_t receive_buffer_bytes = 0;
+  uint64_t read = 0;
+  uint64_t logged = 0;
+  uint64_t kernel_drops = 0;
+  uint64_t mismatches = 0;
+  uint64_t evicted = 0;
+  uint64_t unknown_gaps = 0;
+  uint64_t logged_payload_bytes = 0;
+  uint64_t oldest_sequence = 0;
+  size_t log_bytes = 0;
+  size_t log_limit_bytes = 0;
+  int64_t created_unix_ns = 0;
+  int64_t last_datagram_unix_ns = 0;  // 0: none yet.
+  std::string last_source;
+};
+
+// Thread-safe. Its mutex is held during system calls of the control path; the data path never takes it.
+class InterfaceManager {
+ private:
+  struct Channel;
+
+ public:
+  // A wish for a channel, granted. Destroying it may leave the group and so makes system calls; under no other lock than
+  // those that come before InterfaceManager's in the lock order (gateway.h).
+  class Hold {
+   public:
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    ~Hold() { manager_->Release(this); }
+
+    const std::shared_ptr<fanout::ChannelLog>& log() const { return log_; }
+    uint64_t channel_id() const { return log_->channel_id(); }
+    fanout::ChannelStatus status() const { return manager_->StatusOf(*this); }
+    fanout::SourceFilter filter() const { return manager_->FilterOf(*this); }
+    // Replaces this hold's filter. On failure nothing has changed.
+    absl::Status SetFilter(fanout::SourceFilter filter) { return manager_->SetFilter(this, std::move(filter)); }
+
+   private:
+    friend class InterfaceManager;
+    Hold(InterfaceManager* manager, std::shared_ptr<Channel> channel, std::shared_ptr<fanout::ChannelLog> log,
+         Holder holder);
+    InterfaceManager* const manager_;
+    const std::shared_ptr<Channel> channel_;
+    const std::shared_ptr<fanout::ChannelLog> log_;
+    Holder holder_;  // Guarded by the manager's mutex.
+  };
+
+  InterfaceManager(ChannelServices* services, uint32_t index, std::string name);
+  InterfaceManager(const InterfaceManager&) = delete;
+  InterfaceManager& operator=(const InterfaceManager&) = delete;
+  // All holds must have gone. The shards' threads may still run.
+  ~InterfaceManager();
+
+  uint32_t index() const { return index_; }
+  const std::string& name() const { return name_; }
+
+  // Joins, or shares what is joined. CHANNEL_LIMIT, SOURCE_LIMIT, PORT_IN_USE, INTERFACE_NOT_FOUND, HOST_LIMIT.
+  absl::StatusOr<std::unique_ptr<Hold>> Acquire(const net::IpAddress& group, uint16_t port, Holder holder);
+
+  // Drops the logs of channels that nobody has held for keep_after_leave.
+  void Sweep(int64_t now_ns);
+
+  std::vector<ChannelSnapshot> Snapshot() const;
+  // Holds, for a family; and for each group the sockets that hold it.
+  size_t Holds(net::Family family) const;
+  std::map<net::IpAddress, uint32_t> Sockets() const;
+
+ private:
+  using Key = std::pair<net::IpAddress, uint16_t>;
+
+  void Release(Hold* hold);
+  absl::Status SetFilter(Hold* hold, fanout::SourceFilter filter);
+  fanout::ChannelStatus StatusOf(const Hold& hold) const;
+  fanout::SourceFilter FilterOf(const Hold& hold) const;
+
+  absl::StatusOr<std::shared_ptr<Channel>> FindOrAdd(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Open(Channel* channel, const fanout::SourceFilter& filter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Close(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the kernel what the holds of a channel want together.
+  absl::Status Tell(Channel* channel, const fanout::SourceFilter& wished) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What Open or Tell answered, in words that a client can act upon.
+  absl::Status Explain(const absl::Status& status, const Channel& channel, const fanout::SourceFilter& wished) const;
+  fanout::ChannelStatus StatusLocked(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string Describe(const Channel& channel) const;
+
+  ChannelServices* const services_;
+  const uint32_t index_;
+  const std::string name_;
+
+  mutable net::Mutex mutex_;
+  std::map<Key, std::shared_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_GATEWAY_INTERFACE_MANAGER_H_

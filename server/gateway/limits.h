@@ -1,0 +1,38 @@
+// The bounds that the gateway keeps, and the other numbers that its owner sets. Defaults are those of the configuration.
+
+#ifndef MCGW_GATEWAY_LIMITS_H_
+#define MCGW_GATEWAY_LIMITS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace mcgw::gateway {
+
+struct Limits {
+  size_t channels = 20'000;
+  size_t sessions = 10'000;
+  size_t subscribers = 10'000;
+  size_t memberships_per_holder = 10'000;
+  size_t sources_per_filter = 1'000;
+};
+
+struct Options {
+  std::vector<std::string> interfaces;  // Those it may use; empty: all.
+  std::string default_interface;        // What an empty selector means; empty: the routes decide.
+  absl::Duration session_lease = absl::Seconds(60);
+  absl::Duration keep_after_leave = absl::Seconds(30);
+  size_t channel_log_bytes = 4 << 20;
+  size_t total_log_bytes = 256 << 20;
+  size_t socket_buffer_bytes = 32 << 20;
+  size_t subscriber_lag_limit_bytes = 4 << 20;
+  int shards = 1;  // Receive threads.
+  Limits limits;
+};
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_GATEWAY_LIMITS_H_

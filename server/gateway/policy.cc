@@ -1,0 +1,159 @@
+#include "server/gateway/policy.h"
+
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+
+namespace mcgw::gateway {
+namespace {
+
+using net::Error;
+using net::IpAddress;
+using net::Reason;
+
+struct ReservedGroup {
+  std::string_view address;  // Canonical text.
+  std::string_view name;
+};
+
+// IANA's IPv4 and IPv6 multicast address registries: groups that routers and hosts run their own protocols on.
+constexpr std::array kReservedGroups = {
+    ReservedGroup{"224.0.0.0", "the base address"},
+    ReservedGroup{"224.0.0.1", "all hosts, IGMP queries"},
+    ReservedGroup{"224.0.0.2", "all routers"},
+    ReservedGroup{"224.0.0.4", "DVMRP routers"},
+    ReservedGroup{"224.0.0.5", "OSPF routers"},
+    ReservedGroup{"224.0.0.6", "OSPF designated routers"},
+    ReservedGroup{"224.0.0.9", "RIP version 2"},
+    ReservedGroup{"224.0.0.10", "EIGRP"},
+    ReservedGroup{"224.0.0.13", "PIM routers"},
+    ReservedGroup{"224.0.0.18", "VRRP"},
+    ReservedGroup{"224.0.0.22", "IGMPv3 reports"},
+    ReservedGroup{"224.0.0.251", "mDNS"},
+    ReservedGroup{"224.0.0.252", "LLMNR"},
+    ReservedGroup{"ff01::1", "all nodes"},
+    ReservedGroup{"ff01::2", "all routers"},
+    ReservedGroup{"ff02::1", "all nodes"},
+    ReservedGroup{"ff02::2", "all routers"},
+    ReservedGroup{"ff02::4", "DVMRP routers"},
+    ReservedGroup{"ff02::5", "OSPF routers"},
+    ReservedGroup{"ff02::6", "OSPF designated routers"},
+    ReservedGroup{"ff02::9", "RIP routers"},
+    ReservedGroup{"ff02::a", "EIGRP routers"},
+    ReservedGroup{"ff02::d", "PIM routers"},
+    ReservedGroup{"ff02::12", "VRRP"},
+    ReservedGroup{"ff02::16", "MLDv2 reports"},
+    ReservedGroup{"ff02::fb", "mDNS"},
+    ReservedGroup{"ff02::1:3", "LLMNR"},
+    ReservedGroup{"ff05::2", "all routers"},
+};
+
+// RFC 4291, 2.7: scopes 0 and 15 are reserved; 224.0.0.0 is not assigned to any group.
+bool IsReservedForAll(const IpAddress& group) {
+  if (group.is_v4()) return group.ToString() == "224.0.0.0";
+  return group.Ipv6Scope() == 0 || group.Ipv6Scope() == 15;
+}
+
+absl::Status CheckGroup(const IpAddress& group, std::string_view selector, std::string_view field_prefix) {
+  const std::string field = net::StrCat(field_prefix, "group");
+  if (!group.IsMulticast()) {
+    return Error(Reason::kNotAMulticastGroup, field,
+                 net::StrCat(group.ToString(), " is not a multicast group: groups are 224.0.0.0 to 239.255.255.255 (",
+                              "239.0.0.0/8 for use within a site) and ff00::/8"));
+  }
+  if (IsReservedForAll(group)) {
+    return Error(Reason::kGroupReserved, field,
+                 net::StrCat(group.ToString(), " is reserved and names no group (",
+                              group.is_v4() ? "the base address" : "IPv6 scopes 0 and f, RFC 4291", ")"));
+  }
+  const int scope = group.Ipv6Scope();
+  if ((scope == 1 || scope == 2) && selector.empty()) {
+    return Error(Reason::kScopeNeedsInterface, net::StrCat(field_prefix, "interface"),
+                 net::StrCat(group.ToString(), " has ", scope == 1 ? "interface-local" : "link-local",
+                              " scope, which means nothing without an interface: name one"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSource(const IpAddress& source, const IpAddress& group, std::string_view field) {
+  std::string_view problem;
+  if (source.family() != group.family()) {
+    problem = group.is_v4() ? "is not an IPv4 address, as the group is" : "is not an IPv6 address, as the group is";
+  } else if (source.IsMulticast()) {
+    problem = "is a multicast address, which is never a sender's";
+  } else if (source.IsUnspecified()) {
+    problem = "is the unspecified address";
+  } else if (source.IsBroadcast()) {
+    problem = "is the broadcast address";
+  }
+  if (problem.empty()) return absl::OkStatus();
+  return Error(Reason::kInvalidSource, field,
+               net::StrCat("source ", source.ToString(), " ", problem, ": name a sender's unicast ",
+                            net::FamilyName(group.family()), " address"));
+}
+
+}  // namespace
+
+std::string_view ReservedGroupName(const IpAddress& group) {
+  const std::string text = group.ToString();
+  for (const ReservedGroup& reserved : kReservedGroups) {
+    if (reserved.address == text) return reserved.name;
+  }
+  return {};
+}
+
+absl::Status CheckMembership(const MembershipRequest& request, size_t most_sources) {
+  if (absl::Status status = CheckGroup(request.group, request.selector, ""); !status.ok()) return status;
+  const fanout::SourceFilter& filter = request.filter;
+  for (size_t i = 0; i < filter.sources().size(); ++i) {
+    absl::Status status = CheckSource(filter.sources()[i], request.group, "source_filter.sources");
+    if (!status.ok()) return status;
+  }
+  if (filter.sources().size() > most_sources) {
+    return Error(Reason::kSourceLimit, "source_filter.sources",
+                 net::StrCat(filter.sources().size(), " sources; the gateway allows ", most_sources, " in a filter"));
+  }
+  if (filter.IsEmpty()) {
+    return Error(Reason::kInvalidSourceFilter, "source_filter.sources",
+                 "a filter with mode INCLUDE names no source: list the wanted ones, or leave the filter out");
+  }
+  if (request.group.IsSourceSpecific() && filter.mode() != net::FilterMode::kInclude) {
+    return Error(Reason::kSourceRequired, "source_filter",
+                 net::StrCat(request.group.ToString(), " is source-specific (",
+                              request.group.is_v4() ? "232.0.0.0/8" : "ff3x::/32",
+                              ", RFC 4607): name the sources to receive from, with mode INCLUDE"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSend(const SendRequest& request) {
+  absl::Status status = CheckGroup(request.group, request.selector, "destination.");
+  if (!status.ok()) return status;
+  if (const std::string_view name = ReservedGroupName(request.group); !name.empty()) {
+    return Error(Reason::kGroupReserved, "destination.group",
+                 net::StrCat(request.group.ToString(), " belongs to the network itself (", name,
+                              "): the gateway does not send to it"));
+  }
+  if (request.source.has_value()) {
+    status = CheckSource(*request.source, request.group, "options.source_address");
+    if (!status.ok()) return status;
+  }
+  if (request.hop_limit == 0) {
+    return Error(Reason::kNotImplemented, "options.hop_limit",
+                 "this version does not send with hop limit 0, since the kernel would let the datagram leave the host: "
+                 "use 1 to 255");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPayload(size_t size_bytes, net::Family family) {
+  const size_t limit = net::MaxPayloadBytes(family);
+  if (size_bytes <= limit) return absl::OkStatus();
+  return Error(Reason::kPayloadTooLarge, "payload",
+               net::StrCat("a payload of ", size_bytes, " bytes; an ", net::FamilyName(family),
+                            " datagram carries at most ", limit));
+}
+
+}  // namespace mcgw::gateway

@@ -1,0 +1,216 @@
+#include "server/gateway/sender.h"
+
+#include <algorithm>
+
+#include "server/net/status.h"
+#include "server/net/text.h"
+
+namespace mcgw::gateway {
+namespace {
+
+using net::Error;
+using net::Family;
+using net::Interface;
+using net::IpAddress;
+using net::Reason;
+
+// Link-local groups are sent to from a link-local address, where the interface has one (RFC 6724, rule 2).
+IpAddress SourceFor(const Interface& interface, const IpAddress& group) {
+  const int scope = group.Ipv6Scope();
+  if (scope == 1 || scope == 2) {
+    for (const net::InterfaceAddress& address : interface.addresses) {
+      if (!address.address.is_v4() && address.address.IsLinkLocalUnicast()) return address.address;
+    }
+  }
+  return interface.FirstAddress(group.family()).value_or(IpAddress::Unspecified(group.family()));
+}
+
+bool HasAddress(const Interface& interface, const IpAddress& address) {
+  return std::any_of(interface.addresses.begin(), interface.addresses.end(),
+                     [&](const net::InterfaceAddress& entry) { return entry.address == address; });
+}
+
+// What the kernel would not say, or would say badly: without a carrier IPv4 datagrams vanish, and without an address of
+// its own an interface sends with another one's.
+absl::Status CheckInterface(const Interface& interface, const SendRequest& request) {
+  if (!interface.up) {
+    return Error(Reason::kInterfaceDown, "destination.interface",
+                 net::StrCat("interface ", interface.name, " is down: ip link set ", interface.name, " up"));
+  }
+  if (!interface.carrier) {
+    return Error(Reason::kNoCarrier, "destination.interface",
+                 net::StrCat("interface ", interface.name,
+                             " has no carrier, so the datagram would be lost: check the cable or the peer"));
+  }
+  if (!interface.HasAddress(request.group.family())) {
+    return Error(Reason::kNoAddress, "destination.interface",
+                 net::StrCat("interface ", interface.name, " has no ", net::FamilyName(request.group.family()),
+                             " address to send from: ip address add ADDRESS dev ", interface.name));
+  }
+  if (request.source.has_value() && !HasAddress(interface, *request.source)) {
+    return Error(Reason::kSourceNotLocal, "options.source_address",
+                 net::StrCat(request.source->ToString(), " is not an address of interface ", interface.name));
+  }
+  return absl::OkStatus();
+}
+
+net::OutgoingDatagram Outgoing(const SendRequest& request, uint32_t interface_index, const IpAddress& source,
+                               std::string_view payload) {
+  return {.group = request.group,
+          .port = request.port,
+          .interface_index = interface_index,
+          .source = source,
+          .hop_limit = request.hop_limit,
+          .traffic_class = request.traffic_class,
+          .payload = payload};
+}
+
+void AddFailure(uint32_t item, const absl::Status& status, const std::string& interface_name,
+                std::vector<ItemFailure>* failures) {
+  if (!failures->empty()) {
+    ItemFailure& last = failures->back();
+    if (last.first + last.count == item && last.status == status && last.interface_name == interface_name) {
+      ++last.count;
+      return;
+    }
+  }
+  failures->push_back({item, 1, status, interface_name});
+}
+
+}  // namespace
+
+uint16_t Sender::source_port(Family family) const {
+  net::MutexLock lock(&mutex_);
+  const auto& socket = made_[family == Family::kIpv6][1];
+  return socket == nullptr ? 0 : socket->source_port();
+}
+
+absl::StatusOr<net::SendSocket*> Sender::Socket(Family family, bool loop) {
+  net::MutexLock lock(&mutex_);
+  std::unique_ptr<net::SendSocket>& socket = made_[family == Family::kIpv6][loop];
+  if (socket == nullptr) {
+    absl::StatusOr<std::unique_ptr<net::SendSocket>> made = sockets_->NewSendSocket(family, loop, 0);
+    if (!made.ok()) return made.status();
+    socket = *std::move(made);
+  }
+  return socket.get();
+}
+
+absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& request) {
+  if (absl::Status status = CheckSend(request); !status.ok()) return status;
+  const absl::StatusOr<std::vector<Interface>> interfaces = directory_->Resolve(request.selector, request.group);
+  if (!interfaces.ok()) return net::WithFieldPrefix(interfaces.status(), "destination.");
+  if (interfaces->empty()) {
+    return Error(Reason::kInterfaceNotFound, "destination.interface",
+                 net::StrCat("no interface of the gateway's host is eligible for `*` and ",
+                             net::FamilyName(request.group.family()), ": name one"));
+  }
+  std::vector<Exit> exits;
+  for (const Interface& interface : *interfaces) {
+    exits.push_back({interface, request.source.value_or(SourceFor(interface, request.group)),
+                     CheckInterface(interface, request)});
+  }
+  return exits;
+}
+
+absl::StatusOr<std::vector<SendResult>> Sender::Send(const SendRequest& request, std::string_view payload) {
+  const absl::StatusOr<std::vector<Exit>> exits = Exits(request);
+  if (!exits.ok()) return exits.status();
+  if (absl::Status status = CheckPayload(payload.size(), request.group.family()); !status.ok()) return status;
+  const absl::StatusOr<net::SendSocket*> socket = Socket(request.group.family(), request.loop);
+  if (!socket.ok()) return socket.status();
+
+  std::vector<SendResult> results;
+  for (const Exit& exit : *exits) {
+    SendResult result{.interface_name = exit.interface.name,
+                      .interface_index = exit.interface.index,
+                      .source = exit.source,
+                      .source_port = (*socket)->source_port(),
+                      .status = exit.status};
+    counters_.requested.fetch_add(1, std::memory_order_relaxed);
+    if (result.status.ok()) {
+      const net::OutgoingDatagram datagram = Outgoing(request, exit.interface.index, exit.source, payload);
+      std::vector<net::SendFailure> failures;
+      (*socket)->Send(absl::MakeConstSpan(&datagram, 1), &failures);
+      if (!failures.empty()) result.status = failures.front().status;
+    }
+    if (result.status.ok()) {
+      counters_.sent.fetch_add(1, std::memory_order_relaxed);
+      counters_.payload_bytes.fetch_add(payload.size(), std::memory_order_relaxed);
+    } else {
+      counters_.failed.fetch_add(1, std::memory_order_relaxed);
+    }
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+PublishResult Sender::Publish(const std::vector<Burst>& bursts) {
+  PublishResult result;
+  uint32_t item = 0;
+  for (const Burst& burst : bursts) {
+    PublishBurst(burst, item, &result);
+    item += burst.payloads.size();
+  }
+  return result;
+}
+
+void Sender::PublishBurst(const Burst& burst, uint32_t first_item, PublishResult* result) {
+  const auto count = static_cast<uint32_t>(burst.payloads.size());
+  if (count == 0) return;
+  const auto all_fail = [&](const absl::Status& status) {
+    result->failures.push_back({first_item, count, status, ""});
+    counters_.requested.fetch_add(count, std::memory_order_relaxed);
+    counters_.failed.fetch_add(count, std::memory_order_relaxed);
+  };
+  if (!burst.invalid.ok()) return all_fail(burst.invalid);
+  const absl::StatusOr<std::vector<Exit>> exits = Exits(burst.request);
+  if (!exits.ok()) return all_fail(exits.status());
+  const Family family = burst.request.group.family();
+  const absl::StatusOr<net::SendSocket*> socket = Socket(family, burst.request.loop);
+  if (!socket.ok()) return all_fail(socket.status());
+
+  // What fails of each item, by the first interface that did not take it.
+  std::vector<net::SendFailure> kernel_failures;
+  std::vector<std::pair<absl::Status, const Exit*>> failed(count);
+  for (const Exit& exit : *exits) {
+    std::vector<net::OutgoingDatagram> datagrams;
+    std::vector<uint32_t> items;
+    datagrams.reserve(count);
+    items.reserve(count);
+    size_t payload_bytes = 0;
+    const auto fail = [&](uint32_t i, const absl::Status& status) {
+      if (failed[i].second == nullptr) failed[i] = {status, &exit};
+      counters_.failed.fetch_add(1, std::memory_order_relaxed);
+    };
+    counters_.requested.fetch_add(count, std::memory_order_relaxed);
+    for (uint32_t i = 0; i < count; ++i) {
+      const absl::Status status =
+          exit.status.ok() ? CheckPayload(burst.payloads[i].size(), family) : exit.status;
+      if (!status.ok()) {
+        fail(i, status);
+        continue;
+      }
+      datagrams.push_back(Outgoing(burst.request, exit.interface.index, exit.source, burst.payloads[i]));
+      items.push_back(i);
+      payload_bytes += burst.payloads[i].size();
+    }
+    kernel_failures.clear();
+    const size_t sent = (*socket)->Send(datagrams, &kernel_failures);
+    for (const net::SendFailure& failure : kernel_failures) {
+      payload_bytes -= datagrams[failure.index].payload.size();
+      fail(items[failure.index], failure.status);
+    }
+    counters_.sent.fetch_add(sent, std::memory_order_relaxed);
+    counters_.payload_bytes.fetch_add(payload_bytes, std::memory_order_relaxed);
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    if (failed[i].second == nullptr) {
+      ++result->accepted;
+    } else {
+      AddFailure(first_item + i, failed[i].first, failed[i].second->interface.name, &result->failures);
+    }
+  }
+}
+
+}  // namespace mcgw::gateway

@@ -1,0 +1,68 @@
+// An epoll loop that somebody else's thread runs.
+//
+// RunOnce waits for descriptors and posted work and handles what is ready. All methods belong to the thread that runs
+// the loop, but for Post, which any thread may call.
+
+#ifndef MCGW_NET_EVENT_LOOP_H_
+#define MCGW_NET_EVENT_LOOP_H_
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/net/mutex.h"
+#include "server/net/owned_fd.h"
+
+namespace mcgw::net {
+
+class EventLoop {
+ public:
+  // Handles readiness of one descriptor. Owned by the caller, who keeps it until Remove.
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual void OnReadable() = 0;
+  };
+
+  static absl::StatusOr<std::unique_ptr<EventLoop>> Create();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+  ~EventLoop();
+
+  // Watches `fd` for reading, level-triggered. A handler may remove itself or others while it runs: a removed handler
+  // is not called again, also not for an event that was already fetched.
+  absl::Status Add(int fd, Handler* handler);
+  void Remove(int fd, Handler* handler);
+
+  // Runs `work` on the loop's thread in the next RunOnce, in order of posting, and wakes the loop. Thread-safe. Work
+  // still queued when the loop is destroyed is run by the destructor.
+  void Post(std::function<void()> work);
+
+  // Waits at most `timeout` (absl::InfiniteDuration() for ever, zero to poll), then handles what is ready and all work
+  // posted so far. Returns how many handlers and posted functions it ran.
+  int RunOnce(absl::Duration timeout);
+
+ private:
+  EventLoop(OwnedFd epoll, OwnedFd wake);
+  int RunPosted();
+
+  const OwnedFd epoll_;
+  const OwnedFd wake_;  // An eventfd.
+
+  // Of the loop's thread.
+  std::array<epoll_event, 64> events_;
+  int events_ready_ = 0;
+
+  Mutex mutex_;
+  std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace mcgw::net
+
+#endif  // MCGW_NET_EVENT_LOOP_H_

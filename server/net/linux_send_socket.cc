@@ -1,0 +1,305 @@
+#include <linux/filter.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/net/linux_multicast_socket.h"
+#include "server/net/linux_send_batch.h"
+#include "server/net/linux_socket.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+
+namespace mcgw::net {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kMaxWait = std::chrono::seconds(1);
+constexpr int kQueueWaitMs = 1;  // An interface's full queue tells nobody when it empties.
+
+class LinuxSendSocket final : public SendSocket {
+ public:
+  LinuxSendSocket(OwnedFd fd, Family family, bool loop, uint16_t source_port, bool segments)
+      : fd_(std::move(fd)), family_(family), loop_(loop), source_port_(source_port), segments_(segments) {}
+
+  size_t Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures) override;
+  uint16_t source_port() const override { return source_port_; }
+
+ private:
+  // How long nothing has gone out.
+  class Stall {
+   public:
+    void End() { began_ = Clock::time_point(); }
+    // False once the time is up.
+    bool MayWait() {
+      if (began_ == Clock::time_point()) began_ = Clock::now();
+      return Clock::now() - began_ < kMaxWait;
+    }
+    int RemainingMs() const {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(began_ + kMaxWait - Clock::now());
+      return static_cast<int>(std::max<int64_t>(left.count(), 0));
+    }
+
+   private:
+    Clock::time_point began_;
+  };
+
+  absl::Status Check(const OutgoingDatagram& datagram) const;
+  void Fill(absl::Span<const OutgoingDatagram> datagrams, SendScratch* scratch) const;
+  size_t SendBatch(absl::Span<const OutgoingDatagram> batch, size_t first_index, SendScratch* scratch, Stall* stall,
+                   std::vector<SendFailure>* failures) const;
+  size_t SendSingly(absl::Span<const OutgoingDatagram> datagrams, size_t first_index, mmsghdr* message, Stall* stall,
+                    std::vector<SendFailure>* failures) const;
+  int SendOnce(mmsghdr* headers, size_t count, Stall* stall) const;
+  bool WaitFor(int error, Stall* stall) const;
+  void ClearErrors() const;
+  absl::Status Failure(int error, const OutgoingDatagram& datagram) const;
+  absl::Status Unreachable(int error, const OutgoingDatagram& datagram) const;
+
+  const OwnedFd fd_;
+  const Family family_;
+  const bool loop_;
+  const uint16_t source_port_;
+  const bool segments_;  // The kernel knows UDP_SEGMENT.
+};
+
+size_t LinuxSendSocket::Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures) {
+  size_t sent = 0;
+  Stall stall;
+  size_t next = 0;
+  while (next < datagrams.size()) {
+    absl::Status status = Check(datagrams[next]);
+    if (!status.ok()) {
+      failures->push_back({next, std::move(status)});
+      ++next;
+      continue;
+    }
+    SendScratch scratch;
+    Fill(datagrams.subspan(next), &scratch);
+    sent += SendBatch(datagrams.subspan(next, scratch.datagrams), next, &scratch, &stall, failures);
+    next += scratch.datagrams;
+  }
+  return sent;
+}
+
+absl::Status LinuxSendSocket::Check(const OutgoingDatagram& datagram) const {
+  if (datagram.group.family() != family_ || (!datagram.source.IsUnspecified() && datagram.source.family() != family_)) {
+    return Error(Reason::kInvalidAddress, "", absl::StrCat("not an ", ToAbsl(FamilyName(family_)), " address"));
+  }
+  if (datagram.interface_index == 0) return Error(Reason::kFieldRequired, "interface", "no interface to send by");
+  if (datagram.hop_limit == 0) {
+    return Error(Reason::kInvalidHopLimit, "hop_limit", "a datagram that leaves needs a hop limit of at least 1");
+  }
+  return absl::OkStatus();
+}
+
+// As many of the first datagrams as make a batch; at least one, which has been checked.
+void LinuxSendSocket::Fill(absl::Span<const OutgoingDatagram> datagrams, SendScratch* scratch) const {
+  while (scratch->datagrams < datagrams.size() && scratch->messages < kBatchMessages) {
+    const size_t room = kBatchDatagrams - scratch->datagrams;
+    const absl::Span<const OutgoingDatagram> rest = datagrams.subspan(scratch->datagrams, room);
+    if (room == 0 || !Check(rest[0]).ok()) return;
+    AddMessage(rest.first(segments_ ? SegmentsInFront(rest) : 1), scratch);
+  }
+}
+
+size_t LinuxSendSocket::SendBatch(absl::Span<const OutgoingDatagram> batch, size_t first_index, SendScratch* scratch,
+                                  Stall* stall, std::vector<SendFailure>* failures) const {
+  size_t sent = 0;
+  size_t message = 0;
+  size_t next = 0;  // The first datagram of the message.
+  while (message < scratch->messages) {
+    // sendmmsg hides the error of the message that stops it, and trying that one again would be wrong with loop on (see
+    // WaitFor). So with loop on, one message at a time.
+    const size_t at_once = loop_ ? 1 : scratch->messages - message;
+    const int result = SendOnce(&scratch->headers[message], at_once, stall);
+    for (int i = 0; i < result; ++i) {
+      sent += scratch->counts[message];
+      next += scratch->counts[message++];
+    }
+    if (result > 0) continue;
+    const size_t count = scratch->counts[message];
+    if (count > 1 && result != -EAGAIN && result != -ENOBUFS) {
+      sent += SendSingly(batch.subspan(next, count), first_index + next, &scratch->headers[message], stall, failures);
+    } else {
+      for (size_t i = next; i < next + count; ++i) failures->push_back({first_index + i, Failure(-result, batch[i])});
+    }
+    next += count;
+    ++message;
+  }
+  return sent;
+}
+
+// Sends the datagrams of a message that the kernel refused as a whole.
+size_t LinuxSendSocket::SendSingly(absl::Span<const OutgoingDatagram> datagrams, size_t first_index, mmsghdr* message,
+                                   Stall* stall, std::vector<SendFailure>* failures) const {
+  size_t sent = 0;
+  message->msg_hdr.msg_iovlen = 1;
+  message->msg_hdr.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));  // UDP_SEGMENT.
+  for (size_t i = 0; i < datagrams.size(); ++i) {
+    const int result = SendOnce(message, 1, stall);
+    if (result > 0) ++sent;
+    if (result <= 0) failures->push_back({first_index + i, Failure(-result, datagrams[i])});
+    ++message->msg_hdr.msg_iov;
+  }
+  return sent;
+}
+
+// How many went out, or minus the errno of the first one's failure.
+int LinuxSendSocket::SendOnce(mmsghdr* headers, size_t count, Stall* stall) const {
+  bool repeated = false;
+  while (true) {
+    const int result = sendmmsg(fd_.get(), headers, static_cast<unsigned>(count), MSG_DONTWAIT);
+    if (result > 0) {
+      stall->End();
+      return result;
+    }
+    const int error = errno;
+    if (error == EINTR || WaitFor(error, stall)) continue;
+    // An ICMP error for an earlier datagram fails the next send, once. A failure that repeats is this datagram's own.
+    if (error == EAGAIN || error == ENOBUFS || repeated) return -error;
+    repeated = true;
+    ClearErrors();
+  }
+}
+
+// True when it is worth trying again.
+bool LinuxSendSocket::WaitFor(int error, Stall* stall) const {
+  if (error == EAGAIN || error == EWOULDBLOCK) {
+    if (!stall->MayWait()) return false;
+    pollfd poll_fd = {fd_.get(), POLLOUT, 0};
+    poll(&poll_fd, 1, stall->RemainingMs());
+    if ((poll_fd.revents & POLLERR) != 0) ClearErrors();
+    return true;
+  }
+  // The interface's queue dropped it. With loop the host's own receivers have it already, so sending it once more would
+  // give it to them twice.
+  if (error == ENOBUFS && stall->MayWait()) {
+    poll(nullptr, 0, kQueueWaitMs);
+    return !loop_;
+  }
+  return false;
+}
+
+void LinuxSendSocket::ClearErrors() const {
+  char nothing = 0;
+  iovec vector = {&nothing, sizeof(nothing)};
+  msghdr header = {};
+  header.msg_iov = &vector;
+  header.msg_iovlen = 1;
+  while (recvmsg(fd_.get(), &header, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0) {
+  }
+}
+
+absl::Status LinuxSendSocket::Failure(int error, const OutgoingDatagram& datagram) const {
+  const std::string what = absl::StrCat("send to ", ToString(datagram.group, datagram.port));
+  switch (error) {
+    case EMSGSIZE:
+      return ErrnoError(error, Reason::kPayloadTooLarge, "payload",
+                        absl::StrCat(datagram.payload.size(), " bytes are more than a datagram carries: at most ",
+                                     MaxPayloadBytes(family_)));
+    case EPERM:
+      return ErrnoError(error, Reason::kSendBlocked, "",
+                        absl::StrCat(what, " is blocked by a firewall on this host: allow it in its output rules"));
+    case EACCES:
+      return ErrnoError(error, Reason::kSendBlocked, "",
+                        absl::StrCat(what, " is prohibited by a route of this host: remove it (ip route, ip rule)"));
+    case EAGAIN:
+      return ErrnoError(error, Reason::kHostLimit, "",
+                        absl::StrCat(what, ": the socket's buffer stayed full for a second"));
+    case ENOBUFS:
+      return ErrnoError(error, Reason::kHostLimit, "",
+                        absl::StrCat(what, ": the interface's queue is full: send slower, or raise txqueuelen"));
+    case ENOMEM:
+      return ErrnoError(error, Reason::kHostLimit, "", absl::StrCat(what, ": the host is out of memory"));
+    case EINVAL:
+    case EADDRNOTAVAIL:
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENODEV:
+    case ENXIO:
+    case ENETDOWN:
+      return Unreachable(error, datagram);
+    default:
+      return ErrnoStatus(error, what);
+  }
+}
+
+// The errno alone does not tell: an interface that is down gives ENETUNREACH, as a missing route does.
+absl::Status LinuxSendSocket::Unreachable(int error, const OutgoingDatagram& datagram) const {
+  ifreq request = {};
+  request.ifr_ifindex = static_cast<int>(datagram.interface_index);
+  if (ioctl(fd_.get(), SIOCGIFNAME, &request) != 0) {
+    return ErrnoError(error, Reason::kInterfaceNotFound, "interface",
+                      absl::StrCat("there is no interface with index ", datagram.interface_index));
+  }
+  const std::string name = request.ifr_name;
+  const bool flags_known = ioctl(fd_.get(), SIOCGIFFLAGS, &request) == 0;
+  if (flags_known && (request.ifr_flags & IFF_UP) == 0) {
+    return ErrnoError(error, Reason::kInterfaceDown, "interface",
+                      absl::StrCat(name, " is down: ip link set ", name, " up"));
+  }
+  if (flags_known && (request.ifr_flags & IFF_RUNNING) == 0) {
+    return ErrnoError(error, Reason::kNoCarrier, "interface", absl::StrCat(name, " has no carrier"));
+  }
+  if (!datagram.source.IsUnspecified()) {
+    return ErrnoError(error, Reason::kSourceNotLocal, "source_address",
+                      absl::StrCat(datagram.source.ToString(), " is not an address of ", name, ", or not usable yet"));
+  }
+  if (error == EADDRNOTAVAIL) {
+    return ErrnoError(error, Reason::kNoAddress, "interface",
+                      absl::StrCat(name, " has no usable ", ToAbsl(FamilyName(family_)), " address"));
+  }
+  return ErrnoError(error, Reason::kNoRoute, "",
+                    absl::StrCat("no route to ", datagram.group.ToString(), " by ", name, ": add one (ip ",
+                                 datagram.group.is_v4() ? "" : "-6 ",
+                                 "route), or check for an unreachable or "
+                                 "blackhole route, or ",
+                                 ToAbsl(FamilyName(family_)), " turned off there"));
+}
+
+absl::Status SetUpSending(int fd, Family family, bool loop) {
+  const bool v4 = family == Family::kIpv4;
+  // A socket that only sends takes in nothing: were its port a known one, it would collect what others joined.
+  sock_filter drop_all = {BPF_RET | BPF_K, 0, 0, 0};
+  const sock_fprog program = {1, &drop_all};
+  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0) {
+    return ErrnoStatus(errno, "attach a socket filter");
+  }
+  absl::Status status = SetOption(fd, ProtocolLevel(family), v4 ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP, loop ? 1 : 0,
+                                  "set multicast loop");
+  if (!status.ok()) return status;
+  // Without this the kernel hides that an interface's queue dropped a datagram.
+  return SetOption(fd, ProtocolLevel(family), v4 ? IP_RECVERR : IPV6_RECVERR, 1, "set IP_RECVERR");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SendSocket>> NewLinuxSendSocket(Family family, bool loop, uint16_t source_port) {
+  absl::StatusOr<OwnedFd> fd = OpenUdpSocket(family);
+  if (!fd.ok()) return fd.status();
+  absl::Status status = SetUpSending(fd->get(), family, loop);
+  if (status.ok()) status = BindSocket(fd->get(), IpAddress::Unspecified(family), source_port, 0);
+  if (!status.ok()) return status;
+  sockaddr_storage name;
+  socklen_t length = sizeof(name);
+  if (getsockname(fd->get(), reinterpret_cast<sockaddr*>(&name), &length) != 0) {
+    return ErrnoStatus(errno, "getsockname");
+  }
+  const uint16_t port = ntohs(reinterpret_cast<const sockaddr_in&>(name).sin_port);  // At one place in both families.
+  int segment = 0;
+  socklen_t segment_length = sizeof(segment);
+  const bool segments = getsockopt(fd->get(), IPPROTO_UDP, UDP_SEGMENT, &segment, &segment_length) == 0;
+  return std::make_unique<LinuxSendSocket>(*std::move(fd), family, loop, port, segments);
+}
+
+}  // namespace mcgw::net

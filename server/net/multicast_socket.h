@@ -1,0 +1,127 @@
+// The seam between the gateway and the kernel, at the level of meaning.
+//
+// ReceiveSocket is the kernel's side of one channel: (interface, group, port). SendSocket sends to any group through
+// any interface. SocketFactory makes both. LinuxSocketFactory (linux_multicast_socket.h) is the real thing; tests use a
+// fake whose descriptor is an eventfd, so that the real event loop runs.
+
+#ifndef MCGW_NET_MULTICAST_SOCKET_H_
+#define MCGW_NET_MULTICAST_SOCKET_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/net/address.h"
+#include "server/net/datagram.h"
+
+namespace mcgw::net {
+
+enum class FilterMode : uint8_t { kInclude, kExclude };  // RFC 3376, 2
+
+// Where datagrams are read to: storage for up to kMaxDatagrams of any size, reused from read to read. One per receive
+// thread. After a read, datagrams() are valid until the next read.
+class ReceiveBatch {
+ public:
+  virtual ~ReceiveBatch() = default;
+  virtual absl::Span<const ReceivedDatagram> datagrams() const = 0;
+  static constexpr size_t kMaxDatagrams = 64;
+};
+
+// Receives one channel. Join, SetFilter and Leave are control calls, made by one thread at a time, and may run at the
+// same time as Receive and Drops, which belong to one receive thread. Destroying it closes the socket, which leaves the
+// group.
+class ReceiveSocket {
+ public:
+  virtual ~ReceiveSocket() = default;
+  ReceiveSocket() = default;
+  ReceiveSocket(const ReceiveSocket&) = delete;
+  ReceiveSocket& operator=(const ReceiveSocket&) = delete;
+
+  // Readable (level-triggered) while datagrams are queued. Borrowed.
+  virtual int fd() const = 0;
+
+  // Joins with a filter: INCLUDE{sources} joins (source, group) for each source and must name at least one; EXCLUDE{}
+  // is any-source. Called before any other call; again only after it failed, or after Leave. More sources than the
+  // kernel takes (net.ipv4.igmp_max_msf, net.ipv6.mld_max_msf) are RESOURCE_EXHAUSTED with ErrnoOf ENOBUFS, and then
+  // nothing is joined.
+  virtual absl::Status Join(FilterMode mode, absl::Span<const IpAddress> sources) = 0;
+
+  // Replaces the filter of a joined socket (RFC 3678 MCAST_MSFILTER): what both filters want goes on unbroken on IPv4.
+  // INCLUDE{} is refused: use Leave. Too many sources fail as in Join, and the filter stays as it was.
+  virtual absl::Status SetFilter(FilterMode mode, absl::Span<const IpAddress> sources) = 0;
+
+  // Leaves the group. Datagrams queued before are still read after it. Succeeds where the interface is gone, which took
+  // the membership with it.
+  virtual absl::Status Leave() = 0;
+
+  // Reads what is queued, at most ReceiveBatch::kMaxDatagrams, into `batch` (made by the same factory). Never blocks:
+  // returns 0 when nothing is queued. Datagrams that are not of this channel (another group or interface) are dropped
+  // and counted in mismatches(); they do not count in the result, so `*drained` says whether the queue is empty.
+  virtual absl::StatusOr<size_t> Receive(ReceiveBatch* batch, bool* drained) = 0;
+
+  // The kernel's count of datagrams it dropped because this socket's buffer was full, since the socket was made
+  // (SO_MEMINFO, SK_MEMINFO_DROPS). May run ahead of what is still queued: exact only when the queue is drained.
+  virtual uint32_t Drops() const = 0;
+
+  // Datagrams discarded by Receive's check of group and interface.
+  virtual uint64_t mismatches() const = 0;
+
+  // The receive buffer the kernel granted, in its own accounting (bytes, overhead included).
+  virtual size_t receive_buffer_bytes() const = 0;
+};
+
+struct SendFailure {
+  size_t index = 0;  // Into the span given to Send.
+  absl::Status status;
+};
+
+// Sends datagrams of one family, with multicast loop on or off for all of them (Linux has no per-message loop).
+// Thread-safe.
+class SendSocket {
+ public:
+  virtual ~SendSocket() = default;
+  SendSocket() = default;
+  SendSocket(const SendSocket&) = delete;
+  SendSocket& operator=(const SendSocket&) = delete;
+
+  // Sends each datagram on its own; one that fails does not keep the others back. A full socket buffer is waited for,
+  // up to a second in a row, so this blocks. A full queue of the interface is waited for too, but with loop on it is a
+  // failure at once: the host's own receivers have that datagram already, and would get it twice. A run of datagrams of
+  // one size that differ in nothing but their payload costs little more than one of them. Appends to `failures` in order
+  // of index. Returns how many the kernel took.
+  virtual size_t Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures) = 0;
+
+  // The port that datagrams leave from.
+  virtual uint16_t source_port() const = 0;
+};
+
+struct ReceiveSocketSpec {
+  uint32_t interface_index = 0;
+  std::string interface_name;  // For SO_BINDTODEVICE and messages.
+  IpAddress group;
+  uint16_t port = 0;
+  size_t receive_buffer_bytes = 0;  // Asked of the kernel, which caps it at net.core.rmem_max; 0 leaves the default.
+};
+
+class SocketFactory {
+ public:
+  virtual ~SocketFactory() = default;
+
+  virtual std::unique_ptr<ReceiveBatch> NewReceiveBatch() = 0;
+
+  // A bound socket that has not joined. PORT_IN_USE if another process holds the port without sharing it (the text
+  // names the process where /proc shows it), INTERFACE_NOT_FOUND if the interface has gone.
+  virtual absl::StatusOr<std::unique_ptr<ReceiveSocket>> NewReceiveSocket(const ReceiveSocketSpec& spec) = 0;
+
+  // `source_port` 0 lets the kernel choose.
+  virtual absl::StatusOr<std::unique_ptr<SendSocket>> NewSendSocket(Family family, bool loop, uint16_t source_port) = 0;
+};
+
+}  // namespace mcgw::net
+
+#endif  // MCGW_NET_MULTICAST_SOCKET_H_

@@ -1,0 +1,34 @@
+// Packaged builds of Abseil (Debian, Ubuntu) have an absl::string_view of their own, which does not convert from
+// std::string_view. The gateway's code speaks std::string_view and converts where it calls Abseil.
+
+#ifndef MCGW_NET_TEXT_H_
+#define MCGW_NET_TEXT_H_
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace mcgw::net {
+
+inline absl::string_view ToAbsl(std::string_view text) { return absl::string_view(text.data(), text.size()); }
+inline std::string_view ToStd(absl::string_view text) { return std::string_view(text.data(), text.size()); }
+
+// absl::StrCat that takes std::string_view too.
+template <typename... Parts>
+std::string StrCat(const Parts&... parts) {
+  const auto convert = [](const auto& part) -> decltype(auto) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(part)>, std::string_view>) {
+      return ToAbsl(part);
+    } else {
+      return (part);
+    }
+  };
+  return absl::StrCat(convert(parts)...);
+}
+
+}  // namespace mcgw::net
+
+#endif  // MCGW_NET_TEXT_H_

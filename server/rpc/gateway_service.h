@@ -1,0 +1,45 @@
+// MulticastGatewayService over gRPC: unary calls and Publish by callbacks, Subscribe as a raw asynchronous method that
+// SubscribeServer accepts.
+
+#ifndef MCGW_RPC_GATEWAY_SERVICE_H_
+#define MCGW_RPC_GATEWAY_SERVICE_H_
+
+#include "multicast/gateway/v1/gateway_service.grpc.pb.h"
+#include "server/gateway/gateway.h"
+#include "server/rpc/publish_stream.h"
+
+namespace mcgw::rpc {
+
+using GatewayServiceBase = multicast::gateway::v1::MulticastGatewayService;
+using GatewayServiceMethods =
+    GatewayServiceBase::WithCallbackMethod_Join<GatewayServiceBase::WithCallbackMethod_Leave<
+        GatewayServiceBase::WithCallbackMethod_Send<GatewayServiceBase::WithCallbackMethod_Publish<
+            GatewayServiceBase::WithRawMethod_Subscribe<GatewayServiceBase::Service>>>>>;
+
+// Thread-safe. The gateway outlives it.
+class GatewayService final : public GatewayServiceMethods {
+ public:
+  explicit GatewayService(gateway::Gateway* gateway) : gateway_(gateway) {}
+
+  grpc::ServerUnaryReactor* Join(grpc::CallbackServerContext* context,
+                                 const multicast::gateway::v1::JoinRequest* request,
+                                 multicast::gateway::v1::JoinResponse* response) override;
+  grpc::ServerUnaryReactor* Leave(grpc::CallbackServerContext* context,
+                                  const multicast::gateway::v1::LeaveRequest* request,
+                                  multicast::gateway::v1::LeaveResponse* response) override;
+  grpc::ServerUnaryReactor* Send(grpc::CallbackServerContext* context,
+                                 const multicast::gateway::v1::SendRequest* request,
+                                 multicast::gateway::v1::SendResponse* response) override;
+  grpc::ServerBidiReactor<multicast::gateway::v1::PublishRequest, multicast::gateway::v1::PublishResponse>* Publish(
+      grpc::CallbackServerContext* context) override;
+
+  PublishStreams& publish_streams() { return publish_streams_; }
+
+ private:
+  gateway::Gateway* const gateway_;
+  PublishStreams publish_streams_;
+};
+
+}  // namespace mcgw::rpc
+
+#endif  // MCGW_RPC_GATEWAY_SERVICE_H_

@@ -1,0 +1,161 @@
+#include "server/rpc/inspection_service.h"
+
+#include <charconv>
+#include <string>
+
+#include "server/net/status.h"
+#include "server/net/text.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/rich_status.h"
+
+namespace mcgw::rpc {
+namespace {
+
+using net::Error;
+using net::Reason;
+
+constexpr uint32_t kDefaultPageSize = 100;
+constexpr uint32_t kMostPageSize = 1000;
+
+grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpc(status));
+  return reactor;
+}
+
+absl::Status NotYet(std::string_view method) {
+  return Error(Reason::kNotImplemented, "", net::StrCat("this version does not serve ", method));
+}
+
+// A page: entries whose key is greater than `after`, at most `size` of them.
+struct Page {
+  uint64_t after = 0;
+  uint32_t size = kDefaultPageSize;
+};
+
+// A token is the key of the last entry of the page before.
+absl::StatusOr<Page> ReadPage(uint32_t size, const std::string& token) {
+  Page page;
+  if (size > kMostPageSize) {
+    return Error(Reason::kValueOutOfRange, "page_size", net::StrCat("page_size ", size, ": 1 to ", kMostPageSize));
+  }
+  if (size > 0) page.size = size;
+  if (!token.empty()) {
+    const char* const end = token.data() + token.size();
+    const std::from_chars_result result = std::from_chars(token.data(), end, page.after);
+    if (result.ec != std::errc() || result.ptr != end) {
+      return Error(Reason::kInvalidPageToken, "page_token",
+                   net::StrCat("'", token, "' is no token of this gateway: begin again without one"));
+    }
+  }
+  return page;
+}
+
+absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesRequest& request,
+                            v1::ListInterfacesResponse* response) {
+  const absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
+  if (!page.ok()) return page.status();
+  const absl::StatusOr<std::vector<gateway::InterfaceSnapshot>> interfaces = gateway->ListInterfaces();
+  if (!interfaces.ok()) return interfaces.status();
+  const std::shared_ptr<const net::InterfaceTable> table = gateway->directory().table();
+  uint32_t only = 0;
+  if (!request.interface().empty()) {
+    const absl::StatusOr<net::IpAddress> address = net::IpAddress::Parse(request.interface());
+    const net::Interface* const found =
+        address.ok() ? table->FindByAddress(*address) : table->FindByName(request.interface());
+    if (found == nullptr) {
+      return Error(Reason::kInterfaceNotFound, "interface",
+                   net::StrCat("the gateway's host has no interface ", request.interface()));
+    }
+    only = found->index;
+  }
+  response->set_ipv4_source_port(gateway->sender().source_port(net::Family::kIpv4));
+  response->set_ipv6_source_port(gateway->sender().source_port(net::Family::kIpv6));
+  for (const gateway::InterfaceSnapshot& snapshot : *interfaces) {
+    const uint32_t index = snapshot.interface.index;
+    if (index <= page->after || (only != 0 && index != only)) continue;
+    if (static_cast<uint32_t>(response->interfaces_size()) == page->size) {
+      const auto& last = response->interfaces(response->interfaces_size() - 1);
+      response->set_next_page_token(std::to_string(last.index()));
+      break;
+    }
+    WriteInterface(snapshot, *table, response->add_interfaces());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ListChannels(gateway::Gateway* gateway, const v1::ListChannelsRequest& request,
+                          v1::ListChannelsResponse* response) {
+  const absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
+  if (!page.ok()) return page.status();
+  std::string interface_name = request.interface();
+  if (const absl::StatusOr<net::IpAddress> address = net::IpAddress::Parse(interface_name); address.ok()) {
+    const std::shared_ptr<const net::InterfaceTable> table = gateway->directory().table();
+    if (const net::Interface* found = table->FindByAddress(*address); found != nullptr) interface_name = found->name;
+  }
+  std::optional<net::IpAddress> group;
+  if (!request.group().empty()) {
+    const absl::StatusOr<net::IpAddress> parsed = ReadAddress(request.group(), "group");
+    if (!parsed.ok()) return parsed.status();
+    if (!parsed->IsMulticast()) {
+      return Error(Reason::kNotAMulticastGroup, "group",
+                   net::StrCat(request.group(), " is not a multicast group (224.0.0.0/4, ff00::/8)"));
+    }
+    group = *parsed;
+  }
+  if (request.port() > 65535) return ReadPort(request.port(), "port").status();
+  const absl::StatusOr<std::vector<gateway::ChannelSnapshot>> channels = gateway->ListChannels();
+  if (!channels.ok()) return channels.status();
+  for (const gateway::ChannelSnapshot& snapshot : *channels) {
+    const fanout::ChannelStatus& status = snapshot.status;
+    if (status.channel_id <= page->after || (!interface_name.empty() && status.interface_name != interface_name) ||
+        (group.has_value() && status.group != *group) || (request.port() != 0 && status.port != request.port())) {
+      continue;
+    }
+    if (static_cast<uint32_t>(response->channels_size()) == page->size) {
+      const auto& last = response->channels(response->channels_size() - 1);
+      response->set_next_page_token(std::to_string(last.state().channel().channel_id()));
+      break;
+    }
+    WriteChannelInfo(snapshot, response->add_channels());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* InspectionService::ListInterfaces(grpc::CallbackServerContext* context,
+                                                            const v1::ListInterfacesRequest* request,
+                                                            v1::ListInterfacesResponse* response) {
+  return Answer(context, rpc::ListInterfaces(gateway_, *request, response));
+}
+
+grpc::ServerUnaryReactor* InspectionService::ListChannels(grpc::CallbackServerContext* context,
+                                                          const v1::ListChannelsRequest* request,
+                                                          v1::ListChannelsResponse* response) {
+  return Answer(context, rpc::ListChannels(gateway_, *request, response));
+}
+
+grpc::ServerUnaryReactor* InspectionService::ListSubscribers(grpc::CallbackServerContext* context,
+                                                             const v1::ListSubscribersRequest*,
+                                                             v1::ListSubscribersResponse*) {
+  return Answer(context, NotYet("ListSubscribers"));
+}
+
+grpc::ServerUnaryReactor* InspectionService::GetLedger(grpc::CallbackServerContext* context,
+                                                       const v1::GetLedgerRequest*, v1::GetLedgerResponse*) {
+  return Answer(context, NotYet("GetLedger; a stream's Ledger events carry its own accounts"));
+}
+
+grpc::ServerUnaryReactor* InspectionService::DescribeGroup(grpc::CallbackServerContext* context,
+                                                           const v1::DescribeGroupRequest*,
+                                                           v1::DescribeGroupResponse*) {
+  return Answer(context, NotYet("DescribeGroup"));
+}
+
+grpc::ServerUnaryReactor* InspectionService::Diagnose(grpc::CallbackServerContext* context, const v1::DiagnoseRequest*,
+                                                      v1::DiagnoseResponse*) {
+  return Answer(context, NotYet("Diagnose"));
+}
+
+}  // namespace mcgw::rpc

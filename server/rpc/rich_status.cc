@@ -1,0 +1,68 @@
+#include "server/rpc/rich_status.h"
+
+#include <string>
+
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+
+namespace mcgw::rpc {
+namespace {
+
+namespace v1 = multicast::gateway::v1;
+
+constexpr char kDomain[] = "multicast.gateway";
+constexpr int kRetryAfterSeconds = 1;
+
+bool WaitingHelps(net::Reason reason) {
+  return reason == net::Reason::kDraining || reason == net::Reason::kRateLimited ||
+         reason == net::Reason::kInterfaceDown || reason == net::Reason::kNoCarrier;
+}
+
+// A failure that no floor has given a reason is the kernel's, and unexpected.
+net::Reason ReasonFor(const absl::Status& status) {
+  const net::Reason reason = net::ReasonOf(status);
+  return reason == net::Reason::kUnspecified ? net::Reason::kKernelError : reason;
+}
+
+}  // namespace
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const std::string message(status.message());
+  const net::Reason reason = ReasonFor(status);
+
+  google::rpc::Status rich;
+  rich.set_code(static_cast<int>(status.code()));
+  rich.set_message(message);
+  google::rpc::ErrorInfo info;
+  info.set_reason(std::string(net::ReasonName(reason)));
+  info.set_domain(kDomain);
+  rich.add_details()->PackFrom(info);
+  if (const std::string field = net::FieldOf(status); !field.empty()) {
+    google::rpc::BadRequest bad_request;
+    google::rpc::BadRequest::FieldViolation* const violation = bad_request.add_field_violations();
+    violation->set_field(field);
+    violation->set_description(message);
+    rich.add_details()->PackFrom(bad_request);
+  }
+  if (WaitingHelps(reason)) {
+    google::rpc::RetryInfo retry;
+    retry.mutable_retry_delay()->set_seconds(kRetryAfterSeconds);
+    rich.add_details()->PackFrom(retry);
+  }
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message, rich.SerializeAsString());
+}
+
+v1::Failure ToFailure(const absl::Status& status) {
+  v1::Failure failure;
+  failure.set_code(static_cast<int>(status.code()));
+  v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
+  v1::ErrorReason_Parse(net::StrCat("ERROR_REASON_", net::ReasonName(ReasonFor(status))), &reason);
+  failure.set_reason(reason);
+  failure.set_message(std::string(status.message()));
+  return failure;
+}
+
+}  // namespace mcgw::rpc

@@ -1,0 +1,102 @@
+// The thread of a shard: receives the shard's channels and writes the streams that belong to it.
+//
+// Streams are written through one asynchronous completion queue. A write that the transport takes at once completes on this
+// thread and wakes no other (gRPC's thread-local completion cache); what completes later is brought by a companion thread
+// that blocks in the queue (SubscribeServer) and posts it here. This thread itself blocks only in the event loop.
+// docs/adr/ tells why, with figures.
+
+#ifndef MCGW_RPC_STREAM_LOOP_H_
+#define MCGW_RPC_STREAM_LOOP_H_
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <unordered_set>
+
+#include "grpc/grpc.h"
+#include "grpcpp/completion_queue.h"
+#include "server/fanout/waiter.h"
+#include "server/net/event_loop.h"
+
+namespace mcgw::rpc {
+
+class SubscribeStream;
+class StreamLoop;
+
+// What the completion queue carries. Lives in its stream.
+struct StreamTag {
+  enum class Kind : uint8_t { kCall, kWrite, kFinish, kDone };
+  Kind kind;
+  SubscribeStream* stream;
+};
+
+// Puts its stream in the loop's queue of those that have something to do. Outlives the stream.
+class StreamDoorbell : public fanout::Doorbell, public std::enable_shared_from_this<StreamDoorbell> {
+ public:
+  StreamDoorbell(StreamLoop* loop, SubscribeStream* stream) : loop_(loop), stream_(stream) {}
+  void Ring() override;
+
+ private:
+  friend class StreamLoop;
+  friend class SubscribeStream;
+  StreamLoop* const loop_;
+  std::atomic<bool> rung_{false};
+  SubscribeStream* stream_;  // Of the loop's thread; null when the stream has gone.
+};
+
+class StreamLoop {
+ public:
+  // `loop` is the shard's. `dispatch` takes a completion to where it belongs; it may be called on this loop's thread.
+  // All must outlive this object.
+  StreamLoop(net::EventLoop* loop, grpc::ServerCompletionQueue* queue, std::function<void(StreamTag*, bool)> dispatch);
+  StreamLoop(const StreamLoop&) = delete;
+  StreamLoop& operator=(const StreamLoop&) = delete;
+  ~StreamLoop();
+
+  void Start();
+  // Ends the thread after the work posted so far.
+  void Stop();
+
+  // Any thread.
+  void Post(std::function<void()> work) { loop_->Post(std::move(work)); }
+  bool OnLoopThread() const { return std::this_thread::get_id() == thread_id_.load(std::memory_order_relaxed); }
+  // Calls `visit` for every stream of this loop, on its thread.
+  void ForEachStream(std::function<void(SubscribeStream*)> visit);
+
+  // ---- The loop's thread ----
+
+  void MakeReady(std::shared_ptr<StreamDoorbell> doorbell) { ready_.push_back(std::move(doorbell)); }
+  void Add(SubscribeStream* stream) { streams_.insert(stream); }
+  void Remove(SubscribeStream* stream) { streams_.erase(stream); }
+
+  // Starts one operation on the queue. If it completes at once, its tag is dispatched before this returns, on this thread.
+  // Not to be nested.
+  template <typename Operation>
+  void Operate(Operation&& operation) {
+    grpc_completion_queue_thread_local_cache_init(queue_->cq());
+    operation();
+    FlushCache();
+  }
+
+ private:
+  void Run();
+  void DriveStreams();
+  void FlushCache();
+
+  net::EventLoop* const loop_;
+  grpc::ServerCompletionQueue* const queue_;
+  const std::function<void(StreamTag*, bool)> dispatch_;
+  std::thread thread_;
+  std::atomic<std::thread::id> thread_id_{};
+
+  // Of the loop's thread.
+  std::unordered_set<SubscribeStream*> streams_;
+  std::deque<std::shared_ptr<StreamDoorbell>> ready_;
+  bool stopping_ = false;
+};
+
+}  // namespace mcgw::rpc
+
+#endif  // MCGW_RPC_STREAM_LOOP_H_

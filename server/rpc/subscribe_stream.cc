@@ -1,0 +1,295 @@
+#include "server/rpc/subscribe_stream.h"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <utility>
+
+#include "grpc/slice.h"
+#include "server/net/clock.h"
+#include "server/net/text.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/rich_status.h"
+#include "spdlog/spdlog.h"
+
+namespace mcgw::rpc {
+namespace {
+
+// Calls asked for ahead, so that a burst of new streams is taken at once.
+constexpr int kCallsWaiting = 16;
+
+// Channels in one Subscribed event, well under a message's 1 MiB.
+constexpr size_t kChannelsPerEvent = 4000;
+
+// A client that does not read its stream's end for so long is cut off.
+constexpr int64_t kFinishPatienceNs = 1'000'000'000;
+
+// A slice of a slab, which lives until gRPC lets go of the slice.
+grpc::Slice SliceOf(fanout::SlabRef slab, const char* data, size_t size_bytes) {
+  const auto unref = [](void* held) { static_cast<fanout::Slab*>(held)->Unref(); };
+  return grpc::Slice(const_cast<char*>(data), size_bytes, unref, slab.Release());
+}
+
+}  // namespace
+
+// ---- SubscribeStream ----
+
+SubscribeStream::SubscribeStream(SubscribeServer* server, StreamLoop* loop)
+    : server_(server), loop_(loop), doorbell_(std::make_shared<StreamDoorbell>(loop, this)), writer_(&context_) {}
+
+SubscribeStream::~SubscribeStream() { doorbell_->stream_ = nullptr; }
+
+void SubscribeStream::Open() {
+  absl::StatusOr<std::unique_ptr<gateway::Subscription>> opened = absl::InternalError("");
+  v1::SubscribeRequest message;
+  const grpc::Status parsed = grpc::SerializationTraits<v1::SubscribeRequest>::Deserialize(&request_, &message);
+  if (!parsed.ok()) {
+    opened = absl::InvalidArgumentError("the request is no SubscribeRequest");
+  } else if (const auto request = ReadSubscribe(message, server_->gateway_->options()); !request.ok()) {
+    opened = request.status();
+  } else {
+    opened = server_->gateway_->Subscribe(gateway::Caller{.identity = "local"}, *request, doorbell_);
+  }
+  if (opened.ok()) {
+    spdlog::info("stream {} of {} opened, channels: {}", (*opened)->id(), context_.peer(),
+                 (*opened)->channels().size());
+  }
+  // std::function copies: the result travels in shared hands.
+  auto shared = std::make_shared<decltype(opened)>(std::move(opened));
+  loop_->Post([this, shared] { Adopt(std::move(*shared)); });
+}
+
+void SubscribeStream::Adopt(absl::StatusOr<std::unique_ptr<gateway::Subscription>> opened) {
+  adopted_ = true;
+  loop_->Add(this);
+  if (opened.ok()) subscription_ = *std::move(opened);
+  if (done_) return ReapIfGone();
+  if (subscription_ == nullptr) return Finish(opened.status());
+  if (const std::optional<absl::Status> ended = server_->ended(); ended.has_value()) End(*ended);
+  Drive();
+}
+
+grpc::Slice SubscribeStream::EncodeEvents(const std::vector<fanout::Event>& events) const {
+  v1::SubscribeResponse response;
+  for (const fanout::Event& event : events) WriteEvent(event, subscription_->id(), response.add_events());
+  return grpc::Slice(response.SerializeAsString());
+}
+
+bool SubscribeStream::WriteSubscribed() {
+  const std::vector<fanout::ChannelStatus>& channels = subscription_->channels();
+  v1::SubscribeResponse response;
+  v1::Subscribed* const subscribed = response.add_events()->mutable_subscribed();
+  subscribed->set_subscriber_id(subscription_->id());
+  rpc::WriteOptions(subscription_->options(), subscribed->mutable_options());
+  const size_t end = std::min(channels.size(), channels_announced_ + kChannelsPerEvent);
+  for (; channels_announced_ < end; ++channels_announced_) {
+    WriteChannelState(channels[channels_announced_], subscribed->add_channels());
+  }
+  subscribed_ = channels_announced_ == channels.size();
+  subscribed->set_continued(!subscribed_);
+  Write({grpc::Slice(response.SerializeAsString())});
+  return true;
+}
+
+void SubscribeStream::Drive() {
+  if (!adopted_ || in_flight_ || finishing_ || done_ || subscription_ == nullptr) return;
+  if (!subscribed_) {
+    WriteSubscribed();
+    return;
+  }
+  fanout::Subscriber& subscriber = subscription_->subscriber();
+  if (!subscriber.Next(&message_)) {
+    if (const std::optional<absl::Status> verdict = subscriber.verdict(); verdict.has_value()) Finish(*verdict);
+    return;
+  }
+  std::vector<grpc::Slice> slices;
+  slices.reserve(2);
+  if (!message_.events.empty()) slices.push_back(EncodeEvents(message_.events));
+  if (message_.size_bytes > 0) {
+    slices.push_back(SliceOf(std::move(message_.slab), message_.data, message_.size_bytes));
+  }
+  Write(std::move(slices));
+}
+
+void SubscribeStream::Write(std::vector<grpc::Slice> slices) {
+  in_flight_ = true;
+  operation_started_ns_ = net::MonotonicNs();
+  const grpc::ByteBuffer buffer(slices.data(), slices.size());
+  loop_->Operate([&] { writer_.Write(buffer, &write_tag_); });
+}
+
+void SubscribeStream::Finish(const absl::Status& status) {
+  finishing_ = true;
+  operation_started_ns_ = net::MonotonicNs();
+  if (subscription_ == nullptr) {
+    loop_->Operate([&] { writer_.Finish(ToGrpc(status), &finish_tag_); });
+    return;
+  }
+  std::vector<fanout::Event> farewell;
+  subscription_->subscriber().AppendFarewell(&farewell);
+  const grpc::Slice slice = EncodeEvents(farewell);
+  const grpc::ByteBuffer buffer(&slice, 1);
+  loop_->Operate([&] { writer_.WriteAndFinish(buffer, grpc::WriteOptions(), ToGrpc(status), &finish_tag_); });
+}
+
+void SubscribeStream::OnTag(StreamTag::Kind kind, bool ok) {
+  switch (kind) {
+    case StreamTag::Kind::kCall:
+      return;
+    case StreamTag::Kind::kWrite:
+      in_flight_ = false;
+      if (subscription_ != nullptr) {
+        ok ? subscription_->subscriber().Written() : subscription_->subscriber().Abandon();
+      }
+      // After a failed write the call's end is near: kDone brings it.
+      if (ok && !done_) doorbell_->Ring();
+      break;
+    case StreamTag::Kind::kFinish:
+      finishing_ = false;
+      done_ = done_ || !ok;
+      break;
+    case StreamTag::Kind::kDone:
+      done_ = true;
+      break;
+  }
+  if (kind == StreamTag::Kind::kDone) done_tag_.stream = nullptr;
+  ReapIfGone();
+}
+
+void SubscribeStream::End(const absl::Status& status) {
+  if (subscription_ != nullptr) subscription_->subscriber().End(status);
+}
+
+void SubscribeStream::CheckStall(int64_t now_ns) {
+  if (done_ || operation_started_ns_ == 0 || now_ns - operation_started_ns_ < kFinishPatienceNs) return;
+  const bool ending = finishing_ || (in_flight_ && subscription_ != nullptr && subscription_->subscriber().verdict());
+  if (ending) context_.TryCancel();
+}
+
+void SubscribeStream::ReapIfGone() {
+  // The done tag always comes for a call that began; until then it may still point here.
+  if (!adopted_ || done_tag_.stream != nullptr || in_flight_ || finishing_) return;
+  const bool was_open = subscription_ != nullptr;
+  if (was_open) {
+    spdlog::info("stream {} of {} closed", subscription_->id(), context_.peer());
+    // Leaving makes system calls: not on this thread.
+    auto subscription = std::make_shared<std::unique_ptr<gateway::Subscription>>(std::move(subscription_));
+    server_->control_->Post([subscription, server = server_] {
+      subscription->reset();
+      server->StreamGone();
+    });
+  }
+  SubscribeServer* const server = server_;
+  loop_->Remove(this);
+  delete this;
+  if (!was_open) server->StreamGone();
+}
+
+// ---- SubscribeServer ----
+
+SubscribeServer::SubscribeServer(gateway::Gateway* gateway, net::EventLoop* control,
+                                 std::unique_ptr<grpc::ServerCompletionQueue> queue)
+    : gateway_(gateway), control_(control), queue_(std::move(queue)) {
+  for (size_t i = 0; i < gateway_->shards(); ++i) {
+    loops_.push_back(std::make_unique<StreamLoop>(gateway_->loop(i), queue_.get(),
+                                                  [this](StreamTag* tag, bool ok) { Dispatch(tag, ok); }));
+  }
+}
+
+SubscribeServer::~SubscribeServer() { Stop(); }
+
+void SubscribeServer::Start(RequestCall request) {
+  request_ = std::move(request);
+  for (const std::unique_ptr<StreamLoop>& loop : loops_) loop->Start();
+  for (int i = 0; i < kCallsWaiting; ++i) RequestOne();
+  companion_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "mcgw-streams");
+    RunCompanion();
+  });
+}
+
+void SubscribeServer::RequestOne() {
+  StreamLoop* const loop = loops_[next_loop_.fetch_add(1) % loops_.size()].get();
+  auto* const stream = new SubscribeStream(this, loop);
+  waiting_calls_.fetch_add(1);
+  stream->context_.AsyncNotifyWhenDone(&stream->done_tag_);
+  request_(&stream->context_, &stream->request_, &stream->writer_, queue_.get(), &stream->call_tag_);
+}
+
+void SubscribeServer::RunCompanion() {
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue_->Next(&tag, &ok)) Dispatch(static_cast<StreamTag*>(tag), ok);
+}
+
+void SubscribeServer::Dispatch(StreamTag* tag, bool ok) {
+  SubscribeStream* const stream = tag->stream;
+  if (tag->kind == StreamTag::Kind::kCall) {
+    if (ok) {
+      open_streams_.fetch_add(1);
+      if (!stopping_.load(std::memory_order_acquire)) RequestOne();
+      control_->Post([stream] { stream->Open(); });
+    } else {
+      delete stream;  // The call never began: its done tag never comes.
+    }
+    waiting_calls_.fetch_sub(1);
+    net::MutexLock lock(&mutex_);
+    changed_.NotifyAll();
+    return;
+  }
+  const StreamTag::Kind kind = tag->kind;
+  if (stream->loop()->OnLoopThread()) {
+    stream->OnTag(kind, ok);
+  } else {
+    stream->loop()->Post([stream, kind, ok] { stream->OnTag(kind, ok); });
+  }
+}
+
+void SubscribeServer::StreamGone() {
+  net::MutexLock lock(&mutex_);
+  open_streams_.fetch_sub(1, std::memory_order_release);
+  changed_.NotifyAll();
+}
+
+std::optional<absl::Status> SubscribeServer::ended() const {
+  net::MutexLock lock(&mutex_);
+  return ended_;
+}
+
+void SubscribeServer::End(absl::Status status) {
+  {
+    net::MutexLock lock(&mutex_);
+    ended_ = status;
+  }
+  for (const std::unique_ptr<StreamLoop>& loop : loops_) {
+    loop->ForEachStream([status](SubscribeStream* stream) { stream->End(status); });
+  }
+}
+
+void SubscribeServer::Sweep() {
+  const int64_t now_ns = net::MonotonicNs();
+  for (const std::unique_ptr<StreamLoop>& loop : loops_) {
+    loop->ForEachStream([now_ns](SubscribeStream* stream) { stream->CheckStall(now_ns); });
+  }
+}
+
+void SubscribeServer::WaitUntilIdle(absl::Duration patience) {
+  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(patience);
+  net::MutexLock lock(&mutex_);
+  while (open_streams_.load() > 0 && changed_.WaitUntil(&mutex_, deadline)) {
+  }
+}
+
+void SubscribeServer::Stop() {
+  if (!companion_.joinable()) return;
+  stopping_.store(true, std::memory_order_release);
+  {
+    net::MutexLock lock(&mutex_);
+    while (waiting_calls_.load() > 0 || open_streams_.load() > 0) changed_.Wait(&mutex_);
+  }
+  queue_->Shutdown();
+  companion_.join();
+  for (const std::unique_ptr<StreamLoop>& loop : loops_) loop->Stop();
+}
+
+}  // namespace mcgw::rpc

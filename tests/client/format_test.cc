@@ -1,0 +1,224 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "client/cli/datagram_format.h"
+#include "client/cli/event_text.h"
+#include "client/cli/flags.h"
+#include "client/cli/receive_account.h"
+#include "client/cli/table.h"
+#include "mcgw/error.h"
+
+namespace mcgw::cli {
+namespace {
+
+namespace v1 = multicast::gateway::v1;
+
+using ::testing::HasSubstr;
+
+v1::Channel MakeChannel(uint64_t id, uint64_t next_sequence) {
+  v1::Channel channel;
+  channel.set_channel_id(id);
+  channel.set_interface_name("eth0");
+  channel.set_group("239.1.1.1");
+  channel.set_port(5000);
+  channel.set_next_sequence(next_sequence);
+  return channel;
+}
+
+v1::Datagram MakeDatagram(uint64_t sequence, const std::string& payload) {
+  v1::Datagram datagram;
+  datagram.set_channel_id(1);
+  datagram.set_sequence(sequence);
+  datagram.set_source_address(std::string("\x0a\x00\x00\x02", 4));
+  datagram.set_source_port(41000);
+  datagram.set_receive_time_unix_ns(1'700'000'000'123'456'789);
+  datagram.set_hop_limit(3);
+  datagram.set_traffic_class(184);
+  datagram.set_payload(payload);
+  return datagram;
+}
+
+std::string Format(OutputFormat format, const v1::Datagram& datagram) {
+  const ChannelTable channels = {{1, MakeChannel(1, 1)}};
+  std::string out;
+  DatagramFormatter(format, &channels).Append(datagram, &out);
+  return out;
+}
+
+constexpr char kHeader[] = "2023-11-14T22:13:20.123456Z 239.1.1.1:5000%eth0 10.0.0.2:41000 ttl=3 seq=42 size=";
+
+TEST(DatagramFormatTest, TextIsOneLine) {
+  EXPECT_EQ(Format(OutputFormat::kText, MakeDatagram(42, "hi\n\xff!")), std::string(kHeader) + "5 hi..!\n");
+  EXPECT_EQ(Format(OutputFormat::kText, MakeDatagram(42, "")), std::string(kHeader) + "0\n");
+  EXPECT_THAT(Format(OutputFormat::kText, MakeDatagram(42, std::string(65, 'x'))),
+              HasSubstr(std::string(64, 'x') + "...\n"));
+}
+
+TEST(DatagramFormatTest, JsonIsOneObjectOnALine) {
+  EXPECT_EQ(Format(OutputFormat::kJson, MakeDatagram(42, std::string("\0\"x", 3))),
+            "{\"time\":\"2023-11-14T22:13:20.123456789Z\",\"receive_time_unix_ns\":1700000000123456789,"
+            "\"channel_id\":1,\"channel\":\"239.1.1.1:5000%eth0\",\"interface\":\"eth0\",\"group\":\"239.1.1.1\","
+            "\"port\":5000,\"source\":\"10.0.0.2\",\"source_port\":41000,\"hop_limit\":3,\"traffic_class\":184,"
+            "\"sequence\":42,\"size\":3,\"payload\":\"ACJ4\"}\n");
+}
+
+TEST(DatagramFormatTest, HexHasAHeaderAndSixteenBytesToALine) {
+  EXPECT_EQ(Format(OutputFormat::kHex, MakeDatagram(42, "0123456789abcdefX\n")),
+            std::string(kHeader) + "18\n" +
+                "00000000  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef|\n"
+                "00000010  58 0a                                             |X.|\n");
+}
+
+TEST(DatagramFormatTest, RawIsThePayloadAlone) {
+  EXPECT_EQ(Format(OutputFormat::kRaw, MakeDatagram(42, std::string("a\0b\n", 4))), std::string("a\0b\n", 4));
+}
+
+TEST(DatagramFormatTest, AnUnknownChannelIsShownById) {
+  v1::Datagram datagram = MakeDatagram(42, "x");
+  datagram.set_channel_id(9);
+  EXPECT_THAT(Format(OutputFormat::kText, datagram), HasSubstr(" channel#9 "));
+  EXPECT_THAT(Format(OutputFormat::kJson, datagram), HasSubstr("\"channel_id\":9,\"source\""));
+}
+
+TEST(JsonStringTest, EscapesWhatJsonAsksFor) {
+  std::string out;
+  AppendJsonString("a\"\\\n\xe9", &out);
+  EXPECT_EQ(out, "\"a\\\"\\\\\\u000a\\u00e9\"");
+}
+
+TEST(TableTest, ColumnsAlignAndEmptyCellsAreDashes) {
+  EXPECT_EQ(FormatTable({{"A", "LONG", "C"}, {"value", "", "x"}}), "A      LONG  C\nvalue  -     x\n");
+}
+
+v1::Event SubscribedEvent(uint64_t next_sequence) {
+  v1::Event event;
+  auto* state = event.mutable_subscribed()->add_channels();
+  *state->mutable_channel() = MakeChannel(1, next_sequence);
+  state->set_state(v1::JOIN_STATE_JOINED);
+  return event;
+}
+
+v1::Event GapEvent(uint64_t first, uint64_t last, v1::GapCause cause) {
+  v1::Event event;
+  event.mutable_gap()->set_channel_id(1);
+  event.mutable_gap()->set_cause(cause);
+  event.mutable_gap()->mutable_range()->set_first(first);
+  event.mutable_gap()->mutable_range()->set_last(last);
+  return event;
+}
+
+v1::Event PositionEvent(uint64_t next_sequence) {
+  v1::Event event;
+  event.mutable_position()->set_channel_id(1);
+  event.mutable_position()->set_next_sequence(next_sequence);
+  return event;
+}
+
+TEST(EventTextTest, SubscribedNamesChannelAndInterface) {
+  const auto lines = DescribeEvent(SubscribedEvent(1), {});
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].text, "subscribed to 239.1.1.1:5000 on eth0");
+  EXPECT_FALSE(lines[0].loss);
+}
+
+TEST(EventTextTest, AGapIsALossWithItsExtentAndCause) {
+  const ChannelTable channels = {{1, MakeChannel(1, 1)}};
+  auto lines = DescribeEvent(GapEvent(5, 7, v1::GAP_CAUSE_KERNEL_DROP), channels);
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_TRUE(lines[0].loss);
+  EXPECT_EQ(
+      lines[0].text,
+      "gap in 239.1.1.1:5000%eth0: 3 datagrams lost, sequence 5 to 7, dropped by the kernel of the gateway's host");
+  lines = DescribeEvent(GapEvent(5, 5, v1::GAP_CAUSE_LAGGED), channels);
+  EXPECT_THAT(lines[0].text, HasSubstr("1 datagram lost, sequence 5, skipped"));
+}
+
+TEST(EventTextTest, WhatOnlyProgramsNeedIsNotSaid) { EXPECT_TRUE(DescribeEvent(PositionEvent(9), {}).empty()); }
+
+TEST(EventTextTest, ARenameChangesTheTable) {
+  ChannelTable channels = {{1, MakeChannel(1, 1)}};
+  v1::Event event;
+  event.mutable_interface_renamed()->set_old_name("eth0");
+  event.mutable_interface_renamed()->set_new_name("lan0");
+  UpdateChannels(event, &channels);
+  EXPECT_EQ(channels[1].interface_name(), "lan0");
+}
+
+TEST(ReceiveAccountTest, AnnouncedLossesAreNoFault) {
+  ReceiveAccount account(/*filtered=*/false);
+  account.Take(SubscribedEvent(10));
+  account.Take(MakeDatagram(10, "abc"));
+  account.Take(GapEvent(11, 13, v1::GAP_CAUSE_KERNEL_DROP));
+  account.Take(MakeDatagram(14, "de"));
+  account.Take(PositionEvent(15));
+  EXPECT_EQ(account.datagrams(), 2u);
+  EXPECT_EQ(account.bytes(), 5u);
+  EXPECT_EQ(account.channels().at(1).lost.at(v1::GAP_CAUSE_KERNEL_DROP), 3u);
+  EXPECT_EQ(account.Faults({}), "");
+  EXPECT_THAT(account.Summary(absl::Seconds(2), {}), HasSubstr("3 lost; 3 dropped by the kernel"));
+}
+
+TEST(ReceiveAccountTest, HolesWithoutAGapAreFaultsUnlessFiltered) {
+  for (const bool filtered : {false, true}) {
+    ReceiveAccount account(filtered);
+    account.Take(SubscribedEvent(1));
+    account.Take(MakeDatagram(3, "x"));
+    account.Take(PositionEvent(6));
+    EXPECT_EQ(account.channels().at(1).unannounced, 4u);
+    EXPECT_EQ(account.Faults({}).empty(), filtered);
+  }
+}
+
+TEST(ReceiveAccountTest, RepeatedSequencesAreFaults) {
+  ReceiveAccount account(/*filtered=*/true);
+  account.Take(SubscribedEvent(1));
+  account.Take(MakeDatagram(1, "x"));
+  account.Take(MakeDatagram(1, "x"));
+  EXPECT_THAT(account.Faults({}), HasSubstr("twice or out of order"));
+}
+
+TEST(ReceiveAccountTest, AnotherEpochCountsAnew) {
+  ReceiveAccount account(/*filtered=*/false);
+  account.Take(SubscribedEvent(1000));
+  v1::Event event;
+  event.mutable_gap()->set_channel_id(1);
+  event.mutable_gap()->set_cause(v1::GAP_CAUSE_OTHER_EPOCH);
+  event.mutable_gap()->mutable_unknown()->set_before_sequence(1);
+  account.Take(event);
+  account.Take(MakeDatagram(1, "x"));
+  EXPECT_EQ(account.Faults({}), "");
+  EXPECT_EQ(account.channels().at(1).unknown_gaps.at(v1::GAP_CAUSE_OTHER_EPOCH), 1u);
+}
+
+TEST(FlagsTest, NumbersOutOfRangeNameFlagValueAndRange) {
+  const NumberFlag ttl = {"--ttl", "hop_limit", v1::ERROR_REASON_INVALID_HOP_LIMIT, 0, 255};
+  EXPECT_EQ(*ParseNumber(ttl, "0"), 0);
+  EXPECT_EQ(*ParseNumber(ttl, "255"), 255);
+  for (const char* text : {"256", "-1", "x", "", "1.5"}) {
+    const auto number = ParseNumber(ttl, text);
+    ASSERT_FALSE(number.ok()) << text;
+    EXPECT_EQ(client::Describe(number.status()), std::string("INVALID_HOP_LIMIT: --ttl ") + text +
+                                                     ": a whole number from 0 to 255 is needed (field: hop_limit)");
+  }
+}
+
+TEST(FlagsTest, RatesHaveUnits) {
+  EXPECT_EQ(*ParseRate("--bitrate", "4M"), 4e6);
+  EXPECT_EQ(*ParseRate("--bitrate", "1.5k"), 1500);
+  EXPECT_EQ(*ParseRate("--rate", "0.5"), 0.5);
+  for (const char* text : {"0", "-1", "M", "", "4MM", "nan", "inf", "1e13", "4x"}) {
+    EXPECT_FALSE(ParseRate("--rate", text).ok()) << text;
+  }
+}
+
+TEST(FlagsTest, SecondsMayHaveFractions) {
+  EXPECT_EQ(*ParseSeconds("--wait", "0.25", absl::Milliseconds(1), absl::Hours(1)), absl::Milliseconds(250));
+  for (const char* text : {"0", "-1", "3601", "x", "nan", "inf", ""}) {
+    EXPECT_FALSE(ParseSeconds("--wait", text, absl::Milliseconds(1), absl::Hours(1)).ok()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace mcgw::cli

@@ -1,0 +1,55 @@
+// Interface managers on a fake kernel, with a real shard on a real event loop.
+
+#ifndef MCGW_TESTS_GATEWAY_INTERFACE_MANAGER_FIXTURE_H_
+#define MCGW_TESTS_GATEWAY_INTERFACE_MANAGER_FIXTURE_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "server/gateway/interface_manager.h"
+#include "server/net/event_loop.h"
+#include "server/net/status.h"
+#include "tests/support/fakes.h"
+
+namespace mcgw::gateway {
+
+class InterfaceManagerTest : public ::testing::Test {
+ protected:
+  using HoldPtr = std::unique_ptr<InterfaceManager::Hold>;
+
+  InterfaceManagerTest() {
+    services_.sockets = &factory_;
+    services_.shards = {&shard_};
+    services_.slabs = slabs_;
+    services_.options.socket_buffer_bytes = 1 << 20;
+  }
+  ~InterfaceManagerTest() override { Settle(); }
+
+  absl::StatusOr<HoldPtr> TryAcquire(std::string_view group, fanout::SourceFilter filter = {}, uint16_t port = 5000) {
+    return manager_.Acquire(testing::Ip(group), port, Holder{.filter = std::move(filter)});
+  }
+  HoldPtr Acquire(std::string_view group, fanout::SourceFilter filter = {}, uint16_t port = 5000) {
+    absl::StatusOr<HoldPtr> hold = TryAcquire(group, std::move(filter), port);
+    EXPECT_TRUE(hold.ok()) << hold.status();
+    return hold.ok() ? *std::move(hold) : nullptr;
+  }
+  // Runs what was posted to the shard.
+  void Settle() {
+    while (loop_->RunOnce(absl::ZeroDuration()) > 0) {
+    }
+  }
+
+  const std::shared_ptr<testing::FakeKernel> kernel_ = std::make_shared<testing::FakeKernel>();
+  testing::FakeSocketFactory factory_{kernel_};
+  const std::shared_ptr<fanout::SlabPool> slabs_ = fanout::SlabPool::Create(64 << 20);
+  const std::unique_ptr<net::EventLoop> loop_ = net::EventLoop::Create().value();
+  fanout::ReceiveShard shard_{loop_.get(), &factory_, slabs_};
+  ChannelServices services_;
+  InterfaceManager manager_{&services_, 2, "a0"};
+};
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_TESTS_GATEWAY_INTERFACE_MANAGER_FIXTURE_H_

@@ -1,0 +1,304 @@
+// References to channels: what the kernel is told, when, and what is left when it refuses.
+
+#include "server/gateway/interface_manager.h"
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/net/clock.h"
+#include "tests/fanout/log_reader.h"
+#include "tests/gateway/interface_manager_fixture.h"
+
+namespace mcgw::gateway {
+namespace {
+
+using fanout::SourceFilter;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using testing::FakeKernel;
+using testing::FakeReceiver;
+using testing::Ips;
+
+SourceFilter Include(const std::vector<std::string_view>& sources) { return SourceFilter::Include(Ips(sources)); }
+SourceFilter Exclude(const std::vector<std::string_view>& sources) { return SourceFilter::Exclude(Ips(sources)); }
+
+TEST_F(InterfaceManagerTest, TheFirstHoldJoinsAndTheLastLeaves) {
+  HoldPtr first = Acquire("239.1.1.1");
+  const std::shared_ptr<FakeReceiver> receiver = kernel_->receiver("239.1.1.1");
+  EXPECT_THAT(receiver->calls(), ElementsAre("join EXCLUDE{}"));
+  EXPECT_EQ(receiver->spec.interface_index, 2u);
+  EXPECT_EQ(receiver->spec.interface_name, "a0");
+  EXPECT_EQ(receiver->spec.port, 5000);
+  EXPECT_EQ(receiver->spec.receive_buffer_bytes, 1u << 20);
+  HoldPtr second = Acquire("239.1.1.1");
+  first.reset();
+  EXPECT_THAT(receiver->calls(), ElementsAre("join EXCLUDE{}"));
+  second.reset();
+  EXPECT_THAT(receiver->calls(), ElementsAre("join EXCLUDE{}", "leave"));
+  Settle();
+  EXPECT_THAT(receiver->calls(), ElementsAre("join EXCLUDE{}", "leave", "close"));
+  EXPECT_THAT(kernel_->receivers(), SizeIs(1));
+}
+
+TEST_F(InterfaceManagerTest, HoldsOfOneChannelShareItsLog) {
+  const HoldPtr first = Acquire("239.1.1.1");
+  const HoldPtr second = Acquire("239.1.1.1");
+  EXPECT_EQ(first->log(), second->log());
+  EXPECT_EQ(first->channel_id(), second->channel_id());
+}
+
+TEST_F(InterfaceManagerTest, PortsAndGroupsAreChannelsOfTheirOwn) {
+  const HoldPtr one = Acquire("239.1.1.1", {}, 5000);
+  const HoldPtr other_port = Acquire("239.1.1.1", {}, 5001);
+  const HoldPtr other_group = Acquire("239.1.1.2", {}, 5000);
+  EXPECT_NE(one->channel_id(), other_port->channel_id());
+  EXPECT_NE(one->channel_id(), other_group->channel_id());
+  EXPECT_NE(one->log(), other_group->log());
+  EXPECT_THAT(kernel_->Memberships(), SizeIs(3));
+}
+
+TEST_F(InterfaceManagerTest, TheSameGroupOnTwoInterfacesIsTwoChannels) {
+  InterfaceManager other(&services_, 3, "a1");
+  const HoldPtr one = Acquire("239.1.1.1");
+  HoldPtr two = other.Acquire(testing::Ip("239.1.1.1"), 5000, Holder()).value();
+  EXPECT_NE(one->channel_id(), two->channel_id());
+  EXPECT_TRUE(kernel_->Memberships().contains(FakeKernel::ChannelKey(3, "239.1.1.1", 5000)));
+  two.reset();
+  Settle();
+  EXPECT_THAT(kernel_->Memberships(), SizeIs(1));
+}
+
+TEST_F(InterfaceManagerTest, WhatIsReceivedReachesTheLog) {
+  const HoldPtr hold = Acquire("239.1.1.1");
+  kernel_->receiver("239.1.1.1")->Inject({.payload = "hello"});
+  Settle();
+  EXPECT_EQ(hold->log()->logged(), 1u);
+  const ChannelSnapshot snapshot = manager_.Snapshot().at(0);
+  EXPECT_EQ(snapshot.read, 1u);
+  EXPECT_EQ(snapshot.logged, 1u);
+  EXPECT_EQ(snapshot.last_source, "10.0.0.2");
+}
+
+TEST_F(InterfaceManagerTest, TheKernelIsToldWhatAllWantTogether) {
+  const HoldPtr first = Acquire("239.1.1.1", Include({"10.0.0.2"}));
+  HoldPtr second = Acquire("239.1.1.1", Include({"10.0.0.3"}));
+  HoldPtr third = Acquire("239.1.1.1", Exclude({"10.0.0.2", "10.0.0.9"}));
+  EXPECT_EQ(manager_.Snapshot().at(0).told, Exclude({"10.0.0.9"}));
+  third.reset();
+  second.reset();
+  EXPECT_THAT(kernel_->receiver("239.1.1.1")->calls(),
+              ElementsAre("join INCLUDE{10.0.0.2}", "filter INCLUDE{10.0.0.2, 10.0.0.3}", "filter EXCLUDE{10.0.0.9}",
+                          "filter INCLUDE{10.0.0.2, 10.0.0.3}", "filter INCLUDE{10.0.0.2}"));
+}
+
+TEST_F(InterfaceManagerTest, TheKernelIsNotToldWhatItKnows) {
+  const HoldPtr first = Acquire("239.1.1.1");
+  const HoldPtr second = Acquire("239.1.1.1", Include({"10.0.0.2"}));
+  EXPECT_THAT(kernel_->receiver("239.1.1.1")->calls(), ElementsAre("join EXCLUDE{}"));
+  EXPECT_EQ(second->filter(), Include({"10.0.0.2"}));
+}
+
+TEST_F(InterfaceManagerTest, AChangedFilterIsToldAndKept) {
+  const HoldPtr hold = Acquire("232.1.1.1", Include({"10.0.0.2"}));
+  EXPECT_TRUE(hold->SetFilter(Include({"10.0.0.3"})).ok());
+  EXPECT_EQ(kernel_->receiver("232.1.1.1")->filter(), "INCLUDE{10.0.0.3}");
+  EXPECT_EQ(hold->filter(), Include({"10.0.0.3"}));
+}
+
+// ---- Refusals ----
+
+TEST_F(InterfaceManagerTest, AJoinThatFailsLeavesNothingBehind) {
+  kernel_->set_refusal([](const FakeKernel::Attempt& attempt) {
+    return attempt.call.starts_with("join") ? net::ErrnoStatus(EPERM, "join") : absl::OkStatus();
+  });
+  const absl::StatusOr<HoldPtr> hold = TryAcquire("239.1.1.1");
+  EXPECT_EQ(net::ErrnoOf(hold.status()), EPERM);
+  EXPECT_THAT(manager_.Snapshot(), IsEmpty());
+  EXPECT_EQ(services_.channels.load(), 0u);
+  EXPECT_TRUE(kernel_->receiver("239.1.1.1")->closed());
+  kernel_->set_refusal(nullptr);
+  EXPECT_NE(Acquire("239.1.1.1"), nullptr);
+}
+
+TEST_F(InterfaceManagerTest, ASocketThatCannotBeMadeIsReportedAsItIs) {
+  kernel_->set_refusal([](const FakeKernel::Attempt& attempt) {
+    return attempt.call == "socket" ? net::Error(net::Reason::kPortInUse, "port", "held by 42") : absl::OkStatus();
+  });
+  const absl::StatusOr<HoldPtr> hold = TryAcquire("239.1.1.1");
+  EXPECT_EQ(net::ReasonOf(hold.status()), net::Reason::kPortInUse);
+  EXPECT_EQ(services_.channels.load(), 0u);
+}
+
+TEST_F(InterfaceManagerTest, AFilterThatIsRefusedChangesNothing) {
+  const HoldPtr first = Acquire("239.1.1.1", Include({"10.0.0.2"}));
+  kernel_->set_refusal([](const FakeKernel::Attempt& attempt) {
+    return attempt.call.starts_with("filter") ? net::ErrnoStatus(EPERM, "filter") : absl::OkStatus();
+  });
+  EXPECT_FALSE(TryAcquire("239.1.1.1").ok());
+  EXPECT_FALSE(first->SetFilter(Include({"10.0.0.3"})).ok());
+  EXPECT_EQ(first->filter(), Include({"10.0.0.2"}));
+  const ChannelSnapshot snapshot = manager_.Snapshot().at(0);
+  EXPECT_THAT(snapshot.holders, SizeIs(1));
+  EXPECT_EQ(snapshot.told, Include({"10.0.0.2"}));
+  EXPECT_EQ(snapshot.wished, Include({"10.0.0.2"}));
+}
+
+TEST_F(InterfaceManagerTest, ALeaveThatFailsClosesAllTheSame) {
+  HoldPtr hold = Acquire("239.1.1.1");
+  kernel_->set_refusal([](const FakeKernel::Attempt& attempt) {
+    return attempt.call == "leave" ? net::ErrnoStatus(EADDRNOTAVAIL, "leave") : absl::OkStatus();
+  });
+  hold.reset();
+  Settle();
+  EXPECT_TRUE(kernel_->receiver("239.1.1.1")->closed());
+  EXPECT_THAT(kernel_->Memberships(), IsEmpty());
+}
+
+// ---- More sources than the kernel keeps ----
+
+TEST_F(InterfaceManagerTest, WithTooManySourcesTheKernelPassesAll) {
+  kernel_->set_max_sources(2);
+  const HoldPtr hold = Acquire("239.1.1.1", Include({"10.0.0.2", "10.0.0.3", "10.0.0.4"}));
+  EXPECT_EQ(kernel_->receiver("239.1.1.1")->filter(), "EXCLUDE{}");
+  EXPECT_THAT(kernel_->receivers(), SizeIs(2));  // The failed join is not built upon.
+  Settle();
+  EXPECT_TRUE(kernel_->receivers().at(0)->closed());
+  const ChannelSnapshot snapshot = manager_.Snapshot().at(0);
+  EXPECT_EQ(snapshot.told, SourceFilter::AnySource());
+  EXPECT_EQ(snapshot.wished, Include({"10.0.0.2", "10.0.0.3", "10.0.0.4"}));
+}
+
+TEST_F(InterfaceManagerTest, AFilterThatGrowsTooLongIsWidenedAndNarrowedAgain) {
+  kernel_->set_max_sources(2);
+  const HoldPtr first = Acquire("239.1.1.1", Include({"10.0.0.2", "10.0.0.3"}));
+  HoldPtr second = Acquire("239.1.1.1", Include({"10.0.0.4"}));
+  EXPECT_EQ(kernel_->receiver("239.1.1.1")->filter(), "EXCLUDE{}");
+  second.reset();
+  EXPECT_EQ(kernel_->receiver("239.1.1.1")->filter(), "INCLUDE{10.0.0.2, 10.0.0.3}");
+}
+
+TEST_F(InterfaceManagerTest, ASourceSpecificGroupIsNeverWidened) {
+  kernel_->set_max_sources(2);
+  const HoldPtr held = Acquire("232.1.1.1", Include({"10.0.0.2"}));
+  const SourceFilter too_many = Include({"10.0.0.2", "10.0.0.3", "10.0.0.4"});
+  EXPECT_EQ(net::ReasonOf(TryAcquire("232.1.1.2", too_many).status()), net::Reason::kSourceLimit);
+  EXPECT_EQ(net::ReasonOf(TryAcquire("232.1.1.1", too_many).status()), net::Reason::kSourceLimit);
+  EXPECT_EQ(net::ReasonOf(held->SetFilter(too_many)), net::Reason::kSourceLimit);
+  EXPECT_EQ(held->filter(), Include({"10.0.0.2"}));
+  EXPECT_EQ(kernel_->receiver("232.1.1.1")->filter(), "INCLUDE{10.0.0.2}");
+}
+
+// ---- Channels that are kept ----
+
+TEST_F(InterfaceManagerTest, AChannelJoinedAgainInTimeGoesOnBehindAnInterruption) {
+  HoldPtr hold = Acquire("239.1.1.1");
+  kernel_->receiver("239.1.1.1")->Inject({.payload = "before"});
+  Settle();
+  const uint64_t epoch = hold->log()->epoch();
+  const uint64_t id = hold->channel_id();
+  hold.reset();
+  Settle();
+  manager_.Sweep(net::MonotonicNs());
+  hold = Acquire("239.1.1.1");
+  EXPECT_EQ(hold->log()->epoch(), epoch);
+  EXPECT_EQ(hold->channel_id(), id);
+  kernel_->receiver("239.1.1.1")->Inject({.payload = "after"});
+  Settle();
+  fanout::Cursor cursor;
+  EXPECT_THAT(fanout::ReadAll(*hold->log(), &cursor),
+              ElementsAre(fanout::Datagrams(1, 1), fanout::Unknown(), fanout::Datagrams(2, 2)));
+}
+
+TEST_F(InterfaceManagerTest, AChannelJoinedAgainTooLateBeginsAnew) {
+  HoldPtr hold = Acquire("239.1.1.1");
+  const uint64_t epoch = hold->log()->epoch();
+  const uint64_t id = hold->channel_id();
+  hold.reset();
+  Settle();
+  const int64_t keep_ns = absl::ToInt64Nanoseconds(services_.options.keep_after_leave);
+  manager_.Sweep(net::MonotonicNs() + keep_ns - 1'000'000'000);
+  EXPECT_THAT(manager_.Snapshot(), SizeIs(1));
+  manager_.Sweep(net::MonotonicNs() + keep_ns);
+  EXPECT_THAT(manager_.Snapshot(), IsEmpty());
+  EXPECT_EQ(services_.channels.load(), 0u);
+  hold = Acquire("239.1.1.1");
+  EXPECT_NE(hold->log()->epoch(), epoch);
+  EXPECT_NE(hold->channel_id(), id);
+  Settle();
+  EXPECT_EQ(hold->log()->unknown_gaps(), 0u);
+}
+
+TEST_F(InterfaceManagerTest, AHeldChannelIsNotSwept) {
+  const HoldPtr hold = Acquire("239.1.1.1");
+  manager_.Sweep(net::MonotonicNs() + absl::ToInt64Nanoseconds(absl::Hours(1)));
+  EXPECT_THAT(manager_.Snapshot(), SizeIs(1));
+}
+
+TEST_F(InterfaceManagerTest, AFailedReturnKeepsTheLog) {
+  HoldPtr hold = Acquire("239.1.1.1");
+  const uint64_t epoch = hold->log()->epoch();
+  hold.reset();
+  kernel_->set_refusal([](const FakeKernel::Attempt&) { return net::ErrnoStatus(EPERM, "no"); });
+  EXPECT_FALSE(TryAcquire("239.1.1.1").ok());
+  kernel_->set_refusal(nullptr);
+  EXPECT_EQ(Acquire("239.1.1.1")->log()->epoch(), epoch);
+}
+
+TEST_F(InterfaceManagerTest, ALogOutlivesItsChannelWhileSomebodyReadsIt) {
+  HoldPtr hold = Acquire("239.1.1.1");
+  const std::shared_ptr<fanout::ChannelLog> log = hold->log();
+  kernel_->receiver("239.1.1.1")->Inject({.payload = "hello"});
+  hold.reset();
+  Settle();
+  manager_.Sweep(net::MonotonicNs() + absl::ToInt64Nanoseconds(absl::Hours(1)));
+  fanout::Cursor cursor;
+  EXPECT_THAT(fanout::ReadAll(*log, &cursor), ElementsAre(fanout::Datagrams(1, 1)));
+}
+
+// ---- Limits and looks ----
+
+TEST_F(InterfaceManagerTest, ChannelsAreLimitedOverAllInterfaces) {
+  services_.options.limits.channels = 2;
+  InterfaceManager other(&services_, 3, "a1");
+  const HoldPtr first = Acquire("239.1.1.1");
+  HoldPtr second = other.Acquire(testing::Ip("239.1.1.1"), 5000, Holder()).value();
+  EXPECT_EQ(net::ReasonOf(TryAcquire("239.1.1.2").status()), net::Reason::kChannelLimit);
+  EXPECT_NE(Acquire("239.1.1.1"), nullptr);  // Shares what is there.
+  second.reset();
+  other.Sweep(net::MonotonicNs() + absl::ToInt64Nanoseconds(absl::Hours(1)));
+  EXPECT_NE(Acquire("239.1.1.2"), nullptr);
+}
+
+TEST_F(InterfaceManagerTest, ASnapshotShowsIntentAndFactApart) {
+  HoldPtr hold = manager_
+                     .Acquire(testing::Ip("239.1.1.1"), 5000,
+                              {.kind = Holder::Kind::kStream, .membership_id = 4, .subscriber_id = 9, .identity = "me",
+                               .selector = "*", .filter = Include({"10.0.0.2"})})
+                     .value();
+  ChannelSnapshot snapshot = manager_.Snapshot().at(0);
+  EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kJoined);
+  EXPECT_EQ(snapshot.status.interface_name, "a0");
+  EXPECT_EQ(snapshot.status.group, testing::Ip("239.1.1.1"));
+  EXPECT_TRUE(snapshot.joined);
+  ASSERT_THAT(snapshot.holders, SizeIs(1));
+  EXPECT_EQ(snapshot.holders[0].identity, "me");
+  EXPECT_EQ(snapshot.holders[0].selector, "*");
+  EXPECT_GT(snapshot.holders[0].since_unix_ns, 0);
+  EXPECT_EQ(manager_.Holds(net::Family::kIpv4), 1u);
+  EXPECT_EQ(manager_.Holds(net::Family::kIpv6), 0u);
+  EXPECT_EQ(manager_.Sockets().at(testing::Ip("239.1.1.1")), 1u);
+  hold.reset();
+  snapshot = manager_.Snapshot().at(0);
+  EXPECT_FALSE(snapshot.joined);
+  EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kWaiting);
+  EXPECT_THAT(snapshot.holders, IsEmpty());
+  EXPECT_EQ(manager_.Holds(net::Family::kIpv4), 0u);
+  EXPECT_THAT(manager_.Sockets(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace mcgw::gateway

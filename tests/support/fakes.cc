@@ -1,0 +1,343 @@
+#include "tests/support/fakes.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+
+namespace mcgw::testing {
+
+using net::FilterMode;
+using net::IpAddress;
+using net::ReceiveBatch;
+
+namespace {
+
+class FakeReceiveBatch : public ReceiveBatch {
+ public:
+  absl::Span<const net::ReceivedDatagram> datagrams() const override { return datagrams_; }
+  void Clear() {
+    datagrams_.clear();
+    payloads_.clear();
+  }
+  void Append(const FakeDatagram& datagram, const net::ReceiveSocketSpec& spec, uint32_t drops_so_far) {
+    payloads_.push_back(datagram.payload);
+    datagrams_.push_back({.payload = payloads_.back(),
+                          .source = Ip(datagram.source),
+                          .source_port = datagram.source_port,
+                          .destination = spec.group,
+                          .interface_index = spec.interface_index,
+                          .receive_time_unix_ns = datagram.receive_time_unix_ns,
+                          .hop_limit = datagram.hop_limit,
+                          .traffic_class = datagram.traffic_class,
+                          .drops_so_far = drops_so_far});
+  }
+
+ private:
+  std::deque<std::string> payloads_;  // Addresses of its elements hold.
+  std::vector<net::ReceivedDatagram> datagrams_;
+};
+
+}  // namespace
+
+IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
+
+std::vector<IpAddress> Ips(const std::vector<std::string_view>& texts) {
+  std::vector<IpAddress> addresses;
+  for (const std::string_view text : texts) addresses.push_back(Ip(text));
+  return addresses;
+}
+
+std::string FilterText(FilterMode mode, absl::Span<const IpAddress> sources) {
+  const std::string list = absl::StrJoin(
+      sources, ", ", [](std::string* out, const IpAddress& source) { out->append(source.ToString()); });
+  return absl::StrCat(mode == FilterMode::kInclude ? "INCLUDE{" : "EXCLUDE{", list, "}");
+}
+
+// ---- FakeReceiver ----
+
+FakeReceiver::FakeReceiver(net::ReceiveSocketSpec the_spec)
+    : spec(std::move(the_spec)), fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+
+void FakeReceiver::Inject(FakeDatagram datagram) {
+  net::MutexLock lock(&mutex_);
+  queue_.push_back({std::move(datagram), drops_});
+  eventfd_write(fd_.get(), 1);
+}
+
+void FakeReceiver::Drop(uint32_t count) {
+  net::MutexLock lock(&mutex_);
+  drops_ += count;
+}
+
+void FakeReceiver::FailNextRead(absl::Status status) {
+  net::MutexLock lock(&mutex_);
+  read_failure_ = std::move(status);
+}
+
+size_t FakeReceiver::queued() const {
+  net::MutexLock lock(&mutex_);
+  return queue_.size();
+}
+
+bool FakeReceiver::joined() const {
+  net::MutexLock lock(&mutex_);
+  return !filter_.empty();
+}
+
+bool FakeReceiver::closed() const {
+  net::MutexLock lock(&mutex_);
+  return closed_;
+}
+
+std::vector<std::string> FakeReceiver::calls() const {
+  net::MutexLock lock(&mutex_);
+  return calls_;
+}
+
+std::string FakeReceiver::filter() const {
+  net::MutexLock lock(&mutex_);
+  return filter_;
+}
+
+std::thread::id FakeReceiver::closed_by() const {
+  net::MutexLock lock(&mutex_);
+  return closed_by_;
+}
+
+// ---- FakeReceiveSocket ----
+
+class FakeReceiveSocket : public net::ReceiveSocket {
+ public:
+  FakeReceiveSocket(std::shared_ptr<FakeKernel> kernel, std::shared_ptr<FakeReceiver> receiver)
+      : kernel_(std::move(kernel)), receiver_(std::move(receiver)) {}
+
+  ~FakeReceiveSocket() override {
+    net::MutexLock lock(&receiver_->mutex_);
+    receiver_->calls_.push_back("close");
+    receiver_->filter_.clear();
+    receiver_->closed_ = true;
+    receiver_->closed_by_ = std::this_thread::get_id();
+  }
+
+  int fd() const override { return receiver_->fd_.get(); }
+
+  absl::Status Join(FilterMode mode, absl::Span<const IpAddress> sources) override {
+    return Set("join", mode, sources, /*joined=*/false);
+  }
+
+  absl::Status SetFilter(FilterMode mode, absl::Span<const IpAddress> sources) override {
+    return Set("filter", mode, sources, /*joined=*/true);
+  }
+
+  absl::Status Leave() override {
+    const absl::Status status = kernel_->Ask({.spec = receiver_->spec, .call = "leave"});
+    net::MutexLock lock(&receiver_->mutex_);
+    receiver_->calls_.push_back("leave");
+    if (status.ok()) receiver_->filter_.clear();
+    return status;
+  }
+
+  absl::StatusOr<size_t> Receive(ReceiveBatch* batch, bool* drained) override {
+    auto* const fake = static_cast<FakeReceiveBatch*>(batch);
+    fake->Clear();
+    net::MutexLock lock(&receiver_->mutex_);
+    if (!receiver_->read_failure_.ok()) return std::exchange(receiver_->read_failure_, absl::OkStatus());
+    size_t read = 0;
+    for (; read < ReceiveBatch::kMaxDatagrams && !receiver_->queue_.empty(); ++read) {
+      const FakeReceiver::Queued& queued = receiver_->queue_.front();
+      if (queued.datagram.foreign) {
+        ++receiver_->mismatches_;
+      } else {
+        fake->Append(queued.datagram, receiver_->spec, queued.drops_so_far);
+      }
+      receiver_->queue_.pop_front();
+    }
+    // As with recvmmsg: a full read does not know whether it was the last.
+    *drained = read < ReceiveBatch::kMaxDatagrams;
+    eventfd_t ignored;
+    if (receiver_->queue_.empty()) eventfd_read(receiver_->fd_.get(), &ignored);
+    return fake->datagrams().size();
+  }
+
+  uint32_t Drops() const override {
+    net::MutexLock lock(&receiver_->mutex_);
+    return receiver_->drops_;
+  }
+  uint64_t mismatches() const override {
+    net::MutexLock lock(&receiver_->mutex_);
+    return receiver_->mismatches_;
+  }
+  size_t receive_buffer_bytes() const override { return receiver_->spec.receive_buffer_bytes; }
+
+ private:
+  absl::Status Set(std::string_view call, FilterMode mode, absl::Span<const IpAddress> sources, bool joined) {
+    const std::string filter = FilterText(mode, sources);
+    const std::string text = net::StrCat(call, " ", filter);
+    absl::Status status = kernel_->Ask({.spec = receiver_->spec, .call = text, .sources = sources.size()});
+    net::MutexLock lock(&receiver_->mutex_);
+    receiver_->calls_.push_back(text);
+    if (status.ok() && mode == FilterMode::kInclude && sources.empty()) status = net::ErrnoStatus(EINVAL, text);
+    if (status.ok() && joined == receiver_->filter_.empty()) {
+      status = net::ErrnoStatus(joined ? EADDRNOTAVAIL : EADDRINUSE, text);
+    }
+    if (status.ok()) receiver_->filter_ = filter;
+    return status;
+  }
+
+  const std::shared_ptr<FakeKernel> kernel_;
+  const std::shared_ptr<FakeReceiver> receiver_;
+};
+
+// ---- FakeSendSocket ----
+
+class FakeSendSocket : public net::SendSocket {
+ public:
+  FakeSendSocket(std::shared_ptr<FakeKernel> kernel, net::Family family, bool loop)
+      : kernel_(std::move(kernel)), family_(family), loop_(loop) {}
+
+  size_t Send(absl::Span<const net::OutgoingDatagram> datagrams, std::vector<net::SendFailure>* failures) override {
+    net::MutexLock lock(&kernel_->mutex_);
+    ++kernel_->send_calls_;
+    size_t sent = 0;
+    for (size_t i = 0; i < datagrams.size(); ++i) {
+      absl::Status status = kernel_->send_refusal_ ? kernel_->send_refusal_(datagrams[i]) : absl::OkStatus();
+      if (datagrams[i].group.family() != family_) status = net::ErrnoStatus(EAFNOSUPPORT, "sendmsg");
+      if (!status.ok()) {
+        failures->push_back({i, std::move(status)});
+        continue;
+      }
+      FakeSent taken{.datagram = datagrams[i], .payload = std::string(datagrams[i].payload), .loop = loop_};
+      taken.datagram.payload = {};
+      kernel_->sent_.push_back(std::move(taken));
+      ++sent;
+    }
+    return sent;
+  }
+
+  uint16_t source_port() const override { return FakeSourcePort(family_, loop_); }
+
+ private:
+  const std::shared_ptr<FakeKernel> kernel_;
+  const net::Family family_;
+  const bool loop_;
+};
+
+uint16_t FakeSourcePort(net::Family family, bool loop) {
+  return static_cast<uint16_t>(40'000 + (family == net::Family::kIpv6 ? 2 : 0) + (loop ? 1 : 0));
+}
+
+// ---- FakeKernel ----
+
+void FakeKernel::set_refusal(Refusal refusal) {
+  net::MutexLock lock(&mutex_);
+  refusal_ = std::move(refusal);
+}
+
+void FakeKernel::set_max_sources(size_t count) {
+  net::MutexLock lock(&mutex_);
+  max_sources_ = count;
+}
+
+void FakeKernel::set_send_refusal(std::function<absl::Status(const net::OutgoingDatagram&)> refusal) {
+  net::MutexLock lock(&mutex_);
+  send_refusal_ = std::move(refusal);
+}
+
+void FakeKernel::set_send_socket_status(absl::Status status) {
+  net::MutexLock lock(&mutex_);
+  send_socket_status_ = std::move(status);
+}
+
+absl::Status FakeKernel::Ask(const Attempt& attempt) {
+  net::MutexLock lock(&mutex_);
+  if (attempt.sources > max_sources_) return net::ErrnoStatus(ENOBUFS, attempt.call);
+  return refusal_ ? refusal_(attempt) : absl::OkStatus();
+}
+
+std::map<FakeKernel::ChannelKey, std::string> FakeKernel::Memberships() const {
+  std::map<ChannelKey, std::string> memberships;
+  for (const std::shared_ptr<FakeReceiver>& receiver : receivers()) {
+    const net::ReceiveSocketSpec& spec = receiver->spec;
+    const std::string filter = receiver->filter();
+    if (!filter.empty()) memberships[{spec.interface_index, spec.group.ToString(), spec.port}] = filter;
+  }
+  return memberships;
+}
+
+std::vector<std::shared_ptr<FakeReceiver>> FakeKernel::receivers() const {
+  net::MutexLock lock(&mutex_);
+  return receivers_;
+}
+
+std::shared_ptr<FakeReceiver> FakeKernel::receiver(std::string_view group) const {
+  std::shared_ptr<FakeReceiver> newest;
+  for (const std::shared_ptr<FakeReceiver>& receiver : receivers()) {
+    if (receiver->spec.group == Ip(group)) newest = receiver;
+  }
+  return newest;
+}
+
+std::vector<FakeSent> FakeKernel::sent() const {
+  net::MutexLock lock(&mutex_);
+  return sent_;
+}
+
+size_t FakeKernel::send_calls() const {
+  net::MutexLock lock(&mutex_);
+  return send_calls_;
+}
+
+// ---- FakeSocketFactory ----
+
+std::unique_ptr<ReceiveBatch> FakeSocketFactory::NewReceiveBatch() { return std::make_unique<FakeReceiveBatch>(); }
+
+absl::StatusOr<std::unique_ptr<net::ReceiveSocket>> FakeSocketFactory::NewReceiveSocket(
+    const net::ReceiveSocketSpec& spec) {
+  if (absl::Status status = kernel_->Ask({.spec = spec, .call = "socket"}); !status.ok()) return status;
+  auto receiver = std::make_shared<FakeReceiver>(spec);
+  net::MutexLock lock(&kernel_->mutex_);
+  kernel_->receivers_.push_back(receiver);
+  return std::make_unique<FakeReceiveSocket>(kernel_, std::move(receiver));
+}
+
+absl::StatusOr<std::unique_ptr<net::SendSocket>> FakeSocketFactory::NewSendSocket(net::Family family, bool loop,
+                                                                                  uint16_t /*source_port*/) {
+  net::MutexLock lock(&kernel_->mutex_);
+  if (!kernel_->send_socket_status_.ok()) return kernel_->send_socket_status_;
+  return std::make_unique<FakeSendSocket>(kernel_, family, loop);
+}
+
+// ---- Interfaces ----
+
+net::Interface FakeInterface(uint32_t index, std::string name, const std::vector<std::string_view>& addresses) {
+  net::Interface interface{.index = index,
+                           .name = std::move(name),
+                           .up = true,
+                           .carrier = true,
+                           .multicast = true,
+                           .loopback = false,
+                           .mtu_bytes = 1500};
+  for (const std::string_view text : addresses) {
+    const size_t slash = text.find('/');
+    interface.addresses.push_back(
+        {Ip(text.substr(0, slash)), static_cast<uint8_t>(std::stoi(std::string(text.substr(slash + 1))))});
+  }
+  return interface;
+}
+
+std::vector<net::Interface> FakeHostTable() {
+  net::Interface lo = FakeInterface(1, "lo", {"127.0.0.1/8", "::1/128"});
+  lo.multicast = false;
+  lo.loopback = true;
+  return {std::move(lo), FakeInterface(2, "a0", {"10.0.0.1/24", "fd00::1/64", "fe80::1/64"}),
+          FakeInterface(3, "a1", {"10.0.1.1/24", "fd01::1/64"})};
+}
+
+}  // namespace mcgw::testing

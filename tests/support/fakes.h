@@ -1,0 +1,163 @@
+// A kernel for tests: sockets whose descriptors are eventfds, so that the real event loop runs, and which tell what was
+// asked of them.
+//
+// A socket belongs to the code under test, which closes it when it likes. What the test sees of it (FakeReceiver) outlives
+// it. Everything here may be used by several threads.
+
+#ifndef MCGW_TESTS_SUPPORT_FAKES_H_
+#define MCGW_TESTS_SUPPORT_FAKES_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include "server/net/address.h"
+#include "server/net/datagram.h"
+#include "server/net/interface_table.h"
+#include "server/net/multicast_socket.h"
+#include "server/net/mutex.h"
+#include "server/net/owned_fd.h"
+
+namespace mcgw::testing {
+
+net::IpAddress Ip(std::string_view text);
+std::vector<net::IpAddress> Ips(const std::vector<std::string_view>& texts);
+
+// "EXCLUDE{}", "INCLUDE{10.0.0.2, 10.0.0.3}".
+std::string FilterText(net::FilterMode mode, absl::Span<const net::IpAddress> sources);
+
+// Where a datagram of a test comes from. Its payload is copied when it is injected.
+struct FakeDatagram {
+  std::string payload;
+  std::string source = "10.0.0.2";
+  uint16_t source_port = 4000;
+  int64_t receive_time_unix_ns = 1'700'000'000'000'000'000;
+  uint8_t hop_limit = 1;
+  uint8_t traffic_class = 0;
+  bool foreign = false;  // Of another group: the socket must discard and count it.
+};
+
+// The kernel's side of one receive socket.
+class FakeReceiver {
+ public:
+  explicit FakeReceiver(net::ReceiveSocketSpec the_spec);
+
+  const net::ReceiveSocketSpec spec;
+
+  // Queues a datagram; it carries the count of drops of this moment.
+  void Inject(FakeDatagram datagram);
+  // The buffer is full: `count` datagrams are lost here. The running count has 32 bits and wraps.
+  void Drop(uint32_t count);
+  // The next read fails.
+  void FailNextRead(absl::Status status);
+
+  size_t queued() const;
+  bool joined() const;
+  bool closed() const;
+  // What was asked, in order: "join EXCLUDE{}", "filter INCLUDE{10.0.0.2}", "leave", "close"; also what was refused.
+  std::vector<std::string> calls() const;
+  // The filter in force: "EXCLUDE{}"; empty while not joined.
+  std::string filter() const;
+  std::thread::id closed_by() const;
+
+ private:
+  friend class FakeReceiveSocket;
+  struct Queued {
+    FakeDatagram datagram;
+    uint32_t drops_so_far = 0;
+  };
+
+  const net::OwnedFd fd_;
+  mutable net::Mutex mutex_;
+  std::deque<Queued> queue_ ABSL_GUARDED_BY(mutex_);
+  uint32_t drops_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t mismatches_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status read_failure_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> calls_ ABSL_GUARDED_BY(mutex_);
+  std::string filter_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread::id closed_by_ ABSL_GUARDED_BY(mutex_);
+};
+
+// A datagram that a send socket took.
+struct FakeSent {
+  net::OutgoingDatagram datagram;  // Without its payload, which is below.
+  std::string payload;
+  bool loop = true;
+};
+
+// All sockets of a test.
+class FakeKernel {
+ public:
+  // (interface index, group, port).
+  using ChannelKey = std::tuple<uint32_t, std::string, uint16_t>;
+  struct Attempt {
+    net::ReceiveSocketSpec spec;
+    std::string call;  // "socket", or as in FakeReceiver::calls.
+    size_t sources = 0;
+  };
+  // What the kernel says to an attempt; OK lets it through.
+  using Refusal = std::function<absl::Status(const Attempt&)>;
+
+  void set_refusal(Refusal refusal);
+  // More sources than this in a join or filter are ENOBUFS, as with net.ipv4.igmp_max_msf.
+  void set_max_sources(size_t count);
+  void set_send_refusal(std::function<absl::Status(const net::OutgoingDatagram&)> refusal);
+  void set_send_socket_status(absl::Status status);
+
+  // What the kernel has: the filter of each joined socket that is open.
+  std::map<ChannelKey, std::string> Memberships() const;
+  // Every receive socket ever made, in order.
+  std::vector<std::shared_ptr<FakeReceiver>> receivers() const;
+  // The newest of a group; null if there is none.
+  std::shared_ptr<FakeReceiver> receiver(std::string_view group) const;
+  std::vector<FakeSent> sent() const;
+  size_t send_calls() const;
+
+ private:
+  friend class FakeSocketFactory;
+  friend class FakeReceiveSocket;
+  friend class FakeSendSocket;
+  absl::Status Ask(const Attempt& attempt);
+
+  mutable net::Mutex mutex_;
+  Refusal refusal_ ABSL_GUARDED_BY(mutex_);
+  size_t max_sources_ ABSL_GUARDED_BY(mutex_) = 10;
+  std::function<absl::Status(const net::OutgoingDatagram&)> send_refusal_ ABSL_GUARDED_BY(mutex_);
+  absl::Status send_socket_status_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<FakeReceiver>> receivers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<FakeSent> sent_ ABSL_GUARDED_BY(mutex_);
+  size_t send_calls_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class FakeSocketFactory : public net::SocketFactory {
+ public:
+  explicit FakeSocketFactory(std::shared_ptr<FakeKernel> kernel) : kernel_(std::move(kernel)) {}
+
+  std::unique_ptr<net::ReceiveBatch> NewReceiveBatch() override;
+  absl::StatusOr<std::unique_ptr<net::ReceiveSocket>> NewReceiveSocket(const net::ReceiveSocketSpec& spec) override;
+  absl::StatusOr<std::unique_ptr<net::SendSocket>> NewSendSocket(net::Family family, bool loop,
+                                                                 uint16_t source_port) override;
+
+ private:
+  const std::shared_ptr<FakeKernel> kernel_;
+};
+
+// The port that fake send sockets leave from: one for each family and loop setting.
+uint16_t FakeSourcePort(net::Family family, bool loop);
+
+// An interface that is up, with carrier and multicast. Addresses with their prefix: "10.0.0.1/24".
+net::Interface FakeInterface(uint32_t index, std::string name, const std::vector<std::string_view>& addresses);
+// lo (1), a0 (2: 10.0.0.1/24, fd00::1/64, fe80::1/64) and a1 (3: 10.0.1.1/24, fd01::1/64).
+std::vector<net::Interface> FakeHostTable();
+
+}  // namespace mcgw::testing
+
+#endif  // MCGW_TESTS_SUPPORT_FAKES_H_
