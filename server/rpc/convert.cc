@@ -22,8 +22,6 @@ using net::Reason;
 
 constexpr uint64_t kLeastLagLimitBytes = 64 << 10;
 
-std::string Join(std::string_view prefix, std::string_view name) { return net::StrCat(prefix, name); }
-
 void WriteTime(int64_t unix_ns, google::protobuf::Timestamp* message) {
   message->set_seconds(unix_ns / 1'000'000'000);
   message->set_nanos(static_cast<int32_t>(unix_ns % 1'000'000'000));
@@ -57,12 +55,6 @@ absl::StatusOr<fanout::SourceFilter> ReadFilter(const v1::SourceFilter& message)
   return Error(Reason::kInvalidSourceFilter, "source_filter.mode",
                net::StrCat("mode ", static_cast<int>(message.mode()),
                            " with sources: say INCLUDE to receive from them only, EXCLUDE to receive from all others"));
-}
-
-template <typename Message>
-absl::StatusOr<Message> Required(bool present, const Message& message, std::string_view field) {
-  if (present) return message;
-  return Error(Reason::kFieldRequired, field, net::StrCat(field, " is missing"));
 }
 
 v1::JoinState ToJoinState(ChannelPhase phase) {

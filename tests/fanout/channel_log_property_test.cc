@@ -58,10 +58,18 @@ class ChannelLogPropertyTest : public ::testing::TestWithParam<int> {
   Listener NewListener() {
     Listener listener;
     switch (Random(4)) {
-      case 0: listener.cursor = log_.Head(); break;
-      case 1: listener.cursor = log_.Oldest(); break;
-      case 2: listener.cursor = log_.AtSequence(1 + Random(model_.numbers.size() + 2)); break;
-      default: listener.cursor = log_.BytesBeforeHead(Random(20'000)); break;
+      case 0:
+        listener.cursor = log_.Head();
+        break;
+      case 1:
+        listener.cursor = log_.Oldest();
+        break;
+      case 2:
+        listener.cursor = log_.AtSequence(1 + Random(model_.numbers.size() + 2));
+        break;
+      default:
+        listener.cursor = log_.BytesBeforeHead(Random(20'000));
+        break;
     }
     listener.expected = listener.cursor.sequence;
     return listener;
@@ -72,7 +80,9 @@ class ChannelLogPropertyTest : public ::testing::TestWithParam<int> {
     fanout::Run run;
     Gap gap;
     switch (log_.Read(listener->cursor, 1 + Random(3000), kToTheEnd, &run, &gap)) {
-      case ChannelLog::ReadResult::kEmpty: listener->cursor = run.next; return false;
+      case ChannelLog::ReadResult::kEmpty:
+        listener->cursor = run.next;
+        return false;
       case ChannelLog::ReadResult::kOvertaken: {
         const Cursor next = Random(2) == 0 ? log_.Oldest() : log_.Head();
         EXPECT_GT(next.sequence, listener->expected);

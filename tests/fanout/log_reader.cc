@@ -44,15 +44,32 @@ DecodedRecord DecodeOne(std::string_view bytes) {
   WireReader reader(bytes);
   while (!reader.empty()) {
     switch (const uint64_t tag = reader.Varint(); tag) {
-      case 1 << 3: record.channel_id = reader.Varint(); break;
-      case 2 << 3: record.sequence = reader.Varint(); break;
-      case 3 << 3 | 2: record.source_address = reader.Bytes(reader.Varint()); break;
-      case 4 << 3: record.source_port = static_cast<uint16_t>(reader.Varint()); break;
-      case 5 << 3 | 1: std::memcpy(&record.receive_time_unix_ns, reader.Bytes(8).data(), 8); break;
-      case 6 << 3: record.hop_limit = static_cast<uint32_t>(reader.Varint()); break;
-      case 7 << 3: record.traffic_class = static_cast<uint32_t>(reader.Varint()); break;
-      case 8 << 3 | 2: record.payload = reader.Bytes(reader.Varint()); break;
-      default: Malformed("unknown field");
+      case 1 << 3:
+        record.channel_id = reader.Varint();
+        break;
+      case 2 << 3:
+        record.sequence = reader.Varint();
+        break;
+      case 3 << 3 | 2:
+        record.source_address = reader.Bytes(reader.Varint());
+        break;
+      case 4 << 3:
+        record.source_port = static_cast<uint16_t>(reader.Varint());
+        break;
+      case 5 << 3 | 1:
+        std::memcpy(&record.receive_time_unix_ns, reader.Bytes(8).data(), 8);
+        break;
+      case 6 << 3:
+        record.hop_limit = static_cast<uint32_t>(reader.Varint());
+        break;
+      case 7 << 3:
+        record.traffic_class = static_cast<uint32_t>(reader.Varint());
+        break;
+      case 8 << 3 | 2:
+        record.payload = reader.Bytes(reader.Varint());
+        break;
+      default:
+        Malformed("unknown field");
     }
   }
   return record;
@@ -96,9 +113,12 @@ void Fill(ChannelLog* log, int count, size_t size, int64_t now_ns) {
 
 std::ostream& operator<<(std::ostream& out, const Step& step) {
   switch (step.kind) {
-    case Step::Kind::kUnknown: return out << "unknown";
-    case Step::Kind::kOvertaken: return out << "overtaken";
-    default: break;
+    case Step::Kind::kUnknown:
+      return out << "unknown";
+    case Step::Kind::kOvertaken:
+      return out << "overtaken";
+    default:
+      break;
   }
   return out << (step.kind == Step::Kind::kGap ? "lost " : "datagrams ") << step.first << "-"
              << step.first + step.count - 1;
@@ -110,8 +130,12 @@ std::vector<Step> ReadAll(const ChannelLog& log, Cursor* cursor, size_t max_byte
     Run run;
     Gap gap;
     switch (log.Read(*cursor, max_bytes, kToTheEnd, &run, &gap)) {
-      case ChannelLog::ReadResult::kEmpty: *cursor = run.next; return steps;
-      case ChannelLog::ReadResult::kOvertaken: steps.push_back(Overtaken()); return steps;
+      case ChannelLog::ReadResult::kEmpty:
+        *cursor = run.next;
+        return steps;
+      case ChannelLog::ReadResult::kOvertaken:
+        steps.push_back(Overtaken());
+        return steps;
       case ChannelLog::ReadResult::kMark:
         steps.push_back(gap.count > 0 ? Step{Step::Kind::kGap, gap.first_sequence, gap.count} : Unknown());
         break;

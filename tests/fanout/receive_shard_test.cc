@@ -40,7 +40,8 @@ class ReceiveShardTest : public ::testing::Test {
   }
   Channel NewChannel(std::shared_ptr<ChannelLog> log, std::string_view group = "239.1.1.1") {
     Channel channel;
-    channel.socket = factory_.NewReceiveSocket({.interface_index = 2, .group = testing::Ip(group), .port = 5000}).value();
+    channel.socket =
+        factory_.NewReceiveSocket({.interface_index = 2, .group = testing::Ip(group), .port = 5000}).value();
     EXPECT_TRUE(channel.socket->Join(net::FilterMode::kExclude, {}).ok());
     channel.kernel = kernel_->receivers().back();
     channel.log = std::move(log);
@@ -125,8 +126,7 @@ TEST_F(ReceiveShardTest, ADropIsLoggedAtItsPlace) {
   channel.kernel->Drop(1);
   Inject(channel, 1);
   Settle();
-  EXPECT_THAT(Read(channel),
-              ElementsAre(Datagrams(1, 2), Lost(3, 5), Datagrams(6, 6), Lost(7, 7), Datagrams(8, 8)));
+  EXPECT_THAT(Read(channel), ElementsAre(Datagrams(1, 2), Lost(3, 5), Datagrams(6, 6), Lost(7, 7), Datagrams(8, 8)));
   EXPECT_EQ(channel.counters->kernel_drops.load(), 4u);
 }
 

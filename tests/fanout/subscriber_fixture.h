@@ -44,8 +44,8 @@ class SubscriberTest : public ::testing::Test {
     subscriber->Written();
     return message;
   }
-  // Takes messages until there is none, and tells of them in order: "1", "2" for the datagrams of a channel, "lost 3-4",
-  // "lagged 5-9", "unknown", "changed", "left", "position 7", "ledger", "draining".
+  // Takes messages until there is none, and tells of them in order: "1", "2" for the datagrams of a channel, "lost
+  // 3-4", "lagged 5-9", "unknown", "changed", "left", "position 7", "ledger", "draining".
   static std::vector<std::string> TakeAll(Subscriber* subscriber, bool positions = false) {
     std::vector<std::string> story;
     while (std::optional<Message> message = Take(subscriber)) {

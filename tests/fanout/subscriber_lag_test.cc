@@ -14,9 +14,9 @@ namespace mcgw::fanout {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::Ips;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using testing::Ips;
 
 constexpr int kLagged = static_cast<int>(GapCause::kLagged);
 constexpr uint64_t kLimitBytes = 20'000;

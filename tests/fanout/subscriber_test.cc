@@ -15,8 +15,8 @@ namespace {
 
 using ::testing::Each;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using testing::Ips;
+using ::testing::IsEmpty;
 
 TEST_F(SubscriberTest, HasNothingWhileNothingHappens) {
   const auto subscriber = NewSubscriber();

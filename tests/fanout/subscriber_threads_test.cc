@@ -186,6 +186,8 @@ TEST_F(SubscriberThreadsTest, SlowStreamsOfOneLogHearOfEveryNumber) {
         Subscriber::Options{.lag_limit_bytes = 8 << 10, .ledger_interval_ns = 0}, pool_, doorbells.back()));
     Add(subscribers.back().get(), log);
     subscribers.back()->EndWhenEmpty();
+  }
+  for (int i = 0; i < 3; ++i) {
     streams.emplace_back([&, i] {
       ++ready;
       Drive(subscribers[i].get(), doorbells[i].get());

@@ -45,8 +45,7 @@ class GatewayTest : public ::testing::Test {
   absl::StatusOr<std::unique_ptr<Subscription>> TrySubscribe(std::vector<MembershipRequest> memberships,
                                                              std::string session = "", Start start = Start::kLive) {
     return gateway_->Subscribe(
-        me_,
-        {.memberships = std::move(memberships), .session_id = std::move(session), .start = start, .options = {}},
+        me_, {.memberships = std::move(memberships), .session_id = std::move(session), .start = start, .options = {}},
         std::make_shared<fanout::CountingDoorbell>());
   }
   std::unique_ptr<Subscription> Subscribe(std::vector<MembershipRequest> memberships, std::string session = "",

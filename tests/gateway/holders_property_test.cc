@@ -94,7 +94,8 @@ class HoldersPropertyTest : public GatewayTest, public ::testing::WithParamInter
       }
       holders_.erase(holders_.begin() + static_cast<ptrdiff_t>(at));
     } else if (!holder.wishes.empty() && Random(2) == 0) {
-      const MembershipKey key = std::next(holder.wishes.begin(), static_cast<ptrdiff_t>(Random(holder.wishes.size())))->first;
+      const MembershipKey key =
+          std::next(holder.wishes.begin(), static_cast<ptrdiff_t>(Random(holder.wishes.size())))->first;
       ASSERT_TRUE(gateway_->Leave(me_, holder.session, key).ok());
       holder.wishes.erase(key);
     } else {

@@ -17,11 +17,11 @@ namespace {
 
 using fanout::SourceFilter;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using testing::FakeKernel;
 using testing::FakeReceiver;
 using testing::Ips;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 SourceFilter Include(const std::vector<std::string_view>& sources) { return SourceFilter::Include(Ips(sources)); }
 SourceFilter Exclude(const std::vector<std::string_view>& sources) { return SourceFilter::Exclude(Ips(sources)); }
@@ -276,8 +276,12 @@ TEST_F(InterfaceManagerTest, ChannelsAreLimitedOverAllInterfaces) {
 TEST_F(InterfaceManagerTest, ASnapshotShowsIntentAndFactApart) {
   HoldPtr hold = manager_
                      .Acquire(testing::Ip("239.1.1.1"), 5000,
-                              {.kind = Holder::Kind::kStream, .membership_id = 4, .subscriber_id = 9, .identity = "me",
-                               .selector = "*", .filter = Include({"10.0.0.2"})})
+                              {.kind = Holder::Kind::kStream,
+                               .membership_id = 4,
+                               .subscriber_id = 9,
+                               .identity = "me",
+                               .selector = "*",
+                               .filter = Include({"10.0.0.2"})})
                      .value();
   ChannelSnapshot snapshot = manager_.Snapshot().at(0);
   EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kJoined);

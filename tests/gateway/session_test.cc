@@ -16,10 +16,10 @@ using fanout::SourceFilter;
 using net::Reason;
 using net::ReasonOf;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using testing::FakeKernel;
 using testing::Ips;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 using SessionTest = GatewayTest;
 
@@ -92,8 +92,7 @@ TEST_F(SessionTest, AnotherIdentityDoesNotFindIt) {
   const Caller stranger{"stranger"};
   EXPECT_EQ(ReasonOf(gateway_->Join(stranger, joined.session_id, Request("a0", "239.1.1.2"), std::nullopt).status()),
             Reason::kSessionNotFound);
-  EXPECT_EQ(ReasonOf(gateway_->Leave(stranger, joined.session_id, WholeSession()).status()),
-            Reason::kSessionNotFound);
+  EXPECT_EQ(ReasonOf(gateway_->Leave(stranger, joined.session_id, WholeSession()).status()), Reason::kSessionNotFound);
   EXPECT_EQ(gateway_->session_count(), 1u);
 }
 
@@ -207,8 +206,7 @@ TEST_F(SessionTest, UnderTheStarAnInterfaceWhoseFilterIsRefusedIsReportedOnce) {
 }
 
 TEST_F(SessionTest, OverlappingSelectorsShareAChannelAndUniteTheirFilters) {
-  const std::string session =
-      Join("", Request("a0", "239.1.1.1", SourceFilter::Include(Ips({"10.0.0.2"})))).session_id;
+  const std::string session = Join("", Request("a0", "239.1.1.1", SourceFilter::Include(Ips({"10.0.0.2"})))).session_id;
   Join(session, Request("10.0.0.1", "239.1.1.1", SourceFilter::Include(Ips({"10.0.0.3"}))));
   EXPECT_THAT(kernel_->receivers(), SizeIs(1));
   EXPECT_EQ(kernel_->receiver("239.1.1.1")->filter(), "INCLUDE{10.0.0.2, 10.0.0.3}");

@@ -15,10 +15,10 @@ using fanout::SourceFilter;
 using net::Reason;
 using net::ReasonOf;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using testing::FakeKernel;
 using testing::Ips;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 using SubscriptionTest = GatewayTest;
 
@@ -60,7 +60,8 @@ TEST_F(SubscriptionTest, EachStreamKeepsItsOwnFilter) {
 }
 
 TEST_F(SubscriptionTest, OverlappingMembershipsShareOneCursor) {
-  const auto stream = Subscribe({Request("a0", "239.1.1.1", From("10.0.0.2")), Request("*", "239.1.1.1", From("10.0.0.3"))});
+  const auto stream =
+      Subscribe({Request("a0", "239.1.1.1", From("10.0.0.2")), Request("*", "239.1.1.1", From("10.0.0.3"))});
   EXPECT_THAT(stream->channels(), SizeIs(2));  // a0 once, and a1.
   for (const char* source : {"10.0.0.2", "10.0.0.3", "10.0.0.4"}) {
     kernel_->receivers().at(0)->Inject({.payload = source, .source = source});
@@ -191,8 +192,7 @@ TEST_F(SubscriptionTest, ALeaveAndJoinInBetweenLosesNoPlace) {
   ASSERT_TRUE(gateway_->Leave(me_, session, MembershipKey{"a0", testing::Ip("239.1.1.1"), 5000}).ok());
   Join(session, Request("a0", "239.1.1.1"));
   Receive("239.1.1.1", "after");
-  EXPECT_THAT(Deliver(stream.get()),
-              ElementsAre("left 239.1.1.1", "joined 239.1.1.1 any source", "gap", "after"));
+  EXPECT_THAT(Deliver(stream.get()), ElementsAre("left 239.1.1.1", "joined 239.1.1.1 any source", "gap", "after"));
 }
 
 TEST_F(SubscriptionTest, EveryStreamOfASessionFollowsIt) {

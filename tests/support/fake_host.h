@@ -3,6 +3,7 @@
 #ifndef MCGW_TESTS_SUPPORT_FAKE_HOST_H_
 #define MCGW_TESTS_SUPPORT_FAKE_HOST_H_
 
+#include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -21,7 +22,7 @@ struct FakeHost {
   uint32_t ipv4_route = 2;          // 0: none.
   uint32_t ipv6_default_route = 0;  // 0: none.
   absl::Status table_status;
-  int table_reads = 0;
+  std::atomic<int> table_reads{0};
 
   net::Interface& Find(std::string_view name) {
     for (net::Interface& interface : interfaces) {

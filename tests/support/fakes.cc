@@ -55,8 +55,8 @@ std::vector<IpAddress> Ips(const std::vector<std::string_view>& texts) {
 }
 
 std::string FilterText(FilterMode mode, absl::Span<const IpAddress> sources) {
-  const std::string list = absl::StrJoin(
-      sources, ", ", [](std::string* out, const IpAddress& source) { out->append(source.ToString()); });
+  const std::string list =
+      absl::StrJoin(sources, ", ", [](std::string* out, const IpAddress& source) { out->append(source.ToString()); });
   return absl::StrCat(mode == FilterMode::kInclude ? "INCLUDE{" : "EXCLUDE{", list, "}");
 }
 
@@ -317,13 +317,10 @@ absl::StatusOr<std::unique_ptr<net::SendSocket>> FakeSocketFactory::NewSendSocke
 // ---- Interfaces ----
 
 net::Interface FakeInterface(uint32_t index, std::string name, const std::vector<std::string_view>& addresses) {
-  net::Interface interface{.index = index,
-                           .name = std::move(name),
-                           .up = true,
-                           .carrier = true,
-                           .multicast = true,
-                           .loopback = false,
-                           .mtu_bytes = 1500};
+  net::Interface interface {
+    .index = index, .name = std::move(name), .up = true, .carrier = true, .multicast = true, .loopback = false,
+    .mtu_bytes = 1500
+  };
   for (const std::string_view text : addresses) {
     const size_t slash = text.find('/');
     interface.addresses.push_back(

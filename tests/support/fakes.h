@@ -1,8 +1,8 @@
 // A kernel for tests: sockets whose descriptors are eventfds, so that the real event loop runs, and which tell what was
 // asked of them.
 //
-// A socket belongs to the code under test, which closes it when it likes. What the test sees of it (FakeReceiver) outlives
-// it. Everything here may be used by several threads.
+// A socket belongs to the code under test, which closes it when it likes. What the test sees of it (FakeReceiver)
+// outlives it. Everything here may be used by several threads.
 
 #ifndef MCGW_TESTS_SUPPORT_FAKES_H_
 #define MCGW_TESTS_SUPPORT_FAKES_H_

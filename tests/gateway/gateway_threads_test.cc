@@ -1,0 +1,87 @@
+// Clients, streams, the sweep and a shard at once. Run it under ThreadSanitizer.
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/gateway/gateway_fixture.h"
+
+namespace mcgw::gateway {
+namespace {
+
+using fanout::SourceFilter;
+using ::testing::IsEmpty;
+
+constexpr int kRounds = 100;
+
+class GatewayThreadsTest : public GatewayTest {
+ protected:
+  // Runs the shard, the sweep and the inspection until `clients` are done.
+  void RunWith(std::vector<std::thread> clients) {
+    std::atomic<bool> stop{false};
+    std::thread shard([&] {
+      while (!stop.load()) gateway_->loop(0)->RunOnce(absl::Milliseconds(10));
+    });
+    std::thread housekeeper([&] {
+      while (!stop.load()) {
+        gateway_->Sweep();
+        EXPECT_TRUE(gateway_->ListChannels().ok());
+        for (const auto& receiver : kernel_->receivers()) {
+          if (receiver->joined()) receiver->Inject({.payload = "hello"});
+        }
+      }
+    });
+    for (std::thread& client : clients) client.join();
+    stop.store(true);
+    housekeeper.join();
+    shard.join();
+  }
+};
+
+TEST_F(GatewayThreadsTest, ClientsShareChannels) {
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 3; ++client) {
+    clients.emplace_back([this, client] {
+      for (int round = 0; round < kRounds; ++round) {
+        const std::string group = "239.1.1." + std::to_string(1 + (client + round) % 3);
+        const SourceFilter filter =
+            round % 2 == 0 ? SourceFilter() : SourceFilter::Include(testing::Ips({"10.0.0.2", "10.0.0.3"}));
+        const std::string session = Join("", Request("a0", group, filter)).session_id;
+        const auto stream = Subscribe({Request("*", "239.1.1.1", filter)}, session);
+        Join(session, Request("*", "239.1.1.2"));
+        Deliver(stream.get());
+        EXPECT_TRUE(gateway_->Leave(me_, session, WholeSession()).ok());
+        Deliver(stream.get());
+      }
+    });
+  }
+  RunWith(std::move(clients));
+  EXPECT_THAT(kernel_->Memberships(), IsEmpty());
+  EXPECT_EQ(gateway_->session_count(), 0u);
+  EXPECT_EQ(gateway_->subscription_count(), 0u);
+}
+
+TEST_F(GatewayThreadsTest, ClientsShareASession) {
+  const std::string session = Join("", Request("a0", "239.1.1.9")).session_id;
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 3; ++client) {
+    clients.emplace_back([this, client, session] {
+      const std::string group = "239.1.1." + std::to_string(1 + client);
+      for (int round = 0; round < kRounds; ++round) {
+        Join(session, Request("a0", group));
+        const auto stream = Subscribe({}, session);
+        Deliver(stream.get());
+        EXPECT_TRUE(gateway_->Leave(me_, session, MembershipKey{"a0", testing::Ip(group), 5000}).ok());
+      }
+    });
+  }
+  RunWith(std::move(clients));
+  EXPECT_EQ(kernel_->Memberships().size(), 1u);
+  EXPECT_EQ(gateway_->session_count(), 1u);
+}
+
+}  // namespace
+}  // namespace mcgw::gateway

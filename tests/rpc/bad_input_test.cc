@@ -1,0 +1,290 @@
+// Each kind of bad input has an error of its own: canonical code, reason, and the field at fault.
+
+#include <sys/socket.h>
+
+#include <functional>
+
+#include "server/net/address.h"
+#include "tests/rpc/server_fixture.h"
+
+namespace mcgw {
+namespace {
+
+using grpc::StatusCode;
+
+class BadInputTest : public ServerTest {
+ protected:
+  void SetUp() override { Start(); }
+
+  void ExpectJoinFails(const v1::Membership& membership, StatusCode code, const std::string& reason,
+                       const std::string& field, const std::string& named) {
+    SCOPED_TRACE(membership.ShortDebugString());
+    v1::JoinResponse response;
+    const Rich by_join = Take(Join(membership, &response));
+    EXPECT_EQ(by_join.code, code) << by_join.message;
+    EXPECT_EQ(by_join.reason, reason);
+    EXPECT_EQ(by_join.domain, "multicast.gateway");
+    EXPECT_EQ(by_join.field, "membership." + field);
+    EXPECT_NE(by_join.message.find(named), std::string::npos) << by_join.message;
+
+    const Rich by_subscribe = Take(Subscribe(membership)->Finish());
+    EXPECT_EQ(by_subscribe.code, code);
+    EXPECT_EQ(by_subscribe.reason, reason);
+    EXPECT_EQ(by_subscribe.field, "memberships[0]." + field);
+  }
+
+  void ExpectSendFails(const v1::SendRequest& request, StatusCode code, const std::string& reason,
+                       const std::string& field) {
+    SCOPED_TRACE(request.destination().ShortDebugString() + request.options().ShortDebugString());
+    v1::SendResponse response;
+    const Rich by_send = Take(Send(request, &response));
+    EXPECT_EQ(by_send.code, code) << by_send.message;
+    EXPECT_EQ(by_send.reason, reason);
+    EXPECT_EQ(by_send.field, field);
+
+    // The same from Publish, as the failure of the item.
+    grpc::ClientContext context;
+    auto stream = gateway_->Publish(&context);
+    v1::PublishRequest batch;
+    v1::Burst* const burst = batch.add_bursts();
+    *burst->mutable_destination() = request.destination();
+    *burst->mutable_options() = request.options();
+    burst->add_payloads(request.payload());
+    ASSERT_TRUE(stream->Write(batch));
+    v1::PublishResponse answer;
+    ASSERT_TRUE(stream->Read(&answer));
+    ASSERT_EQ(answer.failures_size(), 1);
+    EXPECT_EQ(answer.failures(0).failure().code(), code);
+    EXPECT_EQ(v1::ErrorReason_Name(answer.failures(0).failure().reason()), "ERROR_REASON_" + reason);
+    stream->WritesDone();
+    EXPECT_TRUE(stream->Finish().ok());
+  }
+
+  static v1::Membership WithSources(v1::Membership membership, v1::SourceFilterMode mode,
+                                    const std::vector<std::string>& sources) {
+    membership.mutable_source_filter()->set_mode(mode);
+    for (const std::string& source : sources) membership.mutable_source_filter()->add_sources(source);
+    return membership;
+  }
+};
+
+TEST_F(BadInputTest, AddressesThatAreNone) {
+  for (const char* text : {"", "hello", "239.1.1", "239.1.1.1.1", "ff15::g", "239.1.1.1:5000", "ff15::1%a0"}) {
+    ExpectJoinFails(Wish("a0", text, 5000), StatusCode::INVALID_ARGUMENT, "INVALID_ADDRESS", "group", text);
+  }
+}
+
+TEST_F(BadInputTest, GroupsThatAreNone) {
+  for (const char* text : {"10.0.0.1", "240.0.0.1", "255.255.255.255", "0.0.0.0", "fd00::1", "::"}) {
+    ExpectJoinFails(Wish("a0", text, 5000), StatusCode::INVALID_ARGUMENT, "NOT_A_MULTICAST_GROUP", "group", text);
+    ExpectSendFails(To("a0", text, 5000, "x"), StatusCode::INVALID_ARGUMENT, "NOT_A_MULTICAST_GROUP",
+                    "destination.group");
+  }
+}
+
+TEST_F(BadInputTest, GroupsThatAreReserved) {
+  for (const char* text : {"224.0.0.0", "ff00::1", "ff0f::1"}) {
+    ExpectJoinFails(Wish("a0", text, 5000), StatusCode::PERMISSION_DENIED, "GROUP_RESERVED", "group", text);
+  }
+  for (const char* text : {"224.0.0.1", "224.0.0.2", "224.0.0.4", "224.0.0.5", "224.0.0.6", "224.0.0.9", "224.0.0.13",
+                           "224.0.0.18", "224.0.0.22", "224.0.0.251", "224.0.0.252", "ff02::1", "ff02::fb"}) {
+    ExpectSendFails(To("a0", text, 5000, "x"), StatusCode::PERMISSION_DENIED, "GROUP_RESERVED", "destination.group");
+  }
+}
+
+TEST_F(BadInputTest, Ports) {
+  for (uint32_t port : {0u, 65536u, 4000000000u}) {
+    ExpectJoinFails(Wish("a0", "239.1.1.1", port), StatusCode::INVALID_ARGUMENT, "INVALID_PORT", "port",
+                    std::to_string(port));
+    ExpectSendFails(To("a0", "239.1.1.1", port, "x"), StatusCode::INVALID_ARGUMENT, "INVALID_PORT",
+                    "destination.port");
+  }
+}
+
+TEST_F(BadInputTest, Interfaces) {
+  for (const char* selector : {"nosuch0", "10.9.9.9", "fd00:9::9"}) {
+    ExpectJoinFails(Wish(selector, "239.1.1.1", 5000), StatusCode::NOT_FOUND, "INTERFACE_NOT_FOUND", "interface",
+                    selector);
+    ExpectSendFails(To(selector, "239.1.1.1", 5000, "x"), StatusCode::NOT_FOUND, "INTERFACE_NOT_FOUND",
+                    "destination.interface");
+  }
+}
+
+TEST_F(BadInputTest, Sources) {
+  const v1::Membership wish = Wish("a0", "232.1.1.1", 5000);
+  const auto with = [&](const char* source) { return WithSources(wish, v1::SOURCE_FILTER_MODE_INCLUDE, {source}); };
+  for (const char* source : {"239.1.1.1", "0.0.0.0", "255.255.255.255", "fd00::2"}) {
+    ExpectJoinFails(with(source), StatusCode::INVALID_ARGUMENT, "INVALID_SOURCE", "source_filter.sources", source);
+  }
+  ExpectJoinFails(with("nobody"), StatusCode::INVALID_ARGUMENT, "INVALID_ADDRESS", "source_filter.sources", "nobody");
+  ExpectJoinFails(WithSources(Wish("a0", "ff35::1", 5000), v1::SOURCE_FILTER_MODE_INCLUDE, {"10.0.0.2"}),
+                  StatusCode::INVALID_ARGUMENT, "INVALID_SOURCE", "source_filter.sources", "10.0.0.2");
+  ExpectJoinFails(WithSources(wish, v1::SOURCE_FILTER_MODE_INCLUDE, {}), StatusCode::INVALID_ARGUMENT,
+                  "INVALID_SOURCE_FILTER", "source_filter.sources", "INCLUDE");
+  ExpectJoinFails(WithSources(wish, v1::SOURCE_FILTER_MODE_UNSPECIFIED, {"10.0.0.2"}), StatusCode::INVALID_ARGUMENT,
+                  "INVALID_SOURCE_FILTER", "source_filter.mode", "INCLUDE");
+  ExpectJoinFails(WithSources(wish, v1::SOURCE_FILTER_MODE_INCLUDE,
+                              {"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7"}),
+                  StatusCode::RESOURCE_EXHAUSTED, "SOURCE_LIMIT", "source_filter.sources", "6 sources");
+}
+
+TEST_F(BadInputTest, SourceSpecificGroupsNeedSources) {
+  for (const char* text : {"232.1.1.1", "ff35::1", "ff3e::8000:1"}) {
+    ExpectJoinFails(Wish("a0", text, 5000), StatusCode::INVALID_ARGUMENT, "SOURCE_REQUIRED", "source_filter", text);
+    const std::string source = text[0] == '2' ? "10.0.0.2" : "fd00::2";
+    ExpectJoinFails(WithSources(Wish("a0", text, 5000), v1::SOURCE_FILTER_MODE_EXCLUDE, {source}),
+                    StatusCode::INVALID_ARGUMENT, "SOURCE_REQUIRED", "source_filter", text);
+  }
+}
+
+TEST_F(BadInputTest, NarrowScopesNeedAnInterface) {
+  for (const char* text : {"ff01::1:1", "ff02::1:1", "ff12::1"}) {
+    ExpectJoinFails(Wish("", text, 5000), StatusCode::INVALID_ARGUMENT, "SCOPE_NEEDS_INTERFACE", "interface", text);
+    ExpectSendFails(To("", text, 5000, "x"), StatusCode::INVALID_ARGUMENT, "SCOPE_NEEDS_INTERFACE",
+                    "destination.interface");
+  }
+}
+
+TEST_F(BadInputTest, PayloadsAndOptions) {
+  ExpectSendFails(To("a0", "239.1.1.1", 5000, std::string(65508, 'x')), StatusCode::INVALID_ARGUMENT,
+                  "PAYLOAD_TOO_LARGE", "payload");
+  ExpectSendFails(To("a0", "ff15::1", 5000, std::string(65528, 'x')), StatusCode::INVALID_ARGUMENT,
+                  "PAYLOAD_TOO_LARGE", "payload");
+  v1::SendRequest request = To("a0", "239.1.1.1", 5000, "x");
+  request.mutable_options()->set_hop_limit(256);
+  ExpectSendFails(request, StatusCode::INVALID_ARGUMENT, "INVALID_HOP_LIMIT", "options.hop_limit");
+  request = To("a0", "239.1.1.1", 5000, "x");
+  request.mutable_options()->set_traffic_class(256);
+  ExpectSendFails(request, StatusCode::INVALID_ARGUMENT, "INVALID_TRAFFIC_CLASS", "options.traffic_class");
+  request = To("a0", "239.1.1.1", 5000, "x");
+  request.mutable_options()->set_source_address("10.0.0.9");
+  ExpectSendFails(request, StatusCode::INVALID_ARGUMENT, "SOURCE_NOT_LOCAL", "options.source_address");
+  request = To("*", "239.1.1.1", 5000, "x");
+  request.mutable_options()->set_source_address("10.0.0.1");
+  ExpectSendFails(request, StatusCode::INVALID_ARGUMENT, "CONFLICTING_FIELDS", "options.source_address");
+}
+
+TEST_F(BadInputTest, WhatIsNotServedYetSaysSo) {
+  v1::SendRequest request = To("a0", "239.1.1.1", 5000, "x");
+  request.mutable_options()->set_hop_limit(0);
+  ExpectSendFails(request, StatusCode::UNIMPLEMENTED, "NOT_IMPLEMENTED", "options.hop_limit");
+  request = To("a0", "239.1.1.1", 5000, "x");
+  request.mutable_options()->set_dont_fragment(true);
+  ExpectSendFails(request, StatusCode::UNIMPLEMENTED, "NOT_IMPLEMENTED", "options.dont_fragment");
+
+  const std::vector<std::function<void(v1::SubscribeRequest*)>> options = {
+      [](v1::SubscribeRequest* r) { r->mutable_options()->set_exclude_own(true); },
+      [](v1::SubscribeRequest* r) { r->mutable_options()->mutable_retain()->set_seconds(10); },
+      [](v1::SubscribeRequest* r) { r->mutable_options()->mutable_lag_limit_age()->set_seconds(10); },
+      [](v1::SubscribeRequest* r) { r->mutable_start()->mutable_time()->set_seconds(10); },
+      [](v1::SubscribeRequest* r) { r->mutable_start()->mutable_resume(); },
+  };
+  for (const auto& set : options) {
+    v1::SubscribeRequest subscribe;
+    *subscribe.add_memberships() = Wish("a0", "239.1.1.1", 5000);
+    set(&subscribe);
+    const Rich rich = Take(Subscribe(subscribe)->Finish());
+    EXPECT_EQ(rich.code, StatusCode::UNIMPLEMENTED) << subscribe.ShortDebugString();
+    EXPECT_EQ(rich.reason, "NOT_IMPLEMENTED");
+    EXPECT_FALSE(rich.field.empty());
+  }
+
+  const auto expect_unserved = [](const grpc::Status& status) {
+    EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
+    EXPECT_EQ(Take(status).reason, "NOT_IMPLEMENTED");
+  };
+  grpc::ClientContext contexts[4];
+  v1::ListSubscribersResponse subscribers;
+  expect_unserved(inspection_->ListSubscribers(&contexts[0], {}, &subscribers));
+  v1::GetLedgerResponse ledger;
+  expect_unserved(inspection_->GetLedger(&contexts[1], {}, &ledger));
+  v1::DescribeGroupResponse group;
+  expect_unserved(inspection_->DescribeGroup(&contexts[2], {}, &group));
+  v1::DiagnoseResponse findings;
+  expect_unserved(inspection_->Diagnose(&contexts[3], {}, &findings));
+}
+
+TEST_F(BadInputTest, LeavingWhatIsNotHeld) {
+  v1::JoinResponse joined;
+  ASSERT_TRUE(Join(Wish("a0", "239.1.1.1", 5000), &joined).ok());
+  const auto leave = [&](const std::function<void(v1::LeaveRequest*)>& fill) {
+    v1::LeaveRequest request;
+    request.set_session_id(joined.session_id());
+    fill(&request);
+    grpc::ClientContext context;
+    v1::LeaveResponse response;
+    return Take(gateway_->Leave(&context, request, &response));
+  };
+  Rich rich = leave([](v1::LeaveRequest* request) {
+    request->mutable_membership()->set_interface("*");
+    request->mutable_membership()->set_group("239.1.1.1");
+    request->mutable_membership()->set_port(5000);
+  });
+  EXPECT_EQ(rich.code, StatusCode::NOT_FOUND);
+  EXPECT_EQ(rich.reason, "NOT_JOINED");
+  EXPECT_EQ(leave([](v1::LeaveRequest* request) { request->set_membership_id(999999); }).reason, "NOT_JOINED");
+  rich = leave([](v1::LeaveRequest*) {});
+  EXPECT_EQ(rich.code, StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(rich.reason, "FIELD_REQUIRED");
+  rich = leave([](v1::LeaveRequest* request) {
+    request->set_session_id("0123456789abcdef0123456789abcdef");
+    request->mutable_whole_session();
+  });
+  EXPECT_EQ(rich.code, StatusCode::NOT_FOUND);
+  EXPECT_EQ(rich.reason, "SESSION_NOT_FOUND");
+  EXPECT_EQ(rich.field, "session_id");
+}
+
+TEST_F(BadInputTest, UnknownSessions) {
+  v1::JoinResponse joined;
+  EXPECT_EQ(Take(Join(Wish("a0", "239.1.1.1", 5000), &joined, "nosuch")).reason, "SESSION_NOT_FOUND");
+  v1::SubscribeRequest request;
+  request.set_session_id("nosuch");
+  EXPECT_EQ(Take(Subscribe(request)->Finish()).reason, "SESSION_NOT_FOUND");
+  const Rich rich = Take(Subscribe(v1::SubscribeRequest())->Finish());
+  EXPECT_EQ(rich.code, StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(rich.reason, "FIELD_REQUIRED");
+}
+
+TEST_F(BadInputTest, APortThatAnotherProcessHoldsWithoutSharing) {
+  const net::OwnedFd holder(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage any;
+  const socklen_t length = net::ToSockaddr(kernel::Ip("0.0.0.0"), 5000, 0, &any);
+  ASSERT_EQ(bind(holder.get(), reinterpret_cast<const sockaddr*>(&any), length), 0);
+  v1::JoinResponse response;
+  const Rich rich = Take(Join(Wish("a0", "239.1.1.1", 5000), &response));
+  EXPECT_EQ(rich.code, StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(rich.reason, "PORT_IN_USE");
+  EXPECT_NE(rich.message.find(std::to_string(getpid())), std::string::npos) << rich.message;
+}
+
+TEST_F(BadInputTest, ASubscribeThatFailsLeavesNothingJoined) {
+  v1::SubscribeRequest request;
+  *request.add_memberships() = Wish("a0", "239.1.1.1", 5000);
+  *request.add_memberships() = Wish("nosuch0", "239.1.1.2", 5000);
+  const Rich rich = Take(Subscribe(request)->Finish());
+  EXPECT_EQ(rich.reason, "INTERFACE_NOT_FOUND");
+  EXPECT_EQ(rich.field, "memberships[1].interface");
+  EXPECT_EQ(kernel::GroupUsers("a0", kernel::Ip("239.1.1.1")), 0);
+}
+
+TEST_F(BadInputTest, MalformedBatchesEndThePublishStream) {
+  for (const bool empty : {true, false}) {
+    grpc::ClientContext context;
+    auto stream = gateway_->Publish(&context);
+    v1::PublishRequest batch;
+    v1::Burst* const burst = batch.add_bursts();
+    if (!empty) {
+      for (int i = 0; i <= 16384; ++i) burst->add_payloads("x");
+    }
+    stream->Write(batch);
+    v1::PublishResponse answer;
+    EXPECT_FALSE(stream->Read(&answer));
+    const Rich rich = Take(stream->Finish());
+    EXPECT_EQ(rich.code, StatusCode::INVALID_ARGUMENT);
+    EXPECT_EQ(rich.reason, "INVALID_BATCH");
+  }
+}
+
+}  // namespace
+}  // namespace mcgw
