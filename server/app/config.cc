@@ -21,10 +21,6 @@
 #include "server/app/listener.h"
 #include "server/net/text.h"
 
-#ifndef MCGW_VERSION
-#define MCGW_VERSION "unknown"
-#endif
-
 namespace mcgw::app {
 namespace {
 
@@ -58,11 +54,9 @@ constexpr std::array kKeys = {
     Key{"keep_after_leave", Kind::kDuration, "30s", "How long a channel's log outlives its last holder", 0, 3600},
     Key{"drain_grace", Kind::kDuration, "5s", "How long open streams are served after a signal to stop", 0, 300},
     Key{"channel_log_bytes", Kind::kNumber, "4194304", "Most bytes of one channel's log", 256 << 10, 1 << 30},
-    Key{"total_log_bytes", Kind::kNumber, "268435456", "Most bytes of all logs together", 256 << 10,
-        uint64_t{1} << 40},
+    Key{"total_log_bytes", Kind::kNumber, "268435456", "Most bytes of all logs together", 256 << 10, uint64_t{1} << 40},
     Key{"socket_buffer_bytes", Kind::kNumber, "33554432",
-        "Receive buffer to ask the kernel for, for each socket; it grants at most net.core.rmem_max", 4 << 10,
-        1 << 30},
+        "Receive buffer to ask the kernel for, for each socket; it grants at most net.core.rmem_max", 4 << 10, 1 << 30},
     Key{"subscriber_lag_limit_bytes", Kind::kNumber, "",
         "How far a stream may fall behind that names no limit, in bytes of log; default: channel_log_bytes", 64 << 10,
         1 << 30},
@@ -86,9 +80,7 @@ std::string FlagOf(const Key& key) {
   return net::StrCat("--", absl::StrReplaceAll(net::ToAbsl(key.name), {{"_", "-"}}));
 }
 
-std::string VariableOf(const Key& key) {
-  return net::StrCat("MCGW_", absl::AsciiStrToUpper(net::ToAbsl(key.name)));
-}
+std::string VariableOf(const Key& key) { return net::StrCat("MCGW_", absl::AsciiStrToUpper(net::ToAbsl(key.name))); }
 
 template <typename... Parts>
 absl::Status Bad(const Setting& setting, const Parts&... parts) {
@@ -153,8 +145,7 @@ absl::Status Apply(const Key& key, const Setting& setting, Config* config) {
     case Kind::kDuration: {
       const absl::StatusOr<absl::Duration> duration = ReadDuration(key, setting);
       if (!duration.ok()) return duration.status();
-      auto* const message =
-          static_cast<google::protobuf::Duration*>(reflection->MutableMessage(config, field));
+      auto* const message = static_cast<google::protobuf::Duration*>(reflection->MutableMessage(config, field));
       message->set_seconds(absl::ToInt64Seconds(*duration));
       message->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*duration % absl::Seconds(1))));
       break;
@@ -190,17 +181,15 @@ absl::Status ReadFile(const std::string& path, Settings* settings) {
   } catch (const YAML::BadFile&) {
     return absl::InvalidArgumentError(net::StrCat("--config: cannot read '", path, "'"));
   } catch (const YAML::ParserException& error) {
-    return absl::InvalidArgumentError(
-        net::StrCat(path, ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
+    return absl::InvalidArgumentError(net::StrCat(path, ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
   }
   if (root.IsNull()) return absl::OkStatus();
   if (!root.IsMap()) return absl::InvalidArgumentError(net::StrCat(path, ": a map of keys and values is wanted"));
   for (const auto& entry : root) {
     const std::string key = entry.first.Scalar();
     const std::string place = net::StrCat(path, ":", entry.first.Mark().line + 1);
-    const bool known = std::any_of(kKeys.begin(), kKeys.end(), [&](const Key& known_key) {
-      return known_key.name == std::string_view(key);
-    });
+    const bool known = std::any_of(kKeys.begin(), kKeys.end(),
+                                   [&](const Key& known_key) { return known_key.name == std::string_view(key); });
     if (!known) {
       std::string names;
       for (const Key& one : kKeys) names += net::StrCat(names.empty() ? "" : ", ", one.name);
@@ -272,20 +261,24 @@ std::string TextOf(const Key& key, const Config& config) {
 absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   CLI::App app(
       "mcgwd: a gateway between gRPC clients and IP multicast.\n"
-      "Every key of the configuration file is a flag and an environment variable; a flag rules over the environment, the\n"
+      "Every key of the configuration file is a flag and an environment variable; a flag rules over the environment, "
+      "the\n"
       "environment over the file. Without any it serves on 127.0.0.1:50051.",
       "mcgwd");
-  app.set_version_flag("--version", std::string("mcgwd ") + MCGW_VERSION);
+  app.set_version_flag("--version", "mcgwd " MCGW_VERSION, "Print the version and exit");
   CommandLine line;
-  app.add_option("--config", line.config_file, "A YAML file with keys such as channel_log_bytes: 8388608 [MCGW_CONFIG]")
+  app.add_option("--config", line.config_file, "A YAML file with keys such as channel_log_bytes: 8388608")
       ->type_name("FILE")
       ->envname("MCGW_CONFIG");
   app.add_flag("--check-config", line.check_config, "Check the configuration, say whether it is good, and exit");
   std::map<std::string_view, std::vector<std::string>> flags;
   for (const Key& key : kKeys) {
     app.add_option(FlagOf(key), flags[key.name], HelpOf(key))
-        ->type_name(key.kind == Kind::kNumber ? "NUMBER" : key.kind == Kind::kDuration ? "DURATION" : "TEXT")
-        ->allow_extra_args(false);
+        ->type_name(key.kind == Kind::kNumber     ? "NUMBER"
+                    : key.kind == Kind::kDuration ? "DURATION"
+                                                  : "TEXT")
+        ->expected(1)
+        ->take_all();
   }
   try {
     app.parse(argc, argv);

@@ -1,5 +1,5 @@
-// The daemon's configuration: one schema (proto/multicast/gateway/config/v1), read from a YAML file, the environment and
-// flags, in that order of growing strength.
+// The daemon's configuration: one schema (proto/multicast/gateway/config/v1), read from a YAML file, the environment
+// and flags, in that order of growing strength.
 
 #ifndef MCGW_APP_CONFIG_H_
 #define MCGW_APP_CONFIG_H_
@@ -23,8 +23,8 @@ struct CommandLine {
   std::string text;
 };
 
-// Reads flags, the environment (MCGW_*) and the file that --config names. Every error names the place (flag, variable, or
-// file and line), the key, the value, and what would be right.
+// Reads flags, the environment (MCGW_*) and the file that --config names. Every error names the place (flag, variable,
+// or file and line), the key, the value, and what would be right.
 absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv);
 
 // The part of the configuration that the gateway takes.

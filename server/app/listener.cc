@@ -93,9 +93,10 @@ struct Place {
       return Bad(address, "neither an address and a port, as in 127.0.0.1:50051 or [::1]:50051, nor unix:/PATH");
     }
     if (!parsed->host.IsLoopback()) {
-      return Bad(address,
-                 "not a loopback address. This version serves plaintext only, and whoever could reach it could join and "
-                 "send: listen on 127.0.0.1, [::1] or unix:/PATH");
+      return Bad(
+          address,
+          "not a loopback address. This version serves plaintext only, and whoever could reach it could join and "
+          "send: listen on 127.0.0.1, [::1] or unix:/PATH");
     }
     place.length = net::ToSockaddr(parsed->host, parsed->port, 0, &place.storage);
     return place;

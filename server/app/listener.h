@@ -1,8 +1,8 @@
 // Where clients connect: loopback and Unix sockets, with an accept loop of our own.
 //
 // gRPC's own accept loop never accepts again once descriptors ran out (CVE-2023-4785 in the packaged version); this one
-// recovers. It also bounds the number of connections, and can cut those that do not end by themselves: gRPC cannot end a
-// stream whose peer reads nothing before the transport gives up.
+// recovers. It also bounds the number of connections, and can cut those that do not end by themselves: gRPC cannot end
+// a stream whose peer reads nothing before the transport gives up.
 
 #ifndef MCGW_APP_LISTENER_H_
 #define MCGW_APP_LISTENER_H_
@@ -23,8 +23,8 @@ namespace mcgw::app {
 // A bound and listening socket. Closing it removes the file of a Unix socket.
 class ListenSocket {
  public:
-  // `address` is "127.0.0.1:50051", "[::1]:50051" or "unix:/path". An address off the loopback is refused. A socket file
-  // that nobody listens on any more is replaced.
+  // `address` is "127.0.0.1:50051", "[::1]:50051" or "unix:/path". An address off the loopback is refused. A socket
+  // file that nobody listens on any more is replaced.
   static absl::StatusOr<std::unique_ptr<ListenSocket>> Open(const std::string& address);
   // Whether Open could understand and would allow the address; takes nothing.
   static absl::Status Check(const std::string& address);
@@ -68,8 +68,8 @@ class Acceptor {
   net::OwnedFd epoll_;
   net::OwnedFd wake_;
   std::thread thread_;
-  // Of the thread, and after it has ended of its owner: a second descriptor of each connection, closed when both directions
-  // of the connection are.
+  // Of the thread, and after it has ended of its owner: a second descriptor of each connection, closed when both
+  // directions of the connection are.
   std::unordered_map<int, net::OwnedFd> connections_;
   int64_t last_warning_ns_ = 0;
 };

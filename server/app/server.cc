@@ -110,10 +110,10 @@ absl::Status Server::Serve() {
   if (grpc_server_ == nullptr) return absl::InternalError("gRPC could not start its server");
 
   subscribe_server_ = std::make_unique<rpc::SubscribeServer>(gateway_.get(), control_.get(), std::move(queue));
-  subscribe_server_->Start([service = gateway_service_.get()](auto* context, auto* request, auto* writer, auto* cq,
-                                                              void* tag) {
-    service->RequestSubscribe(context, request, writer, cq, cq, tag);
-  });
+  subscribe_server_->Start(
+      [service = gateway_service_.get()](auto* context, auto* request, auto* writer, auto* cq, void* tag) {
+        service->RequestSubscribe(context, request, writer, cq, cq, tag);
+      });
   control_thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "mcgw-control");
     RunControl();

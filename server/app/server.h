@@ -33,8 +33,8 @@ class Server {
   // Where it listens, ports filled in.
   std::vector<std::string> addresses() const;
 
-  // Ends in order: tells streams, serves them for the grace, ends them with DRAINING, leaves every group. Returns when all
-  // is done. Once.
+  // Ends in order: tells streams, serves them for the grace, ends them with DRAINING, leaves every group. Returns when
+  // all is done. Once.
   void Stop(absl::Duration grace);
 
  private:

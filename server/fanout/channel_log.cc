@@ -115,10 +115,9 @@ void ChannelLog::Append(const net::ReceivedDatagram& datagram, int64_t now_ns) {
   RecordEntry& entry = current_->entries()[current_records_++];
   entry.offset = current_used_bytes_;
   entry.sequence_delta = static_cast<uint32_t>(sequence - current_->begin_sequence);
-  entry.time_delta_us = static_cast<uint32_t>(std::clamp<int64_t>((now_ns - current_->begin_time_ns) / 1000, 0,
-                                                                  std::numeric_limits<uint32_t>::max()));
-  const size_t size =
-      EncodeRecord(options_.channel_id, sequence, datagram, current_->data() + current_used_bytes_);
+  entry.time_delta_us = static_cast<uint32_t>(
+      std::clamp<int64_t>((now_ns - current_->begin_time_ns) / 1000, 0, std::numeric_limits<uint32_t>::max()));
+  const size_t size = EncodeRecord(options_.channel_id, sequence, datagram, current_->data() + current_used_bytes_);
   current_used_bytes_ += static_cast<uint32_t>(size);
   head_position_ += size;
   StoreRelaxedAdd(&logged_, 1);
@@ -258,8 +257,8 @@ Cursor ChannelLog::HeadLocked() const {
   const uint64_t marks_end = marks_end_.load(std::memory_order_acquire);
   uint64_t sequence = 1;
   if (position > 0) {
-    // Nothing of a slab that begins at the head is committed: the last record is in the slab before. If that has gone, all
-    // before the slab is committed.
+    // Nothing of a slab that begins at the head is committed: the last record is in the slab before. If that has gone,
+    // all before the slab is committed.
     size_t at = SlabIndexAt(position);
     if (at > 0 && slabs_[at]->begin_position == position) --at;
     const Slab& slab = *slabs_[at].get();
@@ -300,12 +299,12 @@ Cursor ChannelLog::AtSequence(uint64_t sequence) const {
   const Slab& slab = *slabs_[low].get();
   const uint32_t records = slab.published_records.load(std::memory_order_acquire);
   const RecordEntry* const begin = slab.entries();
-  const RecordEntry* const at = std::lower_bound(
-      begin, begin + records, sequence - slab.begin_sequence,
-      [](const RecordEntry& entry, uint64_t delta) { return entry.sequence_delta < delta; });
-  const uint64_t position = at != begin + records           ? slab.begin_position + at->offset
-                            : low + 1 < slabs_.size()       ? slabs_[low + 1]->begin_position
-                                                            : head.position;
+  const RecordEntry* const at =
+      std::lower_bound(begin, begin + records, sequence - slab.begin_sequence,
+                       [](const RecordEntry& entry, uint64_t delta) { return entry.sequence_delta < delta; });
+  const uint64_t position = at != begin + records     ? slab.begin_position + at->offset
+                            : low + 1 < slabs_.size() ? slabs_[low + 1]->begin_position
+                                                      : head.position;
   return CursorAt(std::min(position, head.position), sequence);
 }
 

@@ -1,12 +1,13 @@
 // The bounded record of a channel's datagrams, encoded once, read by many.
 //
 // One thread writes (the receive shard of the channel); any number read. The log is a list of slabs; places in it are
-// positions (bytes since the log began). A subscriber is a Cursor: a value, cheap to keep. When the log is full its oldest
-// slab goes, and a cursor that was there has been overtaken: it learns exactly what it missed, and nobody else is touched.
+// positions (bytes since the log began). A subscriber is a Cursor: a value, cheap to keep. When the log is full its
+// oldest slab goes, and a cursor that was there has been overtaken: it learns exactly what it missed, and nobody else
+// is touched.
 //
 // Publishing: the writer appends any number of records and then commits them at once. Commit stores the committed
-// position (an atomic); a reader looks at nothing beyond it. A mutex guards the list of slabs, the marks and the waiters;
-// it is held for a few instructions, never across an allocation or a system call.
+// position (an atomic); a reader looks at nothing beyond it. A mutex guards the list of slabs, the marks and the
+// waiters; it is held for a few instructions, never across an allocation or a system call.
 //
 // A mark is an event at a place between two records: a loss, or an interruption whose extent nobody knows. A run of
 // records never crosses a mark.
@@ -85,8 +86,8 @@ class ChannelLog {
 
   // ---- Any thread ----
 
-  // Behind all that is committed; at the oldest record still held; at a number still held (the oldest if it has gone, the
-  // head if it has not come); about `bytes` before the head.
+  // Behind all that is committed; at the oldest record still held; at a number still held (the oldest if it has gone,
+  // the head if it has not come); about `bytes` before the head.
   Cursor Head() const;
   Cursor Oldest() const;
   Cursor AtSequence(uint64_t sequence) const;
@@ -98,8 +99,8 @@ class ChannelLog {
   uint64_t committed_position() const { return committed_position_.load(std::memory_order_seq_cst); }
   uint64_t next_sequence() const { return Head().sequence; }
 
-  // Has `waiter` woken by the next Commit. False, and it does not wait, if there is already something behind `cursor`. A
-  // waiter that waits already goes on waiting.
+  // Has `waiter` woken by the next Commit. False, and it does not wait, if there is already something behind `cursor`.
+  // A waiter that waits already goes on waiting.
   bool Wait(const Cursor& cursor, Waiter* waiter);
   // Makes sure that this log no longer knows `waiter`.
   void Forget(Waiter* waiter);

@@ -1,8 +1,9 @@
 // A datagram as the bytes that a stream carries.
 //
 // A record is one `datagrams` field of SubscribeResponse (proto/multicast/gateway/v1): tag, length, Datagram. Protobuf
-// messages concatenate, so any run of records is itself a valid message; that is why a datagram is encoded once, whoever
-// reads it. This floor knows no protobuf: the encoder is written by hand, and a test holds it against the generated code.
+// messages concatenate, so any run of records is itself a valid message; that is why a datagram is encoded once,
+// whoever reads it. This floor knows no protobuf: the encoder is written by hand, and a test holds it against the
+// generated code.
 
 #ifndef MCGW_FANOUT_DATAGRAM_RECORD_H_
 #define MCGW_FANOUT_DATAGRAM_RECORD_H_

@@ -81,10 +81,10 @@ struct Draining {
 // The counters of one cursor, or of several together. Each is counted where it happens. When the stream is quiet:
 // offered = written + filtered + skipped (all causes) + in_flight + pending + abandoned.
 struct LedgerEntry {
-  uint64_t channel_id = 0;      // 0: the sum of several.
-  uint64_t offered = 0;   // Sequences since the cursor's start, kernel-dropped ones included.
-  uint64_t written = 0;   // Handed to the transport, write completed.
-  uint64_t filtered = 0;  // Not wanted by the source filter.
+  uint64_t channel_id = 0;  // 0: the sum of several.
+  uint64_t offered = 0;     // Sequences since the cursor's start, kernel-dropped ones included.
+  uint64_t written = 0;     // Handed to the transport, write completed.
+  uint64_t filtered = 0;    // Not wanted by the source filter.
   uint64_t skipped[kGapCauses] = {};
   uint64_t in_flight = 0;  // In a write that has not completed.
   uint64_t pending = 0;    // In the log, ahead of the cursor.

@@ -1,8 +1,8 @@
 // Receives many channels on one thread: the only writer of their logs.
 //
 // Somebody else's thread runs the event loop (net::EventLoop::RunOnce) that a shard works in. Control threads start and
-// stop receivers through it; what they ask is done in order, on the loop's thread. Only that thread takes a socket out of
-// epoll, reads its last drops and closes it, since a descriptor that is reused elsewhere would be a race.
+// stop receivers through it; what they ask is done in order, on the loop's thread. Only that thread takes a socket out
+// of epoll, reads its last drops and closes it, since a descriptor that is reused elsewhere would be a race.
 
 #ifndef MCGW_FANOUT_RECEIVE_SHARD_H_
 #define MCGW_FANOUT_RECEIVE_SHARD_H_
@@ -18,8 +18,8 @@
 #include "server/fanout/channel_log.h"
 #include "server/fanout/slab_pool.h"
 #include "server/net/event_loop.h"
-#include "server/net/mutex.h"
 #include "server/net/multicast_socket.h"
+#include "server/net/mutex.h"
 
 namespace mcgw::fanout {
 

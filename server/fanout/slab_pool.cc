@@ -2,7 +2,6 @@
 
 #include <new>
 
-
 namespace mcgw::fanout {
 namespace {
 

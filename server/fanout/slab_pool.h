@@ -1,8 +1,8 @@
 // Memory for channel logs: reference-counted slabs from a shared, counted pool.
 //
-// A slab is written by one thread (the log's writer), front to back, and read by any number of others, which see what the
-// writer has published. It goes back to its pool when the last reference goes, from whatever thread that is: gRPC may
-// hold a slice of it long after the log, even after the server is gone, so a slab keeps its pool alive.
+// A slab is written by one thread (the log's writer), front to back, and read by any number of others, which see what
+// the writer has published. It goes back to its pool when the last reference goes, from whatever thread that is: gRPC
+// may hold a slice of it long after the log, even after the server is gone, so a slab keeps its pool alive.
 
 #ifndef MCGW_FANOUT_SLAB_POOL_H_
 #define MCGW_FANOUT_SLAB_POOL_H_
@@ -56,7 +56,8 @@ class Slab {
 
  private:
   friend class SlabPool;
-  Slab(std::shared_ptr<SlabPool> pool, size_t size_class, uint32_t capacity_bytes, uint32_t max_records, size_t footprint);
+  Slab(std::shared_ptr<SlabPool> pool, size_t size_class, uint32_t capacity_bytes, uint32_t max_records,
+       size_t footprint);
   ~Slab() = default;
 
   std::shared_ptr<SlabPool> pool_;  // Null while the slab lies in the pool's free list.
@@ -103,7 +104,8 @@ class SlabPool : public std::enable_shared_from_this<SlabPool> {
   static constexpr std::array<uint32_t, 4> kSlabBytes = {4 << 10, 16 << 10, 64 << 10, 256 << 10};
   static constexpr size_t kOversize = kSlabBytes.size();
 
-  // `budget_bytes` bounds what all slabs take together; the pool counts and answers over_budget(), and the logs keep to it.
+  // `budget_bytes` bounds what all slabs take together; the pool counts and answers over_budget(), and the logs keep to
+  // it.
   static std::shared_ptr<SlabPool> Create(size_t budget_bytes);
   ~SlabPool();
 

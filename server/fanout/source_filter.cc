@@ -11,7 +11,8 @@ namespace mcgw::fanout {
 using net::FilterMode;
 using net::IpAddress;
 
-SourceFilter::SourceFilter(FilterMode mode, std::vector<IpAddress> sources) : mode_(mode), sources_(std::move(sources)) {
+SourceFilter::SourceFilter(FilterMode mode, std::vector<IpAddress> sources)
+    : mode_(mode), sources_(std::move(sources)) {
   std::sort(sources_.begin(), sources_.end());
   sources_.erase(std::unique(sources_.begin(), sources_.end()), sources_.end());
 }

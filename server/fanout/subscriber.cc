@@ -307,11 +307,10 @@ void Subscriber::PassGap(Channel* channel, const Gap& gap, const Cursor& next, M
 bool Subscriber::Skip(Channel* channel, Message* message) {
   const Cursor head = channel->log->Head();
   if (options_.lag_policy == LagPolicy::kDisconnect) {
-    verdict_ = net::Error(
-        net::Reason::kSubscriberTooSlow, "lag_limit_bytes",
-        absl::StrCat("the subscriber fell ", head.sequence - channel->cursor.sequence,
-                     " datagrams behind, over its lag limit of ", options_.lag_limit_bytes,
-                     " bytes: read faster, ask for a higher limit, or choose a policy that skips"));
+    verdict_ = net::Error(net::Reason::kSubscriberTooSlow, "lag_limit_bytes",
+                          absl::StrCat("the subscriber fell ", head.sequence - channel->cursor.sequence,
+                                       " datagrams behind, over its lag limit of ", options_.lag_limit_bytes,
+                                       " bytes: read faster, ask for a higher limit, or choose a policy that skips"));
     return false;
   }
   const Cursor next = options_.lag_policy == LagPolicy::kSkipToLive

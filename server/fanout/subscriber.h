@@ -63,8 +63,8 @@ class Subscriber {
 
   // ---- Any thread ----
 
-  // Reads the channel from `start` on. A channel that it reads already keeps its cursor and takes the new filter. `event`,
-  // if any, is delivered before the channel's first datagram.
+  // Reads the channel from `start` on. A channel that it reads already keeps its cursor and takes the new filter.
+  // `event`, if any, is delivered before the channel's first datagram.
   void AddChannel(std::shared_ptr<ChannelLog> log, SourceFilter filter, Cursor start, std::optional<Event> event);
   // Applies from the head of this moment; `event` is delivered when the cursor comes there.
   void ChangeFilter(uint64_t channel_id, SourceFilter filter, std::optional<Event> event);
@@ -79,8 +79,8 @@ class Subscriber {
 
   // ---- The thread that drives the stream ----
 
-  // Fills `message` (cleared first). False if there is nothing: the doorbell rings when there may be. After a message the
-  // caller says Written, when the transport has taken it, before it asks again.
+  // Fills `message` (cleared first). False if there is nothing: the doorbell rings when there may be. After a message
+  // the caller says Written, when the transport has taken it, before it asks again.
   bool Next(Message* message);
   void Written();
   // The stream died with a message in flight: its datagrams count as abandoned.
@@ -90,7 +90,8 @@ class Subscriber {
   // Set once the stream is to end, with its status: by End, by EndWhenEmpty, or SUBSCRIBER_TOO_SLOW.
   std::optional<absl::Status> verdict() const;
 
-  // The counters, one entry for each channel, also of those it no longer reads. Any thread; exact when the stream is quiet.
+  // The counters, one entry for each channel, also of those it no longer reads. Any thread; exact when the stream is
+  // quiet.
   std::vector<LedgerEntry> Ledger() const;
   LedgerEntry Total() const;
 

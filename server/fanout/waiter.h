@@ -1,8 +1,8 @@
 // How an idle cursor is woken.
 //
-// A cursor at the head of its log leaves its Waiter with the log. The log's next Commit moves the waiter to the ready list
-// of its subscriber and rings the subscriber's doorbell if that list was empty. The subscriber then drains its ready
-// list; it never scans its cursors. A waiter is in at most one list at a time.
+// A cursor at the head of its log leaves its Waiter with the log. The log's next Commit moves the waiter to the ready
+// list of its subscriber and rings the subscriber's doorbell if that list was empty. The subscriber then drains its
+// ready list; it never scans its cursors. A waiter is in at most one list at a time.
 
 #ifndef MCGW_FANOUT_WAITER_H_
 #define MCGW_FANOUT_WAITER_H_
@@ -16,8 +16,8 @@
 namespace mcgw::fanout {
 
 // The one call upwards of the data path: "your subscriber has something to do". Implemented by whoever drives
-// subscribers. Ring is called from receive shards and control threads, must not block, and may come when there is nothing
-// to do. A doorbell outlives its stream: it is shared.
+// subscribers. Ring is called from receive shards and control threads, must not block, and may come when there is
+// nothing to do. A doorbell outlives its stream: it is shared.
 class Doorbell {
  public:
   virtual ~Doorbell() = default;

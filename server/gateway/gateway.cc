@@ -23,8 +23,7 @@ absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Create(const Options& options,
     if (!loop.ok()) return loop.status();
     loops.push_back(*std::move(loop));
   }
-  auto gateway =
-      std::unique_ptr<Gateway>(new Gateway(options, std::move(sockets), std::move(host), std::move(loops)));
+  auto gateway = std::unique_ptr<Gateway>(new Gateway(options, std::move(sockets), std::move(host), std::move(loops)));
   if (absl::Status status = gateway->directory_.Refresh(); !status.ok()) return status;
   return gateway;
 }
@@ -68,8 +67,7 @@ absl::StatusOr<std::shared_ptr<Session>> Gateway::FindOrCreate(const Caller& cal
                  net::StrCat("a lease of ", absl::FormatDuration(*lease), ": from 1s to 1h"));
   }
   if (!session_id.empty()) return sessions_.Find(session_id, caller.identity);
-  return sessions_.Create(caller.identity,
-                          absl::ToInt64Nanoseconds(lease.value_or(services_.options.session_lease)));
+  return sessions_.Create(caller.identity, absl::ToInt64Nanoseconds(lease.value_or(services_.options.session_lease)));
 }
 
 absl::StatusOr<JoinResult> Gateway::Join(const Caller& caller, const std::string& session_id,
@@ -111,9 +109,9 @@ absl::StatusOr<std::vector<uint64_t>> Gateway::Leave(const Caller& caller, const
     sessions_.Erase(session.id);
     return EndLocked(&session);
   }
-  absl::StatusOr<MembershipSet::Removed> removed =
-      std::holds_alternative<uint64_t>(target) ? session.memberships.Remove(std::get<uint64_t>(target))
-                                               : session.memberships.Remove(std::get<MembershipKey>(target));
+  absl::StatusOr<MembershipSet::Removed> removed = std::holds_alternative<uint64_t>(target)
+                                                       ? session.memberships.Remove(std::get<uint64_t>(target))
+                                                       : session.memberships.Remove(std::get<MembershipKey>(target));
   if (!removed.ok()) return removed.status();
   TellStreams(&session, removed->touched, ChangeCause::kLeave);
   return std::move(removed->membership_ids);
@@ -150,15 +148,14 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
     if (!found.ok()) return found.status();
     session = *std::move(found);
   } else if (request.memberships.empty()) {
-    return Error(Reason::kFieldRequired, "memberships",
-                 "a subscription names at least one membership, or a session");
+    return Error(Reason::kFieldRequired, "memberships", "a subscription names at least one membership, or a session");
   }
-  auto subscription = std::make_unique<Subscription>(
-      next_subscriber_id_.fetch_add(1), caller.identity, &memberships_, request.options, services_.slabs,
-      std::move(doorbell), [this](Subscription* closed) {
-        net::MutexLock lock(&mutex_);
-        subscriptions_.erase(closed);
-      });
+  auto subscription =
+      std::make_unique<Subscription>(next_subscriber_id_.fetch_add(1), caller.identity, &memberships_, request.options,
+                                     services_.slabs, std::move(doorbell), [this](Subscription* closed) {
+                                       net::MutexLock lock(&mutex_);
+                                       subscriptions_.erase(closed);
+                                     });
   {
     net::MutexLock lock(&mutex_);
     const size_t limit = services_.options.limits.subscribers;
@@ -243,8 +240,7 @@ InterfaceSnapshot Gateway::SnapshotOf(const net::Interface& interface, const net
        at != kernel.users.end() && at->first.first == interface.index; ++at) {
     const net::IpAddress& group = at->first.second;
     const auto ours = sockets.find(group);
-    snapshot.families[!group.is_v4()].kernel.push_back(
-        {group, at->second, ours == sockets.end() ? 0 : ours->second});
+    snapshot.families[!group.is_v4()].kernel.push_back({group, at->second, ours == sockets.end() ? 0 : ours->second});
   }
   return snapshot;
 }
@@ -256,7 +252,8 @@ absl::StatusOr<std::vector<InterfaceSnapshot>> Gateway::ListInterfaces() {
   const std::array<uint32_t, 2> defaults = {directory_.DefaultIndex(net::Family::kIpv4),
                                             directory_.DefaultIndex(net::Family::kIpv6)};
   std::vector<InterfaceSnapshot> all;
-  for (const net::Interface& interface : directory_.table()->interfaces()) {
+  const std::shared_ptr<const net::InterfaceTable> table = directory_.table();
+  for (const net::Interface& interface : table->interfaces()) {
     all.push_back(SnapshotOf(interface, *kernel, defaults));
   }
   return all;

@@ -6,9 +6,9 @@
 // Lock order, written here once. A thread that holds one of these may take only those further down:
 //   Session::mutex, Subscription::mutex_, InterfaceManager::mutex_, Subscriber::mutex_, ChannelLog::mutex_,
 //   ReadyList::mutex_. Gateway::mutex_ comes before Subscriber::mutex_ too. The other tables' mutexes (SessionTable,
-//   InterfaceRegistry, InterfaceDirectory, EventLoop) are leaves: nothing is taken under them. System calls are made under
-//   the first three only, which the data path never takes. No gRPC call is made under any of them, and no callback but
-//   Doorbell::Ring, which only queues.
+//   InterfaceRegistry, InterfaceDirectory, EventLoop) are leaves: nothing is taken under them. System calls are made
+//   under the first three only, which the data path never takes. No gRPC call is made under any of them, and no
+//   callback but Doorbell::Ring, which only queues.
 
 #ifndef MCGW_GATEWAY_GATEWAY_H_
 #define MCGW_GATEWAY_GATEWAY_H_
@@ -78,8 +78,8 @@ struct InterfaceSnapshot {
   } families[2];
 };
 
-// Thread-safe, but for its construction and destruction. Join, Leave, Subscribe, the end of a subscription, and Send make
-// system calls and may block; they are not called on a shard's thread.
+// Thread-safe, but for its construction and destruction. Join, Leave, Subscribe, the end of a subscription, and Send
+// make system calls and may block; they are not called on a shard's thread.
 class Gateway {
  public:
   static absl::StatusOr<std::unique_ptr<Gateway>> Create(const Options& options,

@@ -74,7 +74,8 @@ std::vector<InterfaceDirectory::Exclusion> InterfaceDirectory::StarExclusions(co
 
 std::vector<Interface> InterfaceDirectory::Eligible(Family family) const {
   std::vector<Interface> eligible;
-  for (const Interface& interface : table()->interfaces()) {
+  const std::shared_ptr<const InterfaceTable> current = table();
+  for (const Interface& interface : current->interfaces()) {
     if (StarExclusions(interface, family).empty()) eligible.push_back(interface);
   }
   return eligible;
@@ -87,8 +88,7 @@ absl::StatusOr<Interface> InterfaceDirectory::ResolveNamed(std::string_view sele
       if (absl::Status status = Refresh(); !status.ok()) return status;
     }
     const std::shared_ptr<const InterfaceTable> current = table();
-    const Interface* const found =
-        address.ok() ? current->FindByAddress(*address) : current->FindByName(selector);
+    const Interface* const found = address.ok() ? current->FindByAddress(*address) : current->FindByName(selector);
     if (found == nullptr) continue;
     if (!IsPermitted(found->name)) {
       return Error(Reason::kInterfaceNotAllowed, "interface",

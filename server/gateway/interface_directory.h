@@ -34,9 +34,9 @@ class InterfaceDirectory {
   absl::Status Refresh();
   std::shared_ptr<const net::InterfaceTable> table() const;
 
-  // The interfaces that a selector means for a group: exactly one, but for "*", which may mean none. A name or address that
-  // is not in the table is looked up anew before it is refused, so that an interface is found as soon as it exists.
-  // INTERFACE_NOT_FOUND, INTERFACE_NOT_ALLOWED, INTERFACE_AMBIGUOUS, NO_ROUTE; the field is "interface".
+  // The interfaces that a selector means for a group: exactly one, but for "*", which may mean none. A name or address
+  // that is not in the table is looked up anew before it is refused, so that an interface is found as soon as it
+  // exists. INTERFACE_NOT_FOUND, INTERFACE_NOT_ALLOWED, INTERFACE_AMBIGUOUS, NO_ROUTE; the field is "interface".
   absl::StatusOr<std::vector<net::Interface>> Resolve(std::string_view selector, const net::IpAddress& group);
 
   // The interface that an empty selector means for a group of no special route; 0 if it means none.

@@ -14,6 +14,19 @@ using fanout::SourceFilter;
 using net::Error;
 using net::Reason;
 
+namespace {
+
+// Once is enough: the limit is the host's, and all sockets meet it.
+void WarnOfSmallBuffer(size_t asked_bytes, size_t granted_bytes) {
+  static std::atomic<bool> warned{false};
+  // The kernel answers with twice what it was asked, for its own overhead (socket(7)).
+  if (granted_bytes / 2 >= asked_bytes || warned.exchange(true)) return;
+  spdlog::warn("receive buffers: asked for {} bytes, got {}; bursts may be dropped: sysctl -w net.core.rmem_max={}",
+               asked_bytes, granted_bytes / 2, asked_bytes);
+}
+
+}  // namespace
+
 // Guarded by the manager's mutex, but for what is const or thread-safe by itself.
 struct InterfaceManager::Channel {
   Channel(const Key& the_key, fanout::ReceiveShard* the_shard, std::shared_ptr<fanout::ChannelLog> the_log)
@@ -75,7 +88,7 @@ absl::StatusOr<std::shared_ptr<InterfaceManager::Channel>> InterfaceManager::Fin
 }
 
 absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquire(const net::IpAddress& group,
-                                                                                   uint16_t port, Holder holder) {
+                                                                                  uint16_t port, Holder holder) {
   net::MutexLock lock(&mutex_);
   const Key key(group, port);
   absl::StatusOr<std::shared_ptr<Channel>> found = FindOrAdd(key);
@@ -109,12 +122,12 @@ absl::Status InterfaceManager::Explain(const absl::Status& status, const Channel
 }
 
 absl::Status InterfaceManager::Open(Channel* channel, const SourceFilter& filter) {
-  absl::StatusOr<std::unique_ptr<net::ReceiveSocket>> socket = services_->sockets->NewReceiveSocket(
-      {.interface_index = index_,
-       .interface_name = name_,
-       .group = channel->key.first,
-       .port = channel->key.second,
-       .receive_buffer_bytes = services_->options.socket_buffer_bytes});
+  absl::StatusOr<std::unique_ptr<net::ReceiveSocket>> socket =
+      services_->sockets->NewReceiveSocket({.interface_index = index_,
+                                            .interface_name = name_,
+                                            .group = channel->key.first,
+                                            .port = channel->key.second,
+                                            .receive_buffer_bytes = services_->options.socket_buffer_bytes});
   if (!socket.ok()) return socket.status();
   SourceFilter told = filter;
   absl::Status status = (*socket)->Join(told.mode(), told.sources());
@@ -131,6 +144,7 @@ absl::Status InterfaceManager::Open(Channel* channel, const SourceFilter& filter
     status = (*socket)->Join(told.mode(), told.sources());
   }
   if (!status.ok()) return status;
+  WarnOfSmallBuffer(services_->options.socket_buffer_bytes, (*socket)->receive_buffer_bytes());
   channel->socket = *std::move(socket);
   channel->told = std::move(told);
   channel->shard->Start(
@@ -176,8 +190,7 @@ void InterfaceManager::Release(Hold* hold) {
     // The kernel passes more than is wanted; subscribers filter for themselves.
     spdlog::warn("cannot narrow the filter of {}: {}", Describe(*channel), net::ToStd(status.message()));
   }
-  spdlog::info("left {} ({}), holders: {}", Describe(*channel), hold->holder_.filter.ToString(),
-               channel->holds.size());
+  spdlog::info("left {} ({}), holders: {}", Describe(*channel), hold->holder_.filter.ToString(), channel->holds.size());
 }
 
 absl::Status InterfaceManager::SetFilter(Hold* hold, SourceFilter filter) {

@@ -1,8 +1,8 @@
 // The channels of one interface: who wants them, and what the kernel has.
 //
 // A Hold is a reference to a channel that exists only after the kernel agreed, and whose destruction gives it back: the
-// first hold joins, the last one leaves, and each one's source filter is merged into what the kernel is told. Intent (the
-// holds) and fact (the socket) are kept apart and both shown.
+// first hold joins, the last one leaves, and each one's source filter is merged into what the kernel is told. Intent
+// (the holds) and fact (the socket) are kept apart and both shown.
 
 #ifndef MCGW_GATEWAY_INTERFACE_MANAGER_H_
 #define MCGW_GATEWAY_INTERFACE_MANAGER_H_
@@ -58,7 +58,7 @@ struct ChannelSnapshot {
   fanout::SourceFilter wished;
   bool joined = false;
   std::optional<uint32_t> host_users;  // Sockets of all the host that hold the group on the interface.
-  fanout::SourceFilter told;  // What the kernel was told; with `joined`.
+  fanout::SourceFilter told;           // What the kernel was told; with `joined`.
   size_t receive_buffer_bytes = 0;
   uint64_t read = 0;
   uint64_t logged = 0;
@@ -81,8 +81,8 @@ class InterfaceManager {
   struct Channel;
 
  public:
-  // A wish for a channel, granted. Destroying it may leave the group and so makes system calls; under no other lock than
-  // those that come before InterfaceManager's in the lock order (gateway.h).
+  // A wish for a channel, granted. Destroying it may leave the group and so makes system calls; under no other lock
+  // than those that come before InterfaceManager's in the lock order (gateway.h).
   class Hold {
    public:
     Hold(const Hold&) = delete;

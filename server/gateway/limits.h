@@ -1,4 +1,5 @@
-// The bounds that the gateway keeps, and the other numbers that its owner sets. Defaults are those of the configuration.
+// The bounds that the gateway keeps, and the other numbers that its owner sets. Defaults are those of the
+// configuration.
 
 #ifndef MCGW_GATEWAY_LIMITS_H_
 #define MCGW_GATEWAY_LIMITS_H_

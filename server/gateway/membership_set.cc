@@ -42,8 +42,8 @@ absl::StatusOr<std::vector<Interface>> MembershipSet::Resolve(const MembershipRe
   return interfaces;
 }
 
-absl::Status MembershipSet::HoldOn(const Interface& interface, const MembershipRequest& request,
-                                   Membership* membership, std::vector<uint32_t>* fresh) {
+absl::Status MembershipSet::HoldOn(const Interface& interface, const MembershipRequest& request, Membership* membership,
+                                   std::vector<uint32_t>* fresh) {
   const auto at = membership->holds.find(interface.index);
   if (at != membership->holds.end()) return at->second->SetFilter(request.filter);
   Holder holder = owner_;
@@ -91,7 +91,8 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
                                 .error = status});
       continue;
     }
-    // One interface only: either a fresh hold failed, or a filter did not change. Nothing is left to undo but the entry.
+    // One interface only: either a fresh hold failed, or a filter did not change. Nothing is left to undo but the
+    // entry.
     if (is_new) memberships_.erase(at);
     return status;
   }
@@ -122,11 +123,11 @@ MembershipSet::Removed MembershipSet::Take(std::map<MembershipKey, Membership>::
 absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(const MembershipKey& key) {
   const auto at = memberships_.find(key);
   if (at != memberships_.end()) return Take(at);
-  return Error(Reason::kNotJoined, "membership",
-               net::StrCat("the session holds no membership of ", net::ToString(key.group, key.port), " with ",
-                           key.selector.empty() ? std::string("the default interface")
-                                                : net::StrCat("interface ", key.selector),
-                           ": leave what Join answered, with the same selector"));
+  return Error(
+      Reason::kNotJoined, "membership",
+      net::StrCat("the session holds no membership of ", net::ToString(key.group, key.port), " with ",
+                  key.selector.empty() ? std::string("the default interface") : net::StrCat("interface ", key.selector),
+                  ": leave what Join answered, with the same selector"));
 }
 
 absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(uint64_t membership_id) {

@@ -1,7 +1,7 @@
 // The memberships of one holder: a session or a stream.
 //
-// A membership is a wish (selector, group, port, source filter); on each interface that its selector means it has a Hold on
-// a channel. Overlapping selectors of one holder share a channel, and their filters are united.
+// A membership is a wish (selector, group, port, source filter); on each interface that its selector means it has a
+// Hold on a channel. Overlapping selectors of one holder share a channel, and their filters are united.
 
 #ifndef MCGW_GATEWAY_MEMBERSHIP_SET_H_
 #define MCGW_GATEWAY_MEMBERSHIP_SET_H_
@@ -59,8 +59,9 @@ class MembershipSet {
   MembershipSet(const MembershipSet&) = delete;
   MembershipSet& operator=(const MembershipSet&) = delete;
 
-  // Checks, resolves and joins. Idempotent: the same key again replaces the filter and keeps the id. On failure nothing has
-  // changed. With "*", an interface on which the kernel refuses is reported as kFailed and is no failure of the call.
+  // Checks, resolves and joins. Idempotent: the same key again replaces the filter and keeps the id. On failure nothing
+  // has changed. With "*", an interface on which the kernel refuses is reported as kFailed and is no failure of the
+  // call.
   absl::StatusOr<Added> Add(const MembershipRequest& request);
 
   // NOT_JOINED if it is not held. Removing leaves the groups of which this was the last holder.

@@ -61,18 +61,18 @@ absl::Status CheckGroup(const IpAddress& group, std::string_view selector, std::
   if (!group.IsMulticast()) {
     return Error(Reason::kNotAMulticastGroup, field,
                  net::StrCat(group.ToString(), " is not a multicast group: groups are 224.0.0.0 to 239.255.255.255 (",
-                              "239.0.0.0/8 for use within a site) and ff00::/8"));
+                             "239.0.0.0/8 for use within a site) and ff00::/8"));
   }
   if (IsReservedForAll(group)) {
     return Error(Reason::kGroupReserved, field,
                  net::StrCat(group.ToString(), " is reserved and names no group (",
-                              group.is_v4() ? "the base address" : "IPv6 scopes 0 and f, RFC 4291", ")"));
+                             group.is_v4() ? "the base address" : "IPv6 scopes 0 and f, RFC 4291", ")"));
   }
   const int scope = group.Ipv6Scope();
   if ((scope == 1 || scope == 2) && selector.empty()) {
     return Error(Reason::kScopeNeedsInterface, net::StrCat(field_prefix, "interface"),
                  net::StrCat(group.ToString(), " has ", scope == 1 ? "interface-local" : "link-local",
-                              " scope, which means nothing without an interface: name one"));
+                             " scope, which means nothing without an interface: name one"));
   }
   return absl::OkStatus();
 }
@@ -91,7 +91,7 @@ absl::Status CheckSource(const IpAddress& source, const IpAddress& group, std::s
   if (problem.empty()) return absl::OkStatus();
   return Error(Reason::kInvalidSource, field,
                net::StrCat("source ", source.ToString(), " ", problem, ": name a sender's unicast ",
-                            net::FamilyName(group.family()), " address"));
+                           net::FamilyName(group.family()), " address"));
 }
 
 }  // namespace
@@ -122,8 +122,8 @@ absl::Status CheckMembership(const MembershipRequest& request, size_t most_sourc
   if (request.group.IsSourceSpecific() && filter.mode() != net::FilterMode::kInclude) {
     return Error(Reason::kSourceRequired, "source_filter",
                  net::StrCat(request.group.ToString(), " is source-specific (",
-                              request.group.is_v4() ? "232.0.0.0/8" : "ff3x::/32",
-                              ", RFC 4607): name the sources to receive from, with mode INCLUDE"));
+                             request.group.is_v4() ? "232.0.0.0/8" : "ff3x::/32",
+                             ", RFC 4607): name the sources to receive from, with mode INCLUDE"));
   }
   return absl::OkStatus();
 }
@@ -134,7 +134,7 @@ absl::Status CheckSend(const SendRequest& request) {
   if (const std::string_view name = ReservedGroupName(request.group); !name.empty()) {
     return Error(Reason::kGroupReserved, "destination.group",
                  net::StrCat(request.group.ToString(), " belongs to the network itself (", name,
-                              "): the gateway does not send to it"));
+                             "): the gateway does not send to it"));
   }
   if (request.source.has_value()) {
     status = CheckSource(*request.source, request.group, "options.source_address");
@@ -153,7 +153,7 @@ absl::Status CheckPayload(size_t size_bytes, net::Family family) {
   if (size_bytes <= limit) return absl::OkStatus();
   return Error(Reason::kPayloadTooLarge, "payload",
                net::StrCat("a payload of ", size_bytes, " bytes; an ", net::FamilyName(family),
-                            " datagram carries at most ", limit));
+                           " datagram carries at most ", limit));
 }
 
 }  // namespace mcgw::gateway

@@ -37,12 +37,12 @@ struct SendRequest {
   std::optional<uint8_t> traffic_class;
 };
 
-// NOT_A_MULTICAST_GROUP, GROUP_RESERVED, INVALID_SOURCE, SOURCE_REQUIRED, SOURCE_LIMIT, SCOPE_NEEDS_INTERFACE. Field names
-// are those of Membership.
+// NOT_A_MULTICAST_GROUP, GROUP_RESERVED, INVALID_SOURCE, SOURCE_REQUIRED, SOURCE_LIMIT, SCOPE_NEEDS_INTERFACE. Field
+// names are those of Membership.
 absl::Status CheckMembership(const MembershipRequest& request, size_t most_sources);
 
-// NOT_A_MULTICAST_GROUP, GROUP_RESERVED, SCOPE_NEEDS_INTERFACE, INVALID_SOURCE, and NOT_IMPLEMENTED for hop limit 0. Field
-// names are those of SendRequest: "destination.group".
+// NOT_A_MULTICAST_GROUP, GROUP_RESERVED, SCOPE_NEEDS_INTERFACE, INVALID_SOURCE, and NOT_IMPLEMENTED for hop limit 0.
+// Field names are those of SendRequest: "destination.group".
 absl::Status CheckSend(const SendRequest& request);
 
 // PAYLOAD_TOO_LARGE.

@@ -107,8 +107,8 @@ absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& reque
   }
   std::vector<Exit> exits;
   for (const Interface& interface : *interfaces) {
-    exits.push_back({interface, request.source.value_or(SourceFor(interface, request.group)),
-                     CheckInterface(interface, request)});
+    exits.push_back(
+        {interface, request.source.value_or(SourceFor(interface, request.group)), CheckInterface(interface, request)});
   }
   return exits;
 }
@@ -185,8 +185,7 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, PublishResult
     };
     counters_.requested.fetch_add(count, std::memory_order_relaxed);
     for (uint32_t i = 0; i < count; ++i) {
-      const absl::Status status =
-          exit.status.ok() ? CheckPayload(burst.payloads[i].size(), family) : exit.status;
+      const absl::Status status = exit.status.ok() ? CheckPayload(burst.payloads[i].size(), family) : exit.status;
       if (!status.ok()) {
         fail(i, status);
         continue;

@@ -27,7 +27,8 @@ struct Session {
         identity(std::move(the_identity)),
         lease_ns(the_lease_ns),
         expires_ns(net::MonotonicNs() + the_lease_ns),
-        memberships(services, Holder{.kind = Holder::Kind::kSession, .identity = identity, .selector = {}, .filter = {}}) {}
+        memberships(services,
+                    Holder{.kind = Holder::Kind::kSession, .identity = identity, .selector = {}, .filter = {}}) {}
 
   const std::string id;        // 128 random bits, as hexadecimal text.
   const std::string identity;  // Who made it; nobody else finds it.

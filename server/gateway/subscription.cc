@@ -114,8 +114,8 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
   if (!wanted) {
     if (at == reading_.end()) return;
     at->second.status.next_sequence = log->next_sequence();
-    subscriber_.RemoveChannel(id, fanout::MembershipChanged{
-                                      .channel = at->second.status, .cause = cause, .left = true, .filter = {}});
+    subscriber_.RemoveChannel(
+        id, fanout::MembershipChanged{.channel = at->second.status, .cause = cause, .left = true, .filter = {}});
     reading_.erase(at);
   } else if (at == reading_.end()) {
     // Only the session's memberships change while the stream is open.
@@ -128,8 +128,8 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
   } else if (at->second.filter != filter) {
     at->second.filter = filter;
     at->second.status.next_sequence = log->next_sequence();
-    subscriber_.ChangeFilter(
-        id, filter, fanout::MembershipChanged{.channel = at->second.status, .cause = cause, .filter = filter});
+    subscriber_.ChangeFilter(id, filter,
+                             fanout::MembershipChanged{.channel = at->second.status, .cause = cause, .filter = filter});
   }
 }
 

@@ -53,8 +53,8 @@ class Subscription {
   // Joins the stream's own memberships, then reads them and the session's (null: none). Once, before all else.
   absl::Status Open(const SubscribeRequest& request, std::shared_ptr<Session> session);
 
-  // A membership of the session changed: reads, filters or lets go of these channels accordingly. The session's mutex is
-  // held. `statuses` are those of the session's channels, for the events.
+  // A membership of the session changed: reads, filters or lets go of these channels accordingly. The session's mutex
+  // is held. `statuses` are those of the session's channels, for the events.
   void Refresh(const std::vector<MembershipSet::ChannelPtr>& touched, fanout::ChangeCause cause);
   // The session has ended.
   void SessionEnded();

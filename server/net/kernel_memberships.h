@@ -1,5 +1,5 @@
-// What the kernel itself says it has joined: /proc/net/igmp and /proc/net/igmp6 (proc(5)). The memberships are those of all
-// processes of the network namespace together.
+// What the kernel itself says it has joined: /proc/net/igmp and /proc/net/igmp6 (proc(5)). The memberships are those of
+// all processes of the network namespace together.
 
 #ifndef MCGW_NET_KERNEL_MEMBERSHIPS_H_
 #define MCGW_NET_KERNEL_MEMBERSHIPS_H_

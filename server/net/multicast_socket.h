@@ -92,8 +92,8 @@ class SendSocket {
   // Sends each datagram on its own; one that fails does not keep the others back. A full socket buffer is waited for,
   // up to a second in a row, so this blocks. A full queue of the interface is waited for too, but with loop on it is a
   // failure at once: the host's own receivers have that datagram already, and would get it twice. A run of datagrams of
-  // one size that differ in nothing but their payload costs little more than one of them. Appends to `failures` in order
-  // of index. Returns how many the kernel took.
+  // one size that differ in nothing but their payload costs little more than one of them. Appends to `failures` in
+  // order of index. Returns how many the kernel took.
   virtual size_t Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures) = 0;
 
   // The port that datagrams leave from.

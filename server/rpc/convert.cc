@@ -145,8 +145,9 @@ absl::Status ReadOptions(const v1::SubscribeOptions& message, const gateway::Opt
       options->lag_policy = LagPolicy::kSkipOldest;
       break;
     default:
-      return Error(Reason::kValueOutOfRange, "options.lag_policy",
-                   net::StrCat("lag policy ", static_cast<int>(message.lag_policy()), " is not one that this version has"));
+      return Error(
+          Reason::kValueOutOfRange, "options.lag_policy",
+          net::StrCat("lag policy ", static_cast<int>(message.lag_policy()), " is not one that this version has"));
   }
   if (message.has_max_batching_delay()) {
     const int64_t seconds = message.max_batching_delay().seconds();

@@ -1,7 +1,7 @@
 // Between the messages of the API and the gateway's own types.
 //
-// The Read functions check what the gateway's types cannot hold (texts that are no addresses, ports over 65535, hop limits
-// over 255) and answer an error that names the field; what the values mean is checked by the gateway.
+// The Read functions check what the gateway's types cannot hold (texts that are no addresses, ports over 65535, hop
+// limits over 255) and answer an error that names the field; what the values mean is checked by the gateway.
 
 #ifndef MCGW_RPC_CONVERT_H_
 #define MCGW_RPC_CONVERT_H_

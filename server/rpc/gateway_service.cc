@@ -33,8 +33,7 @@ absl::Status Join(gateway::Gateway* gateway, const gateway::Caller& caller, cons
   if (request.has_lease()) {
     lease = absl::Seconds(request.lease().seconds()) + absl::Nanoseconds(request.lease().nanos());
   }
-  const absl::StatusOr<gateway::JoinResult> result =
-      gateway->Join(caller, request.session_id(), *membership, lease);
+  const absl::StatusOr<gateway::JoinResult> result = gateway->Join(caller, request.session_id(), *membership, lease);
   if (!result.ok()) return result.status();
   response->set_session_id(result->session_id);
   response->set_membership_id(result->membership_id);

@@ -11,10 +11,9 @@
 namespace mcgw::rpc {
 
 using GatewayServiceBase = multicast::gateway::v1::MulticastGatewayService;
-using GatewayServiceMethods =
-    GatewayServiceBase::WithCallbackMethod_Join<GatewayServiceBase::WithCallbackMethod_Leave<
-        GatewayServiceBase::WithCallbackMethod_Send<GatewayServiceBase::WithCallbackMethod_Publish<
-            GatewayServiceBase::WithRawMethod_Subscribe<GatewayServiceBase::Service>>>>>;
+using GatewayServiceMethods = GatewayServiceBase::WithCallbackMethod_Join<GatewayServiceBase::WithCallbackMethod_Leave<
+    GatewayServiceBase::WithCallbackMethod_Send<GatewayServiceBase::WithCallbackMethod_Publish<
+        GatewayServiceBase::WithRawMethod_Subscribe<GatewayServiceBase::Service>>>>>;
 
 // Thread-safe. The gateway outlives it.
 class GatewayService final : public GatewayServiceMethods {

@@ -19,8 +19,8 @@ class PublishStreams;
 
 // One stream. Batches are sent on the thread that brings them, which blocks while a socket's buffer is full; with 16
 // answers not yet taken by the client it reads no further. Frees itself in OnDone.
-class PublishStream final : public grpc::ServerBidiReactor<multicast::gateway::v1::PublishRequest,
-                                                           multicast::gateway::v1::PublishResponse> {
+class PublishStream final
+    : public grpc::ServerBidiReactor<multicast::gateway::v1::PublishRequest, multicast::gateway::v1::PublishResponse> {
  public:
   PublishStream(gateway::Gateway* gateway, PublishStreams* streams);
 

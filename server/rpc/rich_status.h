@@ -1,7 +1,7 @@
 // How a failure travels to a client: as a status with google.rpc details.
 //
-// The canonical code and the text are the Status's own. ErrorInfo carries the reason (an ErrorReason without its prefix,
-// domain "multicast.gateway"), BadRequest the field at fault, RetryInfo a delay where waiting helps.
+// The canonical code and the text are the Status's own. ErrorInfo carries the reason (an ErrorReason without its
+// prefix, domain "multicast.gateway"), BadRequest the field at fault, RetryInfo a delay where waiting helps.
 
 #ifndef MCGW_RPC_RICH_STATUS_H_
 #define MCGW_RPC_RICH_STATUS_H_

@@ -1,9 +1,9 @@
 // The thread of a shard: receives the shard's channels and writes the streams that belong to it.
 //
-// Streams are written through one asynchronous completion queue. A write that the transport takes at once completes on this
-// thread and wakes no other (gRPC's thread-local completion cache); what completes later is brought by a companion thread
-// that blocks in the queue (SubscribeServer) and posts it here. This thread itself blocks only in the event loop.
-// docs/adr/ tells why, with figures.
+// Streams are written through one asynchronous completion queue. A write that the transport takes at once completes on
+// this thread and wakes no other (gRPC's thread-local completion cache); what completes later is brought by a companion
+// thread that blocks in the queue (SubscribeServer) and posts it here. This thread itself blocks only in the event
+// loop. docs/adr/ tells why, with figures.
 
 #ifndef MCGW_RPC_STREAM_LOOP_H_
 #define MCGW_RPC_STREAM_LOOP_H_
@@ -71,8 +71,8 @@ class StreamLoop {
   void Add(SubscribeStream* stream) { streams_.insert(stream); }
   void Remove(SubscribeStream* stream) { streams_.erase(stream); }
 
-  // Starts one operation on the queue. If it completes at once, its tag is dispatched before this returns, on this thread.
-  // Not to be nested.
+  // Starts one operation on the queue. If it completes at once, its tag is dispatched before this returns, on this
+  // thread. Not to be nested.
   template <typename Operation>
   void Operate(Operation&& operation) {
     grpc_completion_queue_thread_local_cache_init(queue_->cq());

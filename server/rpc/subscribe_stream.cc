@@ -62,9 +62,10 @@ void SubscribeStream::Open() {
 void SubscribeStream::Adopt(absl::StatusOr<std::unique_ptr<gateway::Subscription>> opened) {
   adopted_ = true;
   loop_->Add(this);
-  if (opened.ok()) subscription_ = *std::move(opened);
+  const absl::Status status = opened.status();
+  if (status.ok()) subscription_ = *std::move(opened);
   if (done_) return ReapIfGone();
-  if (subscription_ == nullptr) return Finish(opened.status());
+  if (!status.ok()) return Finish(status);
   if (const std::optional<absl::Status> ended = server_->ended(); ended.has_value()) End(*ended);
   Drive();
 }

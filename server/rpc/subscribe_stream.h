@@ -1,7 +1,8 @@
 // One Subscribe stream on the wire, and the server of all of them.
 //
-// A stream is opened on the control thread (joining makes system calls), then belongs to one StreamLoop until it has gone.
-// It has one write in flight, finishes once, and is freed when the call is done and none of its tags is in the queue.
+// A stream is opened on the control thread (joining makes system calls), then belongs to one StreamLoop until it has
+// gone. It has one write in flight, finishes once, and is freed when the call is done and none of its tags is in the
+// queue.
 
 #ifndef MCGW_RPC_SUBSCRIBE_STREAM_H_
 #define MCGW_RPC_SUBSCRIBE_STREAM_H_
@@ -98,8 +99,9 @@ class SubscribeServer {
   ~SubscribeServer();
 
   // Begins to accept. `request` asks the service for one more call: RequestSubscribe of the raw method.
-  using RequestCall = std::function<void(grpc::ServerContext*, grpc::ByteBuffer*,
-                                         grpc::ServerAsyncWriter<grpc::ByteBuffer>*, grpc::ServerCompletionQueue*, void*)>;
+  using RequestCall =
+      std::function<void(grpc::ServerContext*, grpc::ByteBuffer*, grpc::ServerAsyncWriter<grpc::ByteBuffer>*,
+                         grpc::ServerCompletionQueue*, void*)>;
   void Start(RequestCall request);
 
   // Ends every open stream with `status`, and every later one at once. Any thread.

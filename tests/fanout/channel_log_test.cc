@@ -245,6 +245,37 @@ TEST_F(ChannelLogTest, AHeldRunOutlivesTheLogAndThePoolsOwner) {
   EXPECT_THAT(Sequences(held), ElementsAre(1));
 }
 
+// ---- Waiting ----
+
+TEST_F(ChannelLogTest, NobodyWaitsWithSomethingBehindIt) {
+  ReadyList ready(std::make_shared<CountingDoorbell>());
+  Waiter waiter(&ready, 1);
+  const Cursor at_datagram = log_->Head();
+  Fill(log_.get(), 1, 10);
+  EXPECT_FALSE(log_->Wait(at_datagram, &waiter));
+  const Cursor at_mark = log_->Head();
+  log_->AppendUnknown(GapCause::kNotJoined, 0, 0);
+  log_->Commit();
+  EXPECT_FALSE(log_->Wait(at_mark, &waiter));
+  EXPECT_EQ(waiter.place, Waiter::Place::kNone);
+  Fill(log_.get(), 1, 10);
+  EXPECT_EQ(ready.Pop(), nullptr);
+}
+
+TEST_F(ChannelLogTest, ACursorPlacedBehindUnpublishedMarksMayWait) {
+  ReadyList ready(std::make_shared<CountingDoorbell>());
+  Waiter waiter(&ready, 1);
+  log_->AppendDrops(3, 0, 0);
+  log_->Append(TestDatagram("x"), 0);
+  const Cursor oldest = log_->Oldest();
+  EXPECT_EQ(oldest.sequence, 4u);
+  EXPECT_TRUE(log_->Wait(oldest, &waiter));
+  log_->Commit();
+  EXPECT_EQ(ready.Pop(), &waiter);
+  Cursor cursor = oldest;
+  EXPECT_THAT(ReadAll(*log_, &cursor), ElementsAre(Datagrams(4, 4)));
+}
+
 // ---- Places ----
 
 TEST_F(ChannelLogTest, AnEmptyLogHasOnePlace) {

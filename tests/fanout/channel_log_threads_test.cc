@@ -1,6 +1,7 @@
 // One writer and several readers at once. Run it under ThreadSanitizer.
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,10 +27,11 @@ class Reader {
     ready_.Remove(&waiter_);
   }
 
-  // Reads up to number `last`, waiting as need be. Returns how many were datagrams.
-  uint64_t ReadUpTo(uint64_t last) {
+  // Reads up to number `last`, waiting as need be, or never asleep. Returns how many were datagrams.
+  uint64_t ReadUpTo(uint64_t last, bool never_asleep = false) {
     uint64_t datagrams = 0;
     while (cursor_.sequence <= last) {
+      next_sequence_.store(cursor_.sequence);
       Run run;
       Gap gap;
       switch (log_->Read(cursor_, 8 << 10, kToTheEnd, &run, &gap)) {
@@ -53,14 +55,17 @@ class Reader {
         }
         case ChannelLog::ReadResult::kEmpty:
           cursor_ = run.next;
-          if (log_->Wait(cursor_, &waiter_)) {
+          if (!never_asleep && log_->Wait(cursor_, &waiter_)) {
             while (ready_.Pop() == nullptr) doorbell_->WaitForRing();
           }
           break;
       }
     }
+    next_sequence_.store(cursor_.sequence);
     return datagrams;
   }
+  // The number that it wants next. Any thread.
+  uint64_t next_sequence() const { return next_sequence_.load(); }
   uint64_t lost() const { return lost_; }
 
  private:
@@ -70,6 +75,7 @@ class Reader {
   Waiter waiter_;
   Cursor cursor_;
   uint64_t lost_ = 0;
+  std::atomic<uint64_t> next_sequence_{1};
 };
 
 void RunReaders(ChannelLog* log, uint64_t last, const std::function<void()>& write) {
@@ -92,18 +98,46 @@ TEST(ChannelLogThreads, EveryCommitWakesThoseWhoWait) {
   });
 }
 
-TEST(ChannelLogThreads, DropsBetweenDatagramsKeepTheirPlaces) {
-  // Each commit publishes datagrams and the mark between them: no run may cross it, however the reader comes by.
-  ChannelLog log({.channel_id = 1, .budget_bytes = 64 << 20}, SlabPool::Create(64 << 20));
-  RunReaders(&log, 3 * kDatagrams, [&] {
-    const std::string payload(10, 'x');
-    for (int i = 0; i < kDatagrams; ++i) {
-      log.Append(TestDatagram(payload), 0);
-      log.AppendDrops(1, 0, 0);
-      log.Append(TestDatagram(payload), 0);
-      log.Commit();
+TEST(ChannelLogThreads, ACommitBetweenLookingAndWaitingIsNotMissed) {
+  // The writer commits just when the reader has read all and is about to wait; nobody wakes it later.
+  ChannelLog log({.channel_id = 1}, SlabPool::Create(64 << 20));
+  Reader reader(&log);
+  std::thread reading([&] { reader.ReadUpTo(kDatagrams); });
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);  // Only met when it fails.
+  bool missed = false;
+  for (int i = 1; i <= kDatagrams; ++i) {
+    Fill(&log, 1, 20);
+    while (!missed && reader.next_sequence() == static_cast<uint64_t>(i)) {
+      missed = std::chrono::steady_clock::now() > deadline;
+      std::this_thread::yield();
     }
-  });
+  }
+  reading.join();
+  EXPECT_FALSE(missed);
+}
+
+TEST(ChannelLogThreads, MarksKeepTheirPlacesWhileTheyArePublished) {
+  // Each commit publishes a mark and a datagram: no run may cross a mark, however the reader comes by.
+  constexpr int kCommits = 100'000;
+  ChannelLog log({.channel_id = 1, .budget_bytes = 64 << 20}, SlabPool::Create(64 << 20));
+  std::atomic<int> ready{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      Reader reader(&log);
+      ++ready;
+      const uint64_t read = reader.ReadUpTo(kCommits, /*never_asleep=*/true);
+      EXPECT_EQ(read + reader.lost(), static_cast<uint64_t>(kCommits));
+    });
+  }
+  while (ready.load() < 2) std::this_thread::yield();
+  const std::string payload(10, 'x');
+  for (int i = 0; i < kCommits; ++i) {
+    log.AppendUnknown(GapCause::kInterfaceLost, 0, 0);
+    log.Append(TestDatagram(payload), 0);
+    log.Commit();
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(ChannelLogThreads, OvertakenReadersMissNoNumber) {

@@ -122,6 +122,7 @@ TEST_F(SubscriberLagTest, ABatchLargerThanTheLogOvertakesWithoutAnUnknownGap) {
   const std::string payload(1000, 'x');
   uint64_t next = 1;
   const auto take_all = [&] {
+    subscriber->ChangeFilter(2, SourceFilter::AnySource(), std::nullopt);  // Has it look.
     while (std::optional<Message> message = Take(subscriber.get())) {
       for (const Event& event : message->events) {
         const Gap* gap = std::get_if<Gap>(&event);

@@ -29,6 +29,7 @@ class GatewayThreadsTest : public GatewayTest {
       while (!stop.load()) {
         gateway_->Sweep();
         EXPECT_TRUE(gateway_->ListChannels().ok());
+        EXPECT_TRUE(gateway_->ListInterfaces().ok());
         for (const auto& receiver : kernel_->receivers()) {
           if (receiver->joined()) receiver->Inject({.payload = "hello"});
         }

@@ -96,8 +96,7 @@ TEST_F(BadInputTest, Ports) {
   for (uint32_t port : {0u, 65536u, 4000000000u}) {
     ExpectJoinFails(Wish("a0", "239.1.1.1", port), StatusCode::INVALID_ARGUMENT, "INVALID_PORT", "port",
                     std::to_string(port));
-    ExpectSendFails(To("a0", "239.1.1.1", port, "x"), StatusCode::INVALID_ARGUMENT, "INVALID_PORT",
-                    "destination.port");
+    ExpectSendFails(To("a0", "239.1.1.1", port, "x"), StatusCode::INVALID_ARGUMENT, "INVALID_PORT", "destination.port");
   }
 }
 
@@ -148,8 +147,8 @@ TEST_F(BadInputTest, NarrowScopesNeedAnInterface) {
 TEST_F(BadInputTest, PayloadsAndOptions) {
   ExpectSendFails(To("a0", "239.1.1.1", 5000, std::string(65508, 'x')), StatusCode::INVALID_ARGUMENT,
                   "PAYLOAD_TOO_LARGE", "payload");
-  ExpectSendFails(To("a0", "ff15::1", 5000, std::string(65528, 'x')), StatusCode::INVALID_ARGUMENT,
-                  "PAYLOAD_TOO_LARGE", "payload");
+  ExpectSendFails(To("a0", "ff15::1", 5000, std::string(65528, 'x')), StatusCode::INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE",
+                  "payload");
   v1::SendRequest request = To("a0", "239.1.1.1", 5000, "x");
   request.mutable_options()->set_hop_limit(256);
   ExpectSendFails(request, StatusCode::INVALID_ARGUMENT, "INVALID_HOP_LIMIT", "options.hop_limit");

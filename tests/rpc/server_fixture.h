@@ -1,5 +1,5 @@
-// The whole server in this process, on a Unix socket, with the real kernel of the test's own namespace beneath it: link a0
-// here leads to b0 of a second host.
+// The whole server in this process, on a Unix socket, with the real kernel of the test's own namespace beneath it: link
+// a0 here leads to b0 of a second host.
 
 #ifndef MCGW_TESTS_RPC_SERVER_FIXTURE_H_
 #define MCGW_TESTS_RPC_SERVER_FIXTURE_H_

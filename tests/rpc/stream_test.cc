@@ -61,7 +61,8 @@ TEST_F(StreamTest, WhatIsSentComesBackNumberedWithItsMetadata) {
 }
 
 TEST_F(StreamTest, EmptyAndLargestDatagramsComeWhole) {
-  for (const auto& [group, most] : std::vector<std::pair<std::string, size_t>>{{"239.1.1.1", 65507}, {"ff15::1", 65527}}) {
+  for (const auto& [group, most] :
+       std::vector<std::pair<std::string, size_t>>{{"239.1.1.1", 65507}, {"ff15::1", 65527}}) {
     const auto stream = Subscribe(Wish("a0", group, 5000));
     ASSERT_NE(stream->ReadEvent(v1::Event::kSubscribed), nullptr);
     const std::string large(most, 'x');
@@ -92,8 +93,8 @@ TEST_F(StreamTest, AStreamThatEndsLeavesItsGroups) {
     ASSERT_NE(stream->ReadEvent(v1::Event::kSubscribed), nullptr);
     EXPECT_EQ(kernel::GroupUsers("a0", kernel::Ip("239.1.1.1")), 1);
   }
-  // Leaving follows the client's cancel: another stream's opening comes after it on the control thread, or it is looked for
-  // again.
+  // Leaving follows the client's cancel: another stream's opening comes after it on the control thread, or it is looked
+  // for again.
   for (int i = 0; i < 1000 && kernel::GroupUsers("a0", kernel::Ip("239.1.1.1")) != 0; ++i) {
     const auto other = Subscribe(Wish("a0", "239.1.1.9", 5000));
     ASSERT_NE(other->ReadEvent(v1::Event::kSubscribed), nullptr);

@@ -197,7 +197,7 @@ func describe(err error) string {
 	for _, detail := range failure.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
-			reason = detail.GetReason()
+			reason = " " + detail.GetReason()
 			remedy = detail.GetMetadata()["remedy"]
 		case *errdetails.BadRequest:
 			for _, violation := range detail.GetFieldViolations() {
@@ -205,7 +205,7 @@ func describe(err error) string {
 			}
 		}
 	}
-	text := fmt.Sprintf("%s %s: %s", failure.Code(), reason, failure.Message())
+	text := fmt.Sprintf("%s%s: %s", failure.Code(), reason, failure.Message())
 	if len(fields) != 0 {
 		text += " (in " + strings.Join(fields, ", ") + ")"
 	}

@@ -22,10 +22,15 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="mcgw-example", description=__doc__)
     parser.add_argument("group", help="the multicast group")
     parser.add_argument("port", type=int, help="the UDP port")
-    parser.add_argument("--gateway", default="127.0.0.1:50051", metavar="ADDRESS",
-                        help="the gateway: HOST:PORT or unix:/PATH (default: %(default)s)")
-    parser.add_argument("--interface", default="", metavar="NAME",
-                        help="the gateway's interface (default: the gateway chooses)")
+    parser.add_argument(
+        "--gateway",
+        default="127.0.0.1:50051",
+        metavar="ADDRESS",
+        help="the gateway: HOST:PORT or unix:/PATH (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--interface", default="", metavar="NAME", help="the gateway's interface (default: the gateway chooses)"
+    )
     parser.add_argument("--source", metavar="ADDRESS", help="receive from this source only")
     parser.add_argument("--session", action="store_true", help="join in a session, which outlives a broken stream")
     parser.add_argument("--send", metavar="TEXT", help="send this text to the group once subscribed")
@@ -111,7 +116,7 @@ def describe(error: grpc.RpcError) -> str:
             reason, remedy = info.reason, info.metadata.get("remedy", "")
         elif detail.Unpack(bad_request):
             fields = [violation.field for violation in bad_request.field_violations]
-    text = f"{error.code().name} {reason}: {error.details()}"
+    text = f"{error.code().name}{f' {reason}' if reason else ''}: {error.details()}"
     if fields:
         text += f" (in {', '.join(fields)})"
     if remedy:

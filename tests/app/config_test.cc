@@ -1,0 +1,139 @@
+#include "server/app/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace mcgw::app {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class ConfigTest : public testing::Test {
+ protected:
+  ConfigTest() : file_(testing::TempDir() + "mcgw_config_test.yaml") {}
+  ~ConfigTest() override {
+    for (const std::string& variable : variables_) unsetenv(variable.c_str());
+    remove(file_.c_str());
+  }
+
+  void Write(const std::string& text) { std::ofstream(file_) << text; }
+  void SetVariable(const std::string& name, const std::string& value) {
+    setenv(name.c_str(), value.c_str(), 1);
+    variables_.push_back(name);
+  }
+  static absl::StatusOr<CommandLine> Read(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "mcgwd");
+    return ReadCommandLine(static_cast<int>(arguments.size()), arguments.data());
+  }
+  absl::StatusOr<CommandLine> ReadFile(const std::string& text) {
+    Write(text);
+    return Read({"--config", file_.c_str()});
+  }
+  static std::string Complaint(const absl::StatusOr<CommandLine>& line) {
+    EXPECT_FALSE(line.ok());
+    return std::string(line.status().message());
+  }
+
+  const std::string file_;
+  std::vector<std::string> variables_;
+};
+
+TEST_F(ConfigTest, WithoutAnythingTheDefaultsHold) {
+  const absl::StatusOr<CommandLine> line = Read({});
+  ASSERT_TRUE(line.ok()) << line.status();
+  const Config& config = line->config;
+  EXPECT_THAT(config.listen(), ElementsAre("127.0.0.1:50051"));
+  EXPECT_EQ(config.interfaces_size(), 0);
+  EXPECT_EQ(config.log_level(), "info");
+  EXPECT_EQ(config.session_lease().seconds(), 60);
+  EXPECT_EQ(config.drain_grace().seconds(), 5);
+  EXPECT_EQ(config.channel_log_bytes(), 4u << 20);
+  EXPECT_EQ(config.subscriber_lag_limit_bytes(), 4u << 20);
+  EXPECT_EQ(config.max_channels(), 20000u);
+}
+
+TEST_F(ConfigTest, AFlagRulesOverTheEnvironmentAndThatOverTheFile) {
+  const std::string text = "max_channels: 1\nmax_sessions: 1\nmax_sources: 1\nlisten: ['127.0.0.1:1']\n";
+  SetVariable("MCGW_MAX_SESSIONS", "2");
+  SetVariable("MCGW_MAX_SOURCES", "2");
+  SetVariable("MCGW_LISTEN", "127.0.0.1:2,unix:/run/two");
+  Write(text);
+  const absl::StatusOr<CommandLine> line = Read({"--config", file_.c_str(), "--max-sources", "3"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.max_channels(), 1u);
+  EXPECT_EQ(line->config.max_sessions(), 2u);
+  EXPECT_EQ(line->config.max_sources(), 3u);
+  EXPECT_THAT(line->config.listen(), ElementsAre("127.0.0.1:2", "unix:/run/two"));
+}
+
+TEST_F(ConfigTest, AListIsRepeatedAsAFlag) {
+  const absl::StatusOr<CommandLine> line =
+      Read({"--interface", "a0", "--interface=a1", "--listen", "[::1]:50051", "--listen", "unix:/run/s"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->config.interfaces(), ElementsAre("a0", "a1"));
+  EXPECT_THAT(line->config.listen(), ElementsAre("[::1]:50051", "unix:/run/s"));
+}
+
+TEST_F(ConfigTest, DurationsHaveUnits) {
+  absl::StatusOr<CommandLine> line = Read({"--session-lease", "1.5s", "--drain-grace", "2m"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.session_lease().nanos(), 500'000'000);
+  EXPECT_EQ(line->config.drain_grace().seconds(), 120);
+  EXPECT_THAT(Complaint(Read({"--session-lease", "30"})), HasSubstr("--session-lease: '30' is not a duration"));
+}
+
+TEST_F(ConfigTest, ErrorsNameThePlaceTheValueAndWhatWouldBeRight) {
+  EXPECT_THAT(Complaint(ReadFile("log_level: info\nlisen: x\n")), HasSubstr(file_ + ":2: there is no key 'lisen'"));
+  EXPECT_THAT(Complaint(ReadFile("max_channels: many\n")), HasSubstr("max_channels: 'many' is not a whole number"));
+  EXPECT_THAT(Complaint(ReadFile("max_channels: -1\n")), HasSubstr("from 1 to 1000000"));
+  EXPECT_THAT(Complaint(ReadFile("max_channels: [1, 2]\n")), HasSubstr("one value is wanted"));
+  EXPECT_THAT(Complaint(ReadFile("listen: {a: b}\n")), HasSubstr("not a map"));
+  EXPECT_THAT(Complaint(ReadFile("listen: [\n")), HasSubstr("not valid YAML"));
+  EXPECT_THAT(Complaint(ReadFile("just a text\n")), HasSubstr("a map of keys"));
+  EXPECT_THAT(Complaint(Read({"--config", "/nowhere.yaml"})), HasSubstr("/nowhere.yaml"));
+  EXPECT_THAT(Complaint(Read({"--log-level", "loud"})), HasSubstr("'loud' is not one of: trace debug info"));
+  EXPECT_THAT(Complaint(Read({"--listen", "0.0.0.0:50051"})), HasSubstr("not a loopback address"));
+  EXPECT_THAT(Complaint(Read({"--nosuch"})), HasSubstr("--nosuch"));
+  SetVariable("MCGW_MAX_SOURCES", "0");
+  EXPECT_THAT(Complaint(Read({})), HasSubstr("MCGW_MAX_SOURCES: '0'"));
+}
+
+TEST_F(ConfigTest, SizesMustFitEachOther) {
+  EXPECT_THAT(Complaint(Read({"--total-log-bytes", "1000000", "--channel-log-bytes", "2000000"})),
+              HasSubstr("less than channel_log_bytes"));
+  EXPECT_THAT(Complaint(Read({"--subscriber-lag-limit-bytes", "9000000"})), HasSubstr("more than channel_log_bytes"));
+}
+
+TEST_F(ConfigTest, ChangedKeysAreThoseThatDiffer) {
+  const absl::StatusOr<CommandLine> before = Read({});
+  const absl::StatusOr<CommandLine> after =
+      Read({"--log-level", "debug", "--listen", "127.0.0.1:1", "--drain-grace", "1s"});
+  EXPECT_THAT(ChangedKeys(before->config, after->config), ElementsAre("listen", "log_level", "drain_grace"));
+  EXPECT_TRUE(ChangedKeys(before->config, before->config).empty());
+}
+
+TEST_F(ConfigTest, HelpAndVersionAreForPrinting) {
+  const absl::StatusOr<CommandLine> help = Read({"--help"});
+  ASSERT_TRUE(help.ok());
+  EXPECT_TRUE(help->print_and_exit);
+  EXPECT_THAT(help->text, HasSubstr("--channel-log-bytes"));
+  EXPECT_THAT(Read({"--version"})->text, HasSubstr("mcgwd 0."));
+}
+
+TEST_F(ConfigTest, EveryKeyStandsInTheDocumentation) {
+  std::ostringstream text;
+  text << std::ifstream(MCGW_SOURCE_DIR "/docs/configuration.md").rdbuf();
+  for (int i = 0; i < Config::descriptor()->field_count(); ++i) {
+    EXPECT_THAT(text.str(), HasSubstr("`" + Config::descriptor()->field(i)->name() + "`"));
+  }
+}
+
+}  // namespace
+}  // namespace mcgw::app
