@@ -158,6 +158,8 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
                                      });
   {
     net::MutexLock lock(&mutex_);
+    // Again, now that Drain either sees this stream or is seen by it.
+    if (absl::Status status = CheckServing(); !status.ok()) return status;
     const size_t limit = services_.options.limits.subscribers;
     if (subscriptions_.size() >= limit) {
       return Error(Reason::kSubscriberLimit, "",

@@ -5,8 +5,9 @@
 
 #include "server/net/status.h"
 #include "server/net/text.h"
-#include "server/rpc/convert.h"
+#include "server/rpc/read_request.h"
 #include "server/rpc/rich_status.h"
+#include "server/rpc/write_response.h"
 
 namespace mcgw::rpc {
 namespace {

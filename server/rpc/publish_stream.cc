@@ -5,7 +5,7 @@
 
 #include "server/net/status.h"
 #include "server/net/text.h"
-#include "server/rpc/convert.h"
+#include "server/rpc/read_request.h"
 #include "server/rpc/rich_status.h"
 
 namespace mcgw::rpc {

@@ -8,8 +8,9 @@
 #include "grpc/slice.h"
 #include "server/net/clock.h"
 #include "server/net/text.h"
-#include "server/rpc/convert.h"
+#include "server/rpc/read_request.h"
 #include "server/rpc/rich_status.h"
+#include "server/rpc/write_response.h"
 #include "spdlog/spdlog.h"
 
 namespace mcgw::rpc {

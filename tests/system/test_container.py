@@ -13,7 +13,7 @@ import yaml
 
 from mcgw_testlib import (ROOT, Capture, Process, Receiver, channel, in_peer, ip, needs, sender_to, users_of,
                           wait_member, wait_until)
-from test_media import DATAGRAM, END, ends_with_marker, generate, multicast_url, transport_stream  # noqa: F401
+from test_media import DATAGRAM, END, ends_with_marker, generate, multicast_url, transport_stream
 
 IMAGE = "mcgw:0.1.0"
 ARCHIVE = pathlib.Path(os.environ.get("MCGW_IMAGE", ROOT / "build" / "container" / "mcgw.tar"))
@@ -90,7 +90,7 @@ def image():
 
 
 @pytest.fixture
-def podman(image, net):  # pylint: disable=redefined-outer-name
+def podman(image, net):
     """podman, and the gateway's host as the network namespace `gateway`."""
     del net
     ip("netns", "attach", "gateway", os.getpid())
@@ -126,7 +126,7 @@ class Gateway(Process):
 
 
 @pytest.fixture
-def gateway(podman):  # pylint: disable=redefined-outer-name
+def gateway(podman):
     with Gateway(podman) as process:
         yield process
 

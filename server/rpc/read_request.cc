@@ -1,0 +1,198 @@
+#include "server/rpc/read_request.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/net/status.h"
+#include "server/net/text.h"
+
+namespace mcgw::rpc {
+namespace {
+
+using fanout::LagPolicy;
+using net::Error;
+using net::IpAddress;
+using net::Reason;
+
+constexpr uint64_t kLeastLagLimitBytes = 64 << 10;
+
+absl::Status NotYet(std::string_view field, std::string_view what) {
+  return Error(Reason::kNotImplemented, field, net::StrCat("this version does not serve ", what));
+}
+
+absl::StatusOr<fanout::SourceFilter> ReadFilter(const v1::SourceFilter& message) {
+  std::vector<IpAddress> sources;
+  for (const std::string& text : message.sources()) {
+    absl::StatusOr<IpAddress> source = ReadAddress(text, "source_filter.sources");
+    if (!source.ok()) return source.status();
+    sources.push_back(*source);
+  }
+  switch (message.mode()) {
+    case v1::SOURCE_FILTER_MODE_INCLUDE:
+      return fanout::SourceFilter::Include(std::move(sources));
+    case v1::SOURCE_FILTER_MODE_EXCLUDE:
+      return fanout::SourceFilter::Exclude(std::move(sources));
+    default:
+      break;
+  }
+  if (sources.empty() && message.mode() == v1::SOURCE_FILTER_MODE_UNSPECIFIED) return fanout::SourceFilter::AnySource();
+  return Error(Reason::kInvalidSourceFilter, "source_filter.mode",
+               net::StrCat("mode ", static_cast<int>(message.mode()),
+                           " with sources: say INCLUDE to receive from them only, EXCLUDE to receive from all others"));
+}
+
+absl::Status ReadOptions(const v1::SubscribeOptions& message, const gateway::Options& defaults,
+                         fanout::Subscriber::Options* options) {
+  options->lag_limit_bytes = defaults.subscriber_lag_limit_bytes;
+  if (message.has_lag_limit_bytes()) {
+    if (message.lag_limit_bytes() < kLeastLagLimitBytes) {
+      return Error(Reason::kValueOutOfRange, "options.lag_limit_bytes",
+                   net::StrCat("a lag limit of ", message.lag_limit_bytes(), " bytes: at least ", kLeastLagLimitBytes));
+    }
+    options->lag_limit_bytes = std::min<uint64_t>(message.lag_limit_bytes(), defaults.channel_log_bytes);
+  }
+  switch (message.lag_policy()) {
+    case v1::LAG_POLICY_SKIP_TO_LIVE:
+      options->lag_policy = LagPolicy::kSkipToLive;
+      break;
+    case v1::LAG_POLICY_DISCONNECT:
+      options->lag_policy = LagPolicy::kDisconnect;
+      break;
+    case v1::LAG_POLICY_UNSPECIFIED:
+    case v1::LAG_POLICY_SKIP_OLDEST:
+      options->lag_policy = LagPolicy::kSkipOldest;
+      break;
+    default:
+      return Error(
+          Reason::kValueOutOfRange, "options.lag_policy",
+          net::StrCat("lag policy ", static_cast<int>(message.lag_policy()), " is not one that this version has"));
+  }
+  if (message.has_max_batching_delay()) {
+    const int64_t seconds = message.max_batching_delay().seconds();
+    const int32_t nanos = message.max_batching_delay().nanos();
+    if (seconds < 0 || nanos < 0 || seconds > 1 || (seconds == 1 && nanos > 0)) {
+      return Error(Reason::kValueOutOfRange, "options.max_batching_delay", "a batching delay: from 0 to 1s");
+    }
+  }
+  if (message.has_ledger_interval()) {
+    const int64_t seconds = message.ledger_interval().seconds();
+    const int64_t ns = seconds * 1'000'000'000 + message.ledger_interval().nanos();
+    if (seconds < 0 || seconds > 3600 || ns > 3'600'000'000'000 || (ns != 0 && ns < 1'000'000'000)) {
+      return Error(Reason::kValueOutOfRange, "options.ledger_interval", "a ledger interval: 0, or from 1s to 1h");
+    }
+    options->ledger_interval_ns = ns;
+  }
+  if (message.has_lag_limit_age()) return NotYet("options.lag_limit_age", "a lag limit by age: use lag_limit_bytes");
+  if (message.exclude_own()) return NotYet("options.exclude_own", "exclude_own");
+  if (message.has_retain() && (message.retain().seconds() != 0 || message.retain().nanos() != 0)) {
+    return NotYet("options.retain", "retain: hold the channels by a session (Join) instead");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<IpAddress> ReadAddress(std::string_view text, std::string_view field) {
+  absl::StatusOr<IpAddress> address = IpAddress::Parse(text);
+  if (address.ok()) return address;
+  return Error(net::ReasonOf(address.status()), field, net::ToStd(address.status().message()));
+}
+
+absl::StatusOr<uint16_t> ReadPort(uint32_t port, std::string_view field) {
+  if (port >= 1 && port <= 65535) return static_cast<uint16_t>(port);
+  return Error(Reason::kInvalidPort, field, net::StrCat("port ", port, ": UDP ports are 1 to 65535"));
+}
+
+absl::StatusOr<gateway::MembershipRequest> ReadMembership(const v1::Membership& message) {
+  const absl::StatusOr<IpAddress> group = ReadAddress(message.group(), "group");
+  if (!group.ok()) return group.status();
+  const absl::StatusOr<uint16_t> port = ReadPort(message.port(), "port");
+  if (!port.ok()) return port.status();
+  absl::StatusOr<fanout::SourceFilter> filter = ReadFilter(message.source_filter());
+  if (!filter.ok()) return filter.status();
+  return gateway::MembershipRequest{.selector = message.interface(),
+                                    .group = *group,
+                                    .port = *port,
+                                    .filter = *std::move(filter),
+                                    .wait_for_interface = message.wait_for_interface()};
+}
+
+absl::StatusOr<gateway::MembershipKey> ReadKey(const v1::MembershipKey& message) {
+  const absl::StatusOr<IpAddress> group = ReadAddress(message.group(), "membership.group");
+  if (!group.ok()) return group.status();
+  const absl::StatusOr<uint16_t> port = ReadPort(message.port(), "membership.port");
+  if (!port.ok()) return port.status();
+  return gateway::MembershipKey{message.interface(), *group, *port};
+}
+
+absl::StatusOr<gateway::SendRequest> ReadSend(const v1::Destination& destination, const v1::SendOptions& options) {
+  gateway::SendRequest request;
+  request.selector = destination.interface();
+  const absl::StatusOr<IpAddress> group = ReadAddress(destination.group(), "destination.group");
+  if (!group.ok()) return group.status();
+  request.group = *group;
+  const absl::StatusOr<uint16_t> port = ReadPort(destination.port(), "destination.port");
+  if (!port.ok()) return port.status();
+  request.port = *port;
+  if (options.has_hop_limit()) {
+    if (options.hop_limit() > 255) {
+      return Error(Reason::kInvalidHopLimit, "options.hop_limit",
+                   net::StrCat("hop limit ", options.hop_limit(), ": 0 to 255"));
+    }
+    request.hop_limit = static_cast<uint8_t>(options.hop_limit());
+  }
+  if (options.has_loop()) request.loop = options.loop();
+  if (options.has_traffic_class()) {
+    if (options.traffic_class() > 255) {
+      return Error(Reason::kInvalidTrafficClass, "options.traffic_class",
+                   net::StrCat("traffic class ", options.traffic_class(), ": 0 to 255 (DSCP times 4, plus ECN)"));
+    }
+    request.traffic_class = static_cast<uint8_t>(options.traffic_class());
+  }
+  if (!options.source_address().empty()) {
+    if (destination.interface() == "*") {
+      return Error(Reason::kConflictingFields, "options.source_address",
+                   "a source address belongs to one interface: name it instead of `*`");
+    }
+    const absl::StatusOr<IpAddress> source = ReadAddress(options.source_address(), "options.source_address");
+    if (!source.ok()) return source.status();
+    request.source = *source;
+  }
+  if (options.dont_fragment()) return NotYet("options.dont_fragment", "dont_fragment");
+  return request;
+}
+
+absl::StatusOr<gateway::SubscribeRequest> ReadSubscribe(const v1::SubscribeRequest& message,
+                                                        const gateway::Options& defaults) {
+  gateway::SubscribeRequest request;
+  if (static_cast<size_t>(message.memberships_size()) > defaults.limits.memberships_per_holder) {
+    return Error(Reason::kMembershipLimit, "memberships",
+                 net::StrCat(message.memberships_size(), " memberships; the gateway allows ",
+                             defaults.limits.memberships_per_holder, " in a stream (max_memberships)"));
+  }
+  for (int i = 0; i < message.memberships_size(); ++i) {
+    absl::StatusOr<gateway::MembershipRequest> membership = ReadMembership(message.memberships(i));
+    if (!membership.ok()) return net::WithFieldPrefix(membership.status(), net::StrCat("memberships[", i, "]."));
+    request.memberships.push_back(*std::move(membership));
+  }
+  request.session_id = message.session_id();
+  switch (message.start().at_case()) {
+    case v1::Start::AT_NOT_SET:
+    case v1::Start::kLive:
+      request.start = gateway::Start::kLive;
+      break;
+    case v1::Start::kOldest:
+      request.start = gateway::Start::kOldest;
+      break;
+    case v1::Start::kTime:
+      return NotYet("start.time", "a start by time: use live or oldest");
+    case v1::Start::kResume:
+      return NotYet("start.resume", "resume points: use live or oldest");
+  }
+  if (absl::Status status = ReadOptions(message.options(), defaults, &request.options); !status.ok()) return status;
+  return request;
+}
+
+}  // namespace mcgw::rpc
