@@ -48,6 +48,7 @@ enum class ChannelPhase : uint8_t {
   kJoined,   // The kernel holds the membership.
   kWaiting,  // Wished, and to be joined when its interface is there.
   kFailed,   // The kernel refused; see `error`.
+  kLeft,     // Nobody wishes it any more; only its log is kept.
 };
 
 // One channel as a membership has resolved it.

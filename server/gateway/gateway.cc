@@ -208,6 +208,7 @@ absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels() const {
       if (kernel.ok()) {
         const auto at = kernel->users.find({manager->index(), snapshot.status.group});
         snapshot.host_users = at == kernel->users.end() ? 0 : at->second;
+        snapshot.joined = snapshot.joined && *snapshot.host_users > 0;
       }
       all.push_back(std::move(snapshot));
     }

@@ -25,6 +25,23 @@ void WarnOfSmallBuffer(size_t asked_bytes, size_t granted_bytes) {
                asked_bytes, granted_bytes / 2, asked_bytes);
 }
 
+// Where the log begins, and its first record.
+void ReadOldest(const fanout::ChannelLog& log, ChannelSnapshot* snapshot) {
+  const fanout::Cursor oldest = log.Oldest();
+  snapshot->oldest_sequence = oldest.sequence;
+  snapshot->log_bytes = log.committed_position() - oldest.position;
+  fanout::Run run;
+  fanout::Gap gap;
+  fanout::Cursor cursor = oldest;
+  fanout::ChannelLog::ReadResult result;
+  do {  // Marks may stand before it.
+    result = log.Read(cursor, 1, log.committed_position(), &run, &gap);
+    cursor = run.next;
+  } while (result == fanout::ChannelLog::ReadResult::kMark);
+  // Overtaken meanwhile: the next snapshot will tell.
+  if (result == fanout::ChannelLog::ReadResult::kRun) snapshot->oldest_record.assign(run.data, run.size_bytes);
+}
+
 }  // namespace
 
 // Guarded by the manager's mutex, but for what is const or thread-safe by itself.
@@ -144,7 +161,7 @@ absl::Status InterfaceManager::Open(Channel* channel, const SourceFilter& filter
     status = (*socket)->Join(told.mode(), told.sources());
   }
   if (!status.ok()) return status;
-  WarnOfSmallBuffer(services_->options.socket_buffer_bytes, (*socket)->receive_buffer_bytes());
+  WarnOfSmallBuffer(services_->options.socket_buffer_bytes, (*socket)->Facts().receive_buffer_bytes);
   channel->socket = *std::move(socket);
   channel->told = std::move(told);
   channel->shard->Start(
@@ -226,7 +243,7 @@ fanout::ChannelStatus InterfaceManager::StatusLocked(const Channel& channel) con
           .interface_name = name_,
           .group = channel.key.first,
           .port = channel.key.second,
-          .phase = channel.socket != nullptr ? fanout::ChannelPhase::kJoined : fanout::ChannelPhase::kWaiting,
+          .phase = channel.socket != nullptr ? fanout::ChannelPhase::kJoined : fanout::ChannelPhase::kLeft,
           .error = absl::OkStatus(),
           .epoch = channel.log->epoch(),
           .next_sequence = channel.log->next_sequence()};
@@ -277,7 +294,7 @@ std::vector<ChannelSnapshot> InterfaceManager::Snapshot() const {
     snapshot.joined = channel->socket != nullptr;
     if (snapshot.joined) {
       snapshot.told = channel->told;
-      snapshot.receive_buffer_bytes = channel->socket->receive_buffer_bytes();
+      snapshot.socket = channel->socket->Facts();
     }
     const fanout::ReceiveCounters& counters = *channel->counters;
     snapshot.read = counters.read.load(std::memory_order_relaxed);
@@ -290,8 +307,7 @@ std::vector<ChannelSnapshot> InterfaceManager::Snapshot() const {
     snapshot.evicted = log.evicted();
     snapshot.unknown_gaps = log.unknown_gaps();
     snapshot.logged_payload_bytes = log.logged_payload_bytes();
-    snapshot.oldest_sequence = log.Oldest().sequence;
-    snapshot.log_bytes = log.footprint_bytes();
+    ReadOldest(log, &snapshot);
     snapshot.log_limit_bytes = services_->options.channel_log_bytes;
     snapshot.created_unix_ns = channel->created_unix_ns;
     snapshots.push_back(std::move(snapshot));

@@ -59,7 +59,7 @@ struct ChannelSnapshot {
   bool joined = false;
   std::optional<uint32_t> host_users;  // Sockets of all the host that hold the group on the interface.
   fanout::SourceFilter told;           // What the kernel was told; with `joined`.
-  size_t receive_buffer_bytes = 0;
+  net::ReceiveSocketFacts socket;      // With `joined`.
   uint64_t read = 0;
   uint64_t logged = 0;
   uint64_t kernel_drops = 0;
@@ -68,7 +68,8 @@ struct ChannelSnapshot {
   uint64_t unknown_gaps = 0;
   uint64_t logged_payload_bytes = 0;
   uint64_t oldest_sequence = 0;
-  size_t log_bytes = 0;
+  size_t log_bytes = 0;       // Of records.
+  std::string oldest_record;  // As encoded; empty if the log is.
   size_t log_limit_bytes = 0;
   int64_t created_unix_ns = 0;
   int64_t last_datagram_unix_ns = 0;  // 0: none yet.

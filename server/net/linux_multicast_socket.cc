@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -40,7 +41,7 @@ class LinuxReceiveSocket final : public ReceiveSocket {
   absl::StatusOr<size_t> Receive(ReceiveBatch* batch, bool* drained) override;
   uint32_t Drops() const override;
   uint64_t mismatches() const override { return mismatches_.load(std::memory_order_relaxed); }
-  size_t receive_buffer_bytes() const override { return receive_buffer_bytes_; }
+  ReceiveSocketFacts Facts() const override;
 
  private:
   absl::Status CheckSources(FilterMode mode, absl::Span<const IpAddress> sources) const;
@@ -228,6 +229,18 @@ uint32_t LinuxReceiveSocket::Drops() const {
   socklen_t length = sizeof(info);
   if (getsockopt(fd_.get(), SOL_SOCKET, SO_MEMINFO, info.data(), &length) != 0) return 0;
   return info[SK_MEMINFO_DROPS];
+}
+
+ReceiveSocketFacts LinuxReceiveSocket::Facts() const {
+  ReceiveSocketFacts facts{.receive_buffer_bytes = receive_buffer_bytes_};
+  struct stat status {};
+  if (fstat(fd_.get(), &status) == 0) facts.inode = status.st_ino;
+  std::array<uint32_t, SK_MEMINFO_VARS> info{};
+  socklen_t length = sizeof(info);
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_MEMINFO, info.data(), &length) == 0) {
+    facts.queued_bytes = info[SK_MEMINFO_RMEM_ALLOC];
+  }
+  return facts;
 }
 
 absl::Status BindToInterface(int fd, const ReceiveSocketSpec& spec) {

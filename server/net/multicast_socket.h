@@ -32,6 +32,12 @@ class ReceiveBatch {
   static constexpr size_t kMaxDatagrams = 64;
 };
 
+struct ReceiveSocketFacts {
+  uint64_t inode = 0;               // As `ss -e` shows it.
+  size_t receive_buffer_bytes = 0;  // Granted, in the kernel's own accounting (overhead included).
+  size_t queued_bytes = 0;          // Waiting in it now, in the same accounting.
+};
+
 // Receives one channel. Join, SetFilter and Leave are control calls, made by one thread at a time, and may run at the
 // same time as Receive and Drops, which belong to one receive thread. Destroying it closes the socket, which leaves the
 // group.
@@ -71,8 +77,8 @@ class ReceiveSocket {
   // Datagrams discarded by Receive's check of group and interface.
   virtual uint64_t mismatches() const = 0;
 
-  // The receive buffer the kernel granted, in its own accounting (bytes, overhead included).
-  virtual size_t receive_buffer_bytes() const = 0;
+  // What the kernel says of the socket. Any thread.
+  virtual ReceiveSocketFacts Facts() const = 0;
 };
 
 struct SendFailure {

@@ -34,6 +34,8 @@ v1::JoinState ToJoinState(ChannelPhase phase) {
       return v1::JOIN_STATE_WAITING;
     case ChannelPhase::kFailed:
       return v1::JOIN_STATE_FAILED;
+    case ChannelPhase::kLeft:
+      return v1::JOIN_STATE_LEFT;
   }
   return v1::JOIN_STATE_UNSPECIFIED;
 }
@@ -229,7 +231,9 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
   fact->set_joined(snapshot.joined);
   if (snapshot.joined && !snapshot.told.IsAnySource()) WriteFilter(snapshot.told, fact->mutable_source_filter());
   if (snapshot.host_users.has_value()) fact->set_host_users(*snapshot.host_users);
-  fact->set_receive_buffer_bytes(snapshot.receive_buffer_bytes);
+  if (snapshot.socket.inode != 0) fact->add_socket_inodes(snapshot.socket.inode);
+  fact->set_receive_buffer_bytes(snapshot.socket.receive_buffer_bytes);
+  fact->set_receive_queue_bytes(snapshot.socket.queued_bytes);
 
   v1::ChannelLedger* const ledger = message->mutable_ledger();
   ledger->set_channel_id(snapshot.status.channel_id);
@@ -244,6 +248,11 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
   v1::ChannelLogInfo* const log = message->mutable_log();
   log->set_oldest_sequence(snapshot.oldest_sequence);
   log->set_bytes(snapshot.log_bytes);
+  // A record is a message of its own.
+  v1::SubscribeResponse oldest;
+  if (oldest.ParseFromString(snapshot.oldest_record) && oldest.datagrams_size() == 1) {
+    WriteTime(oldest.datagrams(0).receive_time_unix_ns(), log->mutable_oldest_time());
+  }
   log->set_limit_bytes(snapshot.log_limit_bytes);
   WriteTime(snapshot.created_unix_ns, message->mutable_create_time());
   if (snapshot.last_datagram_unix_ns != 0) {

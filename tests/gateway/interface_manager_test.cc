@@ -298,7 +298,7 @@ TEST_F(InterfaceManagerTest, ASnapshotShowsIntentAndFactApart) {
   hold.reset();
   snapshot = manager_.Snapshot().at(0);
   EXPECT_FALSE(snapshot.joined);
-  EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kWaiting);
+  EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kLeft);
   EXPECT_THAT(snapshot.holders, IsEmpty());
   EXPECT_EQ(manager_.Holds(net::Family::kIpv4), 0u);
   EXPECT_THAT(manager_.Sockets(), IsEmpty());

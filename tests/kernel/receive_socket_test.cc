@@ -166,7 +166,8 @@ TEST_P(ReceiveSocketTest, CountsDropsExactlyAndKnowsTheirPlaces) {
   net::ReceiveSocketSpec spec = Spec(group());
   spec.receive_buffer_bytes = 20'000;
   const auto socket = factory_->NewReceiveSocket(spec).value();
-  EXPECT_EQ(socket->receive_buffer_bytes(), 40'000u) << "the kernel doubles it for its overhead";
+  EXPECT_NE(socket->Facts().inode, 0u);
+  EXPECT_EQ(socket->Facts().receive_buffer_bytes, 40'000u) << "the kernel doubles it for its overhead";
   ASSERT_TRUE(socket->Join(FilterMode::kExclude, {}).ok());
   const auto witness = Joined(group());  // With room for all of a burst: when it has the last, the burst is over.
   EXPECT_EQ(socket->Drops(), 0u);
@@ -235,7 +236,7 @@ TEST_P(ReceiveSocketTest, NeedsNoCapability) {
     net::ReceiveSocketSpec spec = Spec(group());
     spec.receive_buffer_bytes = 1'000'000'000;
     socket = factory_->NewReceiveSocket(spec).value();
-    EXPECT_LT(socket->receive_buffer_bytes(), spec.receive_buffer_bytes) << "capped by net.core.rmem_max";
+    EXPECT_LT(socket->Facts().receive_buffer_bytes, spec.receive_buffer_bytes) << "capped by net.core.rmem_max";
     ASSERT_TRUE(socket->Join(FilterMode::kInclude, {source(0), source(1)}).ok());
     ASSERT_TRUE(socket->SetFilter(FilterMode::kExclude, {}).ok());
     looping = factory_->NewSendSocket(cast().family, true, 0).value();

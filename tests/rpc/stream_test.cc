@@ -349,6 +349,10 @@ TEST_F(StreamTest, ListChannelsShowsWishAndFact) {
   EXPECT_EQ(any.ledger().read_datagrams(), 4u);
   EXPECT_EQ(any.last_source_address(), "10.0.0.1");
   EXPECT_GT(any.fact().receive_buffer_bytes(), 0u);
+  EXPECT_EQ(any.fact().socket_inodes_size(), 1);
+  EXPECT_EQ(any.log().oldest_sequence(), 1u);
+  EXPECT_GT(any.log().bytes(), 0u);
+  EXPECT_EQ(any.log().oldest_time().seconds(), stream->datagrams[0].receive_time_unix_ns() / 1'000'000'000);
 }
 
 }  // namespace

@@ -174,7 +174,9 @@ class FakeReceiveSocket : public net::ReceiveSocket {
     net::MutexLock lock(&receiver_->mutex_);
     return receiver_->mismatches_;
   }
-  size_t receive_buffer_bytes() const override { return receiver_->spec.receive_buffer_bytes; }
+  net::ReceiveSocketFacts Facts() const override {
+    return {.receive_buffer_bytes = receiver_->spec.receive_buffer_bytes};
+  }
 
  private:
   absl::Status Set(std::string_view call, FilterMode mode, absl::Span<const IpAddress> sources, bool joined) {

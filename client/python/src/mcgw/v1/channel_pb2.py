@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 from mcgw.v1 import errors_pb2 as multicast_dot_gateway_dot_v1_dot_errors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"multicast/gateway/v1/channel.proto\x12\x14multicast.gateway.v1\x1a!multicast/gateway/v1/errors.proto\"\x91\x01\n\x07\x43hannel\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x16\n\x0einterface_name\x18\x02 \x01(\t\x12\x17\n\x0finterface_index\x18\x03 \x01(\r\x12\r\n\x05group\x18\x04 \x01(\t\x12\x0c\n\x04port\x18\x05 \x01(\r\x12\r\n\x05\x65poch\x18\x06 \x01(\x06\x12\x15\n\rnext_sequence\x18\x07 \x01(\x04\"\x9e\x01\n\x0c\x43hannelState\x12.\n\x07\x63hannel\x18\x01 \x01(\x0b\x32\x1d.multicast.gateway.v1.Channel\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.multicast.gateway.v1.JoinState\x12.\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1d.multicast.gateway.v1.Failure\"\xae\x01\n\x0bResumePoint\x12\x16\n\x0einterface_name\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\r\n\x05\x65poch\x18\x04 \x01(\x06\x12\x15\n\rnext_sequence\x18\x05 \x01(\x04\x12&\n\x19last_receive_time_unix_ns\x18\x06 \x01(\x10H\x00\x88\x01\x01\x42\x1c\n\x1a_last_receive_time_unix_ns*m\n\tJoinState\x12\x1a\n\x16JOIN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOIN_STATE_JOINED\x10\x01\x12\x16\n\x12JOIN_STATE_WAITING\x10\x02\x12\x15\n\x11JOIN_STATE_FAILED\x10\x03\x42K\n\x14multicast.gateway.v1P\x01Z1mcgw/client/go/gen/multicast/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"multicast/gateway/v1/channel.proto\x12\x14multicast.gateway.v1\x1a!multicast/gateway/v1/errors.proto\"\x91\x01\n\x07\x43hannel\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x16\n\x0einterface_name\x18\x02 \x01(\t\x12\x17\n\x0finterface_index\x18\x03 \x01(\r\x12\r\n\x05group\x18\x04 \x01(\t\x12\x0c\n\x04port\x18\x05 \x01(\r\x12\r\n\x05\x65poch\x18\x06 \x01(\x06\x12\x15\n\rnext_sequence\x18\x07 \x01(\x04\"\x9e\x01\n\x0c\x43hannelState\x12.\n\x07\x63hannel\x18\x01 \x01(\x0b\x32\x1d.multicast.gateway.v1.Channel\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.multicast.gateway.v1.JoinState\x12.\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1d.multicast.gateway.v1.Failure\"\xae\x01\n\x0bResumePoint\x12\x16\n\x0einterface_name\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\r\n\x05\x65poch\x18\x04 \x01(\x06\x12\x15\n\rnext_sequence\x18\x05 \x01(\x04\x12&\n\x19last_receive_time_unix_ns\x18\x06 \x01(\x10H\x00\x88\x01\x01\x42\x1c\n\x1a_last_receive_time_unix_ns*\x82\x01\n\tJoinState\x12\x1a\n\x16JOIN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOIN_STATE_JOINED\x10\x01\x12\x16\n\x12JOIN_STATE_WAITING\x10\x02\x12\x15\n\x11JOIN_STATE_FAILED\x10\x03\x12\x13\n\x0fJOIN_STATE_LEFT\x10\x04\x42K\n\x14multicast.gateway.v1P\x01Z1mcgw/client/go/gen/multicast/gateway/v1;gatewayv1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mcgw.v1.channel_pb2', globals())
@@ -22,8 +22,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
   DESCRIPTOR._serialized_options = b'\n\024multicast.gateway.v1P\001Z1mcgw/client/go/gen/multicast/gateway/v1;gatewayv1'
-  _JOINSTATE._serialized_start=581
-  _JOINSTATE._serialized_end=690
+  _JOINSTATE._serialized_start=582
+  _JOINSTATE._serialized_end=712
   _CHANNEL._serialized_start=96
   _CHANNEL._serialized_end=241
   _CHANNELSTATE._serialized_start=244

@@ -7,6 +7,7 @@ from typing import ClassVar as _ClassVar, Mapping as _Mapping, Optional as _Opti
 DESCRIPTOR: _descriptor.FileDescriptor
 JOIN_STATE_FAILED: JoinState
 JOIN_STATE_JOINED: JoinState
+JOIN_STATE_LEFT: JoinState
 JOIN_STATE_UNSPECIFIED: JoinState
 JOIN_STATE_WAITING: JoinState
 
