@@ -34,14 +34,6 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
     drops_accounted = drops_so_far;
   }
 
-  // SO_MEMINFO may run ahead of what is queued, so this is right only when nothing is.
-  void AccountTrailing() {
-    const uint32_t drops = spec.socket->Drops();
-    if (drops == drops_accounted) return;
-    Account(drops, net::UnixNs());
-    spec.log->Commit();
-  }
-
   const Spec spec;
   uint32_t drops_accounted = 0;
   int64_t last_unix_ns = net::UnixNs();
@@ -104,37 +96,53 @@ void ReceiveShard::StopNow(const net::ReceiveSocket* socket) {
 }
 
 bool ReceiveShard::Receive(Receiver* receiver) {
-  net::ReceiveSocket& socket = *receiver->spec.socket;
-  ChannelLog& log = *receiver->spec.log;
-  ReceiveCounters& counters = *receiver->spec.counters;
   bool drained = false;
   for (int reads = 0; reads < kReadsInARow && !drained; ++reads) {
-    const absl::StatusOr<size_t> count = socket.Receive(batch_.get(), &drained);
-    if (!count.ok()) {
-      Add(&counters.errors, 1);
-      return false;
-    }
-    const absl::Span<const net::ReceivedDatagram> datagrams = batch_->datagrams();
-    if (datagrams.empty()) continue;
-    const int64_t now_ns = net::MonotonicNs();
-    uint64_t payload_bytes = 0;
-    for (const net::ReceivedDatagram& datagram : datagrams) {
-      receiver->Account(datagram.drops_so_far, datagram.receive_time_unix_ns);
-      log.Append(datagram, now_ns);
-      receiver->last_unix_ns = datagram.receive_time_unix_ns;
-      payload_bytes += datagram.payload.size();
-    }
-    log.Commit();
-    Add(&counters.read, datagrams.size());
-    Add(&counters.payload_bytes, payload_bytes);
-    counters.last_receive_unix_ns.store(receiver->last_unix_ns, std::memory_order_relaxed);
-    net::MutexLock lock(&counters.mutex);
-    counters.source = datagrams.back().source;
+    if (!ReadOnce(receiver, &drained)) return false;
   }
-  counters.mismatches.store(socket.mismatches(), std::memory_order_relaxed);
-  if (drained) receiver->AccountTrailing();
+  if (drained) drained = AccountTrailing(receiver);
+  receiver->spec.counters->mismatches.store(receiver->spec.socket->mismatches(), std::memory_order_relaxed);
   if (pool_->over_budget()) MakeRoom();
   return !drained;
+}
+
+bool ReceiveShard::ReadOnce(Receiver* receiver, bool* drained) {
+  ReceiveCounters& counters = *receiver->spec.counters;
+  const absl::StatusOr<size_t> count = receiver->spec.socket->Receive(batch_.get(), drained);
+  if (!count.ok()) {
+    Add(&counters.errors, 1);
+    return false;
+  }
+  const absl::Span<const net::ReceivedDatagram> datagrams = batch_->datagrams();
+  if (datagrams.empty()) return true;
+  ChannelLog& log = *receiver->spec.log;
+  const int64_t now_ns = net::MonotonicNs();
+  uint64_t payload_bytes = 0;
+  for (const net::ReceivedDatagram& datagram : datagrams) {
+    receiver->Account(datagram.drops_so_far, datagram.receive_time_unix_ns);
+    log.Append(datagram, now_ns);
+    receiver->last_unix_ns = datagram.receive_time_unix_ns;
+    payload_bytes += datagram.payload.size();
+  }
+  log.Commit();
+  Add(&counters.read, datagrams.size());
+  Add(&counters.payload_bytes, payload_bytes);
+  counters.last_receive_unix_ns.store(receiver->last_unix_ns, std::memory_order_relaxed);
+  net::MutexLock lock(&counters.mutex);
+  counters.source = datagrams.back().source;
+  return true;
+}
+
+bool ReceiveShard::AccountTrailing(Receiver* receiver) {
+  const uint32_t drops = receiver->spec.socket->Drops();
+  if (drops == receiver->drops_accounted) return true;
+  // Since the queue was seen empty it may have filled and overflowed: what was queued meanwhile comes before those
+  // drops. So the count is right for this place only if the queue is seen empty after it was read.
+  bool drained = false;
+  if (!ReadOnce(receiver, &drained) || !drained) return false;
+  receiver->Account(drops, net::UnixNs());
+  receiver->spec.log->Commit();
+  return true;
 }
 
 void ReceiveShard::MakeRoom() {

@@ -74,6 +74,10 @@ class ReceiveShard {
   void StopNow(const net::ReceiveSocket* socket);
   // One turn of a channel. True if there may be more to read.
   bool Receive(Receiver* receiver);
+  // One read, logged. False if it failed.
+  bool ReadOnce(Receiver* receiver, bool* drained);
+  // Accounts for drops that no datagram has told of, once nothing is queued. False if there is more to read first.
+  bool AccountTrailing(Receiver* receiver);
   // The shared budget is spent: the largest logs of this shard give up their oldest slabs.
   void MakeRoom();
 

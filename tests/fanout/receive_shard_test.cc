@@ -156,6 +156,20 @@ TEST_F(ReceiveShardTest, ASweepFindsDropsThatNoDatagramTellsOf) {
   EXPECT_EQ(channel.counters->kernel_drops.load(), 2u);
 }
 
+TEST_F(ReceiveShardTest, DropsBehindDatagramsQueuedMeanwhileAreToldBehindThem) {
+  const Channel channel = Start(NewLog(1));
+  channel.kernel->BeforeDropsAreAsked([&] {
+    Inject(channel, 2);
+    channel.kernel->Drop(5);
+  });
+  Inject(channel, 3);
+  Settle();
+  Inject(channel, 1);
+  Settle();
+  EXPECT_THAT(Read(channel), ElementsAre(Datagrams(1, 5), Lost(6, 10), Datagrams(11, 11)));
+  EXPECT_EQ(channel.counters->kernel_drops.load(), 5u);
+}
+
 TEST_F(ReceiveShardTest, DropsBehindAFullReadAreNotToldTooEarly) {
   // The socket's count runs ahead of what is still queued: it says nothing while something is.
   const Channel channel = Start(NewLog(1));

@@ -76,6 +76,11 @@ void FakeReceiver::Drop(uint32_t count) {
   drops_ += count;
 }
 
+void FakeReceiver::BeforeDropsAreAsked(std::function<void()> happening) {
+  net::MutexLock lock(&mutex_);
+  before_drops_ = std::move(happening);
+}
+
 void FakeReceiver::FailNextRead(absl::Status status) {
   net::MutexLock lock(&mutex_);
   read_failure_ = std::move(status);
@@ -167,6 +172,12 @@ class FakeReceiveSocket : public net::ReceiveSocket {
   }
 
   uint32_t Drops() const override {
+    std::function<void()> happening;
+    {
+      net::MutexLock lock(&receiver_->mutex_);
+      happening = std::exchange(receiver_->before_drops_, nullptr);
+    }
+    if (happening) happening();
     net::MutexLock lock(&receiver_->mutex_);
     return receiver_->drops_;
   }

@@ -55,6 +55,8 @@ class FakeReceiver {
   void Inject(FakeDatagram datagram);
   // The buffer is full: `count` datagrams are lost here. The running count has 32 bits and wraps.
   void Drop(uint32_t count);
+  // Runs once, just before the count of drops is next asked for: what the kernel does between two calls of the gateway.
+  void BeforeDropsAreAsked(std::function<void()> happening);
   // The next read fails.
   void FailNextRead(absl::Status status);
 
@@ -80,6 +82,7 @@ class FakeReceiver {
   uint32_t drops_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t mismatches_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status read_failure_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> before_drops_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> calls_ ABSL_GUARDED_BY(mutex_);
   std::string filter_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
