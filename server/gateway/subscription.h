@@ -54,7 +54,7 @@ class Subscription {
   absl::Status Open(const SubscribeRequest& request, std::shared_ptr<Session> session);
 
   // A membership of the session changed: reads, filters or lets go of these channels accordingly. The session's mutex
-  // is held. `statuses` are those of the session's channels, for the events.
+  // is held.
   void Refresh(const std::vector<MembershipSet::ChannelPtr>& touched, fanout::ChangeCause cause);
   // The session has ended.
   void SessionEnded();

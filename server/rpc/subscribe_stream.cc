@@ -77,7 +77,7 @@ grpc::Slice SubscribeStream::EncodeEvents(const std::vector<fanout::Event>& even
   return grpc::Slice(response.SerializeAsString());
 }
 
-bool SubscribeStream::WriteSubscribed() {
+void SubscribeStream::WriteSubscribed() {
   const std::vector<fanout::ChannelStatus>& channels = subscription_->channels();
   v1::SubscribeResponse response;
   v1::Subscribed* const subscribed = response.add_events()->mutable_subscribed();
@@ -90,7 +90,6 @@ bool SubscribeStream::WriteSubscribed() {
   subscribed_ = channels_announced_ == channels.size();
   subscribed->set_continued(!subscribed_);
   Write({grpc::Slice(response.SerializeAsString())});
-  return true;
 }
 
 void SubscribeStream::Drive() {

@@ -55,7 +55,7 @@ class SubscribeStream {
   friend class SubscribeServer;
 
   void Adopt(absl::StatusOr<std::unique_ptr<gateway::Subscription>> opened);
-  bool WriteSubscribed();
+  void WriteSubscribed();
   void Write(std::vector<grpc::Slice> slices);
   void Finish(const absl::Status& status);
   void ReapIfGone();
