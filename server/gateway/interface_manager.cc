@@ -1,7 +1,6 @@
 #include "server/gateway/interface_manager.h"
 
 #include <algorithm>
-#include <cerrno>
 
 #include "server/net/clock.h"
 #include "server/net/status.h"
@@ -15,15 +14,6 @@ using net::Error;
 using net::Reason;
 
 namespace {
-
-// Once is enough: the limit is the host's, and all sockets meet it.
-void WarnOfSmallBuffer(size_t asked_bytes, size_t granted_bytes) {
-  static std::atomic<bool> warned{false};
-  // The kernel answers with twice what it was asked, for its own overhead (socket(7)).
-  if (granted_bytes / 2 >= asked_bytes || warned.exchange(true)) return;
-  spdlog::warn("receive buffers: asked for {} bytes, got {}; bursts may be dropped: sysctl -w net.core.rmem_max={}",
-               asked_bytes, granted_bytes / 2, asked_bytes);
-}
 
 // Where the log begins, and its first record.
 void ReadOldest(const fanout::ChannelLog& log, ChannelSnapshot* snapshot) {
@@ -46,8 +36,7 @@ void ReadOldest(const fanout::ChannelLog& log, ChannelSnapshot* snapshot) {
 
 // Guarded by the manager's mutex, but for what is const or thread-safe by itself.
 struct InterfaceManager::Channel {
-  Channel(const Key& the_key, fanout::ReceiveShard* the_shard, std::shared_ptr<fanout::ChannelLog> the_log)
-      : key(the_key), shard(the_shard), log(std::move(the_log)) {}
+  Channel(const Key& the_key, Reception::Spec spec) : key(the_key), log(spec.log), reception(std::move(spec)) {}
 
   SourceFilter Wished() const {
     std::vector<SourceFilter> filters;
@@ -57,17 +46,12 @@ struct InterfaceManager::Channel {
   }
 
   const Key key;
-  fanout::ReceiveShard* const shard;
   const std::shared_ptr<fanout::ChannelLog> log;
-  const std::shared_ptr<fanout::ReceiveCounters> counters = std::make_shared<fanout::ReceiveCounters>();
   const int64_t created_unix_ns = net::UnixNs();
 
-  std::vector<Hold*> holds;
-  std::shared_ptr<net::ReceiveSocket> socket;  // While joined.
-  SourceFilter told;                           // What the kernel was told; with a socket.
-  bool was_joined = false;
-  int64_t left_ns = 0;  // Monotonic; when the last hold went.
-  int64_t left_unix_ns = 0;
+  std::vector<Hold*> holds;  // What is wished,
+  Reception reception;       // and what the kernel has.
+  int64_t left_ns = 0;       // Monotonic; when the last hold went.
 };
 
 InterfaceManager::Hold::Hold(InterfaceManager* manager, std::shared_ptr<Channel> channel,
@@ -99,7 +83,13 @@ absl::StatusOr<std::shared_ptr<InterfaceManager::Channel>> InterfaceManager::Fin
   auto log = std::make_shared<fanout::ChannelLog>(
       fanout::ChannelLog::Options{.channel_id = id, .budget_bytes = services_->options.channel_log_bytes},
       services_->slabs);
-  auto channel = std::make_shared<Channel>(key, shard, std::move(log));
+  auto channel =
+      std::make_shared<Channel>(key, Reception::Spec{.sockets = services_->sockets,
+                                                     .shard = shard,
+                                                     .log = std::move(log),
+                                                     .group = key.first,
+                                                     .port = key.second,
+                                                     .socket_buffer_bytes = services_->options.socket_buffer_bytes});
   channels_.emplace(key, channel);
   return channel;
 }
@@ -113,14 +103,15 @@ absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquir
   const std::shared_ptr<Channel> channel = *found;
   const SourceFilter filters[] = {channel->Wished(), holder.filter};
   const SourceFilter wished = channel->holds.empty() ? holder.filter : SourceFilter::Merge(filters);
-  const absl::Status status = channel->socket == nullptr ? Open(channel.get(), wished) : Tell(channel.get(), wished);
+  const absl::Status status =
+      channel->reception.is_open() ? channel->reception.Tell(wished) : channel->reception.Open(index_, name_, wished);
   if (!status.ok()) {
     spdlog::warn("cannot join {} ({}): {}", Describe(*channel), wished.ToString(), net::ToStd(status.message()));
-    if (channel->holds.empty() && !channel->was_joined) {
+    if (channel->holds.empty() && !channel->reception.was_open()) {
       channels_.erase(key);
       services_->channels.fetch_sub(1);
     }
-    return Explain(status, *channel, wished);
+    return status;
   }
   holder.since_unix_ns = net::UnixNs();
   auto hold = std::unique_ptr<Hold>(new Hold(this, channel, channel->log, std::move(holder)));
@@ -130,80 +121,14 @@ absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquir
   return hold;
 }
 
-absl::Status InterfaceManager::Explain(const absl::Status& status, const Channel& channel,
-                                       const SourceFilter& wished) const {
-  if (net::ErrnoOf(status) != ENOBUFS) return status;
-  return Error(Reason::kSourceLimit, "source_filter.sources",
-               net::StrCat(Describe(channel), ": the kernel refuses ", wished.sources().size(),
-                           " sources for one group; raise net.ipv4.igmp_max_msf or net.ipv6.mld_max_msf"));
-}
-
-absl::Status InterfaceManager::Open(Channel* channel, const SourceFilter& filter) {
-  absl::StatusOr<std::unique_ptr<net::ReceiveSocket>> socket =
-      services_->sockets->NewReceiveSocket({.interface_index = index_,
-                                            .interface_name = name_,
-                                            .group = channel->key.first,
-                                            .port = channel->key.second,
-                                            .receive_buffer_bytes = services_->options.socket_buffer_bytes});
-  if (!socket.ok()) return socket.status();
-  SourceFilter told = filter;
-  absl::Status status = (*socket)->Join(told.mode(), told.sources());
-  if (net::ErrnoOf(status) == ENOBUFS && !channel->key.first.IsSourceSpecific()) {
-    // More sources than the kernel keeps for a socket: it passes all, and each subscriber's own filter does the rest.
-    // The failed join may have left a part behind, so the socket is made anew.
-    told = SourceFilter::AnySource();
-    socket = services_->sockets->NewReceiveSocket({.interface_index = index_,
-                                                   .interface_name = name_,
-                                                   .group = channel->key.first,
-                                                   .port = channel->key.second,
-                                                   .receive_buffer_bytes = services_->options.socket_buffer_bytes});
-    if (!socket.ok()) return socket.status();
-    status = (*socket)->Join(told.mode(), told.sources());
-  }
-  if (!status.ok()) return status;
-  WarnOfSmallBuffer(services_->options.socket_buffer_bytes, (*socket)->Facts().receive_buffer_bytes);
-  channel->socket = *std::move(socket);
-  channel->told = std::move(told);
-  channel->shard->Start(
-      {.socket = channel->socket,
-       .log = channel->log,
-       .counters = channel->counters,
-       .interruption = channel->was_joined ? std::optional(fanout::GapCause::kNotJoined) : std::nullopt,
-       .interrupted_unix_ns = channel->left_unix_ns});
-  channel->was_joined = true;
-  return absl::OkStatus();
-}
-
-absl::Status InterfaceManager::Tell(Channel* channel, const SourceFilter& wished) {
-  if (wished == channel->told) return absl::OkStatus();
-  absl::Status status = channel->socket->SetFilter(wished.mode(), wished.sources());
-  if (status.ok()) {
-    channel->told = wished;
-  } else if (net::ErrnoOf(status) == ENOBUFS && !channel->key.first.IsSourceSpecific()) {
-    status = channel->told.IsAnySource() ? absl::OkStatus() : channel->socket->SetFilter(net::FilterMode::kExclude, {});
-    if (status.ok()) channel->told = SourceFilter::AnySource();
-  }
-  return status;
-}
-
-void InterfaceManager::Close(Channel* channel) {
-  if (const absl::Status status = channel->socket->Leave(); !status.ok()) {
-    // Closing the socket leaves all the same.
-    spdlog::debug("leave of {}: {}", Describe(*channel), net::ToStd(status.message()));
-  }
-  channel->shard->Stop(std::move(channel->socket), nullptr);
-  channel->socket.reset();
-  channel->left_ns = net::MonotonicNs();
-  channel->left_unix_ns = net::UnixNs();
-}
-
 void InterfaceManager::Release(Hold* hold) {
   net::MutexLock lock(&mutex_);
   Channel* const channel = hold->channel_.get();
   std::erase(channel->holds, hold);
   if (channel->holds.empty()) {
-    Close(channel);
-  } else if (const absl::Status status = Tell(channel, channel->Wished()); !status.ok()) {
+    channel->reception.Close(fanout::GapCause::kNotJoined);
+    channel->left_ns = net::MonotonicNs();
+  } else if (const absl::Status status = channel->reception.Tell(channel->Wished()); !status.ok()) {
     // The kernel passes more than is wanted; subscribers filter for themselves.
     spdlog::warn("cannot narrow the filter of {}: {}", Describe(*channel), net::ToStd(status.message()));
   }
@@ -214,11 +139,10 @@ absl::Status InterfaceManager::SetFilter(Hold* hold, SourceFilter filter) {
   net::MutexLock lock(&mutex_);
   Channel* const channel = hold->channel_.get();
   std::swap(hold->holder_.filter, filter);
-  const SourceFilter wished = channel->Wished();
-  const absl::Status status = Tell(channel, wished);
+  const absl::Status status = channel->reception.Tell(channel->Wished());
   if (!status.ok()) {
     std::swap(hold->holder_.filter, filter);
-    return Explain(status, *channel, wished);
+    return status;
   }
   if (hold->holder_.filter != filter) {
     spdlog::info("filter of {} is now {}, holders: {}", Describe(*channel), hold->holder_.filter.ToString(),
@@ -243,7 +167,7 @@ fanout::ChannelStatus InterfaceManager::StatusLocked(const Channel& channel) con
           .interface_name = name_,
           .group = channel.key.first,
           .port = channel.key.second,
-          .phase = channel.socket != nullptr ? fanout::ChannelPhase::kJoined : fanout::ChannelPhase::kLeft,
+          .phase = channel.reception.is_open() ? fanout::ChannelPhase::kJoined : fanout::ChannelPhase::kLeft,
           .error = absl::OkStatus(),
           .epoch = channel.log->epoch(),
           .next_sequence = channel.log->next_sequence()};
@@ -277,7 +201,7 @@ std::map<net::IpAddress, uint32_t> InterfaceManager::Sockets() const {
   net::MutexLock lock(&mutex_);
   std::map<net::IpAddress, uint32_t> sockets;
   for (const auto& [key, channel] : channels_) {
-    if (channel->socket != nullptr) ++sockets[key.first];
+    if (channel->reception.is_open()) ++sockets[key.first];
   }
   return sockets;
 }
@@ -291,12 +215,12 @@ std::vector<ChannelSnapshot> InterfaceManager::Snapshot() const {
     snapshot.status = StatusLocked(*channel);
     for (const Hold* hold : channel->holds) snapshot.holders.push_back(hold->holder_);
     if (!channel->holds.empty()) snapshot.wished = channel->Wished();
-    snapshot.joined = channel->socket != nullptr;
+    snapshot.joined = channel->reception.is_open();
     if (snapshot.joined) {
-      snapshot.told = channel->told;
-      snapshot.socket = channel->socket->Facts();
+      snapshot.told = channel->reception.told();
+      snapshot.socket = channel->reception.Facts();
     }
-    const fanout::ReceiveCounters& counters = *channel->counters;
+    const fanout::ReceiveCounters& counters = channel->reception.counters();
     snapshot.read = counters.read.load(std::memory_order_relaxed);
     snapshot.mismatches = counters.mismatches.load(std::memory_order_relaxed);
     snapshot.last_datagram_unix_ns = counters.last_receive_unix_ns.load(std::memory_order_relaxed);

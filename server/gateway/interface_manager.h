@@ -24,6 +24,7 @@
 #include "server/fanout/slab_pool.h"
 #include "server/fanout/source_filter.h"
 #include "server/gateway/limits.h"
+#include "server/gateway/reception.h"
 #include "server/net/multicast_socket.h"
 #include "server/net/mutex.h"
 
@@ -136,12 +137,6 @@ class InterfaceManager {
   fanout::SourceFilter FilterOf(const Hold& hold) const;
 
   absl::StatusOr<std::shared_ptr<Channel>> FindOrAdd(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Open(Channel* channel, const fanout::SourceFilter& filter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Close(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells the kernel what the holds of a channel want together.
-  absl::Status Tell(Channel* channel, const fanout::SourceFilter& wished) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What Open or Tell answered, in words that a client can act upon.
-  absl::Status Explain(const absl::Status& status, const Channel& channel, const fanout::SourceFilter& wished) const;
   fanout::ChannelStatus StatusLocked(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Describe(const Channel& channel) const;
 
