@@ -1,8 +1,7 @@
 #include "server/gateway/policy.h"
 
-#include <array>
-
 #include "absl/strings/str_cat.h"
+#include "server/gateway/group_table.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 
@@ -13,47 +12,10 @@ using net::Error;
 using net::IpAddress;
 using net::Reason;
 
-struct ReservedGroup {
-  std::string_view address;  // Canonical text.
-  std::string_view name;
-};
-
-// IANA's IPv4 and IPv6 multicast address registries: groups that routers and hosts run their own protocols on.
-constexpr std::array kReservedGroups = {
-    ReservedGroup{"224.0.0.0", "the base address"},
-    ReservedGroup{"224.0.0.1", "all hosts, IGMP queries"},
-    ReservedGroup{"224.0.0.2", "all routers"},
-    ReservedGroup{"224.0.0.4", "DVMRP routers"},
-    ReservedGroup{"224.0.0.5", "OSPF routers"},
-    ReservedGroup{"224.0.0.6", "OSPF designated routers"},
-    ReservedGroup{"224.0.0.9", "RIP version 2"},
-    ReservedGroup{"224.0.0.10", "EIGRP"},
-    ReservedGroup{"224.0.0.13", "PIM routers"},
-    ReservedGroup{"224.0.0.18", "VRRP"},
-    ReservedGroup{"224.0.0.22", "IGMPv3 reports"},
-    ReservedGroup{"224.0.0.251", "mDNS"},
-    ReservedGroup{"224.0.0.252", "LLMNR"},
-    ReservedGroup{"ff01::1", "all nodes"},
-    ReservedGroup{"ff01::2", "all routers"},
-    ReservedGroup{"ff02::1", "all nodes"},
-    ReservedGroup{"ff02::2", "all routers"},
-    ReservedGroup{"ff02::4", "DVMRP routers"},
-    ReservedGroup{"ff02::5", "OSPF routers"},
-    ReservedGroup{"ff02::6", "OSPF designated routers"},
-    ReservedGroup{"ff02::9", "RIP routers"},
-    ReservedGroup{"ff02::a", "EIGRP routers"},
-    ReservedGroup{"ff02::d", "PIM routers"},
-    ReservedGroup{"ff02::12", "VRRP"},
-    ReservedGroup{"ff02::16", "MLDv2 reports"},
-    ReservedGroup{"ff02::fb", "mDNS"},
-    ReservedGroup{"ff02::1:3", "LLMNR"},
-    ReservedGroup{"ff05::2", "all routers"},
-};
-
-// RFC 4291, 2.7: scopes 0 and 15 are reserved; 224.0.0.0 is not assigned to any group.
+// What the table calls reserved, and RFC 4291, 2.7: scopes 0 and 15, whatever the flags.
 bool IsReservedForAll(const IpAddress& group) {
-  if (group.is_v4()) return group.ToString() == "224.0.0.0";
-  return group.Ipv6Scope() == 0 || group.Ipv6Scope() == 15;
+  if (group.Ipv6Scope() == 0 || group.Ipv6Scope() == 15) return true;
+  return FindGroup(group)->use == GroupUse::kReserved;
 }
 
 absl::Status CheckGroup(const IpAddress& group, std::string_view selector, std::string_view field_prefix) {
@@ -97,11 +59,8 @@ absl::Status CheckSource(const IpAddress& source, const IpAddress& group, std::s
 }  // namespace
 
 std::string_view ReservedGroupName(const IpAddress& group) {
-  const std::string text = group.ToString();
-  for (const ReservedGroup& reserved : kReservedGroups) {
-    if (reserved.address == text) return reserved.name;
-  }
-  return {};
+  const GroupEntry* const entry = FindGroup(group);
+  return entry == nullptr || entry->use == GroupUse::kOpen ? std::string_view() : entry->name;
 }
 
 absl::Status CheckMembership(const MembershipRequest& request, size_t most_sources) {

@@ -1,12 +1,15 @@
 #include "server/rpc/inspection_service.h"
 
 #include <charconv>
+#include <optional>
 #include <string>
 
+#include "server/gateway/group_description.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "server/rpc/read_request.h"
 #include "server/rpc/rich_status.h"
+#include "server/rpc/write_group.h"
 #include "server/rpc/write_response.h"
 
 namespace mcgw::rpc {
@@ -123,6 +126,22 @@ absl::Status ListChannels(gateway::Gateway* gateway, const v1::ListChannelsReque
   return absl::OkStatus();
 }
 
+absl::Status DescribeGroup(const v1::DescribeGroupRequest& request, v1::DescribeGroupResponse* response) {
+  const absl::StatusOr<net::IpAddress> group = ReadAddress(request.group(), "group");
+  if (!group.ok()) return group.status();
+  std::optional<uint8_t> hop_limit;
+  if (request.has_hop_limit()) {
+    if (request.hop_limit() > 255) {
+      return Error(Reason::kInvalidHopLimit, "hop_limit", net::StrCat("hop limit ", request.hop_limit(), ": 0 to 255"));
+    }
+    hop_limit = static_cast<uint8_t>(request.hop_limit());
+  }
+  const absl::StatusOr<gateway::GroupDescription> description = gateway::DescribeGroup(*group, hop_limit);
+  if (!description.ok()) return description.status();
+  WriteGroup(*description, response);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* InspectionService::ListInterfaces(grpc::CallbackServerContext* context,
@@ -149,9 +168,9 @@ grpc::ServerUnaryReactor* InspectionService::GetLedger(grpc::CallbackServerConte
 }
 
 grpc::ServerUnaryReactor* InspectionService::DescribeGroup(grpc::CallbackServerContext* context,
-                                                           const v1::DescribeGroupRequest*,
-                                                           v1::DescribeGroupResponse*) {
-  return Answer(context, NotYet("DescribeGroup"));
+                                                           const v1::DescribeGroupRequest* request,
+                                                           v1::DescribeGroupResponse* response) {
+  return Answer(context, rpc::DescribeGroup(*request, response));
 }
 
 grpc::ServerUnaryReactor* InspectionService::Diagnose(grpc::CallbackServerContext* context, const v1::DiagnoseRequest*,

@@ -1,0 +1,17 @@
+// What the gateway knows of a group, as the message of the API.
+
+#ifndef MCGW_RPC_WRITE_GROUP_H_
+#define MCGW_RPC_WRITE_GROUP_H_
+
+#include "multicast/gateway/v1/inspection_service.pb.h"
+#include "server/gateway/group_description.h"
+
+namespace mcgw::rpc {
+
+namespace v1 = multicast::gateway::v1;
+
+void WriteGroup(const gateway::GroupDescription& description, v1::DescribeGroupResponse* message);
+
+}  // namespace mcgw::rpc
+
+#endif  // MCGW_RPC_WRITE_GROUP_H_
