@@ -18,6 +18,7 @@
 #include "client/cli/command.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/flags.h"
+#include "client/cli/hop_limit.h"
 #include "client/cli/input_file.h"
 #include "client/cli/pacer.h"
 #include "client/cli/stop_watcher.h"
@@ -40,6 +41,9 @@ cut into datagrams of --size bytes; the last one is as short as it is. --file - 
 --rate and --bitrate pace what is sent; a bitrate counts the payload alone. Without them pub sends as fast
 as the gateway takes it. The first Ctrl-C ends the input and sends what was read, the second one ends pub.
 
+--ttl says how far datagrams may go: host (they stay on the gateway's host), subnet, site, region, continent,
+unrestricted, or a number of hops. A router passes what has more hops left than the threshold it is set to.
+
 A source before the group (10.0.0.1@239.1.1.1:5000) means the same as --source.
 
 Standard error says how many datagrams were sent, and which ones were not and why. pub exits with 0 if the
@@ -48,7 +52,7 @@ with 1 otherwise.
 
 Examples:
   echo hello | mcgw pub 239.1.1.1:5000%eth0
-  mcgw pub 239.1.1.1:5000%eth0 --file film.ts --bitrate 4M --ttl 8
+  mcgw pub 239.1.1.1:5000%eth0 --file film.ts --bitrate 4M --ttl site
   mcgw pub '[ff15::1]:5000%eth0' --file /dev/urandom --size 1000 --count 100000 --rate 20000
   ffmpeg -re -i film.mp4 -f mpegts - | mcgw pub 239.1.1.1:5000%eth0 --file -
 )";
@@ -106,9 +110,9 @@ absl::Status SetSource(const Options& options, const v1::Membership& channel, Pl
 absl::Status SetSendOptions(const Options& options, Plan* plan) {
   if (options.no_loop) plan->send.set_loop(false);
   if (!options.ttl.empty()) {
-    const auto ttl = ParseNumber({"--ttl", "hop_limit", v1::ERROR_REASON_INVALID_HOP_LIMIT, 0, 255}, options.ttl);
-    if (!ttl.ok()) return ttl.status();
-    plan->send.set_hop_limit(static_cast<uint32_t>(*ttl));
+    const absl::StatusOr<uint32_t> hop_limit = ParseHopLimit("--ttl", options.ttl);
+    if (!hop_limit.ok()) return hop_limit.status();
+    plan->send.set_hop_limit(*hop_limit);
   }
   if (!options.dscp.empty()) {
     const auto dscp =
@@ -344,7 +348,10 @@ void AddPub(CLI::App* app, const GlobalOptions* global, Run* run) {
   command->add_option("--bitrate", options->bitrate, "Payload bits a second, such as 4M")
       ->type_name("N")
       ->excludes(rate);
-  command->add_option("--ttl", options->ttl, "Hop limit, 0 to 255; 1 unless given: the local network")->type_name("N");
+  command
+      ->add_option("--ttl", options->ttl,
+                   absl::StrCat("Hop limit, 0 to 255, or ", HopLimitPresets(), "; 1 unless given: the local network"))
+      ->type_name("N");
   command->add_flag("--no-loop", options->no_loop, "Not to receivers on the gateway's own host");
   command->add_option("--dscp", options->dscp, "Differentiated services code point, 0 to 63")->type_name("N");
   command->add_option("--source", options->source, "Send from this address of the interface")->type_name("ADDRESS");
