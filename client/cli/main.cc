@@ -63,6 +63,7 @@ int Main(int argc, char** argv) {
   AddLeave(&app, &global, &run);
   AddInterfaces(&app, &global, &run);
   AddChannels(&app, &global, &run);
+  AddDescribe(&app, &global, &run);
   AddHealth(&app, &global, &run);
   try {
     app.parse(argc, argv);

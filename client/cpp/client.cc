@@ -156,6 +156,12 @@ absl::StatusOr<std::vector<v1::ChannelInfo>> Client::ListChannels(v1::ListChanne
       [](v1::ListChannelsResponse& page) { return page.mutable_channels(); });
 }
 
+absl::StatusOr<v1::DescribeGroupResponse> Client::DescribeGroup(const v1::DescribeGroupRequest& request) {
+  using Stub = v1::InspectionService::Stub;
+  return Call<v1::DescribeGroupResponse>(*stubs_->inspection, &Stub::DescribeGroup, request, options_.rpc_timeout,
+                                         address_);
+}
+
 absl::StatusOr<ServingStatus> Client::CheckHealth(absl::string_view service) {
   grpc::ClientContext context;
   context.set_deadline(Deadline(options_.rpc_timeout));

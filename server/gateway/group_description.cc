@@ -17,7 +17,7 @@ uint32_t V4Number(const IpAddress& group) { return ntohl(group.ToV4().s_addr); }
 
 // What hop limits a scope is for, by the customary thresholds at the borders of networks: a router there forwards what
 // has more than 32 out of a site, more than 64 out of a region. Below `least` a datagram stays inside a narrower scope,
-// above `most` it may leave this one.
+// above `most` it may leave this one. The advice stays below the threshold itself, which some routers let pass.
 struct ScopeFacts {
   std::string_view description;
   int least;
@@ -33,22 +33,22 @@ ScopeFacts FactsOf(GroupScope scope, const IpAddress& group) {
     case GroupScope::kLinkLocal:
       return {"link-local: one network segment; routers never forward it, whatever its hop limit", 1, 1, 1};
     case GroupScope::kRealmLocal:
-      return {"realm-local: a network that the link technology defines; routers at its border hold it back", 2, 31, 31};
+      return {"realm-local: a network that the link technology defines; routers at its border hold it back", 2, 31, 32};
     case GroupScope::kAdminLocal:
       return v4 ? ScopeFacts{"local scope: at most one site; routers at the border have to be told to hold it back", 2,
-                             31, 31}
+                             31, 32}
                 : ScopeFacts{
                       "admin-local: the smallest scope that administrators define; routers at its border hold it back",
-                      2, 31, 31};
+                      2, 31, 32};
     case GroupScope::kSiteLocal:
-      return {"site-local: one site; routers at its border hold it back", 2, 31, 31};
+      return {"site-local: one site; routers at its border hold it back", 2, 31, 32};
     case GroupScope::kOrganizationLocal:
-      return v4 ? ScopeFacts{"organisation-local: one organisation; routers at the border have to be told to hold it back", 33, 63, 63}
-                : ScopeFacts{"organisation-local: the sites of one organisation; routers at its border hold it back", 33, 63, 63};
+      return v4 ? ScopeFacts{"organisation-local: one organisation; routers at the border have to be told to hold it back", 33, 63, 64}
+                : ScopeFacts{"organisation-local: the sites of one organisation; routers at its border hold it back", 33, 63, 64};
     case GroupScope::kAdministered:
-      if (v4) return {"administratively scoped: within one organisation, as its administrators define", 2, 63, 63};
+      if (v4) return {"administratively scoped: within one organisation, as its administrators define", 2, 63, 64};
       // Scopes grow with their numbers: 6 and 7 lie below an organisation (8), 9 to d above it.
-      if (group.Ipv6Scope() < 8) return {"not assigned: larger than a site, for administrators to define", 2, 63, 63};
+      if (group.Ipv6Scope() < 8) return {"not assigned: larger than a site, for administrators to define", 2, 63, 64};
       return {"not assigned: larger than an organisation, for administrators to define", 33, 255, 255};
     case GroupScope::kGlobal:
       return {"global: everywhere that routers forward multicast", 65, 255, 255};

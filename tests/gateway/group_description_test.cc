@@ -195,12 +195,12 @@ TEST_P(GroupHopLimitTest, IsWarnedOfOutsideTheScope) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Scopes, GroupHopLimitTest,
-                         ::testing::Values(HopLimitCase{"224.0.0.100", 1, 1}, HopLimitCase{"239.255.1.1", 2, 31},
-                                           HopLimitCase{"239.192.1.1", 33, 63}, HopLimitCase{"239.1.1.1", 2, 63},
+                         ::testing::Values(HopLimitCase{"224.0.0.100", 1, 1}, HopLimitCase{"239.255.1.1", 2, 32},
+                                           HopLimitCase{"239.192.1.1", 33, 64}, HopLimitCase{"239.1.1.1", 2, 64},
                                            HopLimitCase{"233.252.0.1", 65, 255}, HopLimitCase{"ff11::1", 0, 0},
-                                           HopLimitCase{"ff12::1", 1, 1}, HopLimitCase{"ff13::1", 2, 31},
-                                           HopLimitCase{"ff14::1", 2, 31}, HopLimitCase{"ff15::1", 2, 31},
-                                           HopLimitCase{"ff16::1", 2, 63}, HopLimitCase{"ff18::1", 33, 63},
+                                           HopLimitCase{"ff12::1", 1, 1}, HopLimitCase{"ff13::1", 2, 32},
+                                           HopLimitCase{"ff14::1", 2, 32}, HopLimitCase{"ff15::1", 2, 32},
+                                           HopLimitCase{"ff16::1", 2, 64}, HopLimitCase{"ff18::1", 33, 64},
                                            HopLimitCase{"ff1d::1", 33, 255}, HopLimitCase{"ff1e::1", 65, 255},
                                            HopLimitCase{"ff0f::1", 0, 255}));
 

@@ -65,6 +65,9 @@ class Client {
   absl::StatusOr<std::vector<multicast::gateway::v1::ChannelInfo>> ListChannels(
       multicast::gateway::v1::ListChannelsRequest request = {});
 
+  absl::StatusOr<multicast::gateway::v1::DescribeGroupResponse> DescribeGroup(
+      const multicast::gateway::v1::DescribeGroupRequest& request);
+
   // The standard health check. `service`: empty for the gateway as a whole, the full name of a service, or
   // "interface/NAME". NOT_FOUND if the gateway knows no such service.
   absl::StatusOr<ServingStatus> CheckHealth(absl::string_view service = "");
