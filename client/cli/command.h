@@ -28,6 +28,8 @@ using Run = std::function<int()>;
 // Each adds one command to `app`; if the command line names the command, *run is set. Both pointers outlive `app`.
 void AddSub(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddPub(CLI::App* app, const GlobalOptions* global, Run* run);
+void AddPing(CLI::App* app, const GlobalOptions* global, Run* run);
+void AddPong(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddJoin(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddLeave(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddInterfaces(CLI::App* app, const GlobalOptions* global, Run* run);

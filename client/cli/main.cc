@@ -26,6 +26,7 @@ Exit codes:
   3    no gateway answers, or the connection to it broke
   4    sub: ended before --count datagrams came
   5    pub: some datagrams were sent, others not
+  6    ping: nobody answered
   130  stopped by Ctrl-C before --count or the end of the input; 143 by SIGTERM
 
 Examples:
@@ -64,6 +65,8 @@ int Main(int argc, char** argv) {
   AddInterfaces(&app, &global, &run);
   AddChannels(&app, &global, &run);
   AddDescribe(&app, &global, &run);
+  AddPing(&app, &global, &run);
+  AddPong(&app, &global, &run);
   AddHealth(&app, &global, &run);
   try {
     app.parse(argc, argv);

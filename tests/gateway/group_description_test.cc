@@ -130,7 +130,7 @@ TEST(GroupDescription, RefusalsAreThoseOfThePolicy) {
   for (const Case& test :
        {Case{"224.0.0.0", true, true}, Case{"224.0.0.5", true, false}, Case{"224.0.0.100", false, false},
         Case{"239.1.1.1", false, false}, Case{"232.1.1.1", false, false}, Case{"ff00::1", true, true},
-        Case{"ff1f::1", true, true}, Case{"ff02::1", true, false}, Case{"ff02::100", false, false},
+        Case{"ff1f::1", true, true}, Case{"ff02::2", true, false}, Case{"ff02::100", false, false},
         Case{"ff35::1", false, false}}) {
     const GroupDescription description = Describe(test.group);
     EXPECT_EQ(description.send_refused, test.send_refused) << test.group;

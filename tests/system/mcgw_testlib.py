@@ -130,6 +130,17 @@ class Link:
         return self.gw_ip6 if ":" in group else self.gw_ip4
 
 
+def wait_up(interface, host="peer"):
+    """Waits until the kernel of a host other than this one calls the link up, which it does some time after the fact."""
+    command = ["ip", "-n", host, "-j", "link", "show", "dev", interface]
+
+    def is_up():
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return json.loads(shown)[0]["operstate"] == "UP"
+
+    wait_until(is_up, f"the link {interface} of {host}")
+
+
 class Network:
     """The gateway's host (this namespace) and a peer host, joined by cables.
 
@@ -160,6 +171,7 @@ class Network:
         self.links.append(link)
         wait_until(lambda: "UP" in pathlib.Path(f"/sys/class/net/{link.gw}/operstate").read_text().upper(),
                    f"the carrier of {link.gw}")
+        wait_up(link.peer)
         return link
 
     def close(self):
@@ -574,12 +586,16 @@ _SANITIZER = re.compile(r"(Address|Leak|Thread)Sanitizer|runtime error:")
 
 
 class Daemon(Process):
-    """mcgwd, serving. `listen`: an address, or None for the daemon's default."""
+    """mcgwd, serving. `listen`: an address, or None for the daemon's default. On the peer host: a Unix socket, which
+    clients reach from every network namespace.
+    """
 
-    def __init__(self, *arguments, listen=None):
+    def __init__(self, *arguments, listen=None, host="gw"):
+        if host == "peer":
+            listen = listen or f"unix:/run/mcgw-{host}.sock"
         self.address = listen or "127.0.0.1:50051"
         command = [BIN / "mcgwd", *(["--listen", listen] if listen else []), *arguments]
-        super().__init__(command)
+        super().__init__(in_peer(command) if host == "peer" else command)
         self.wait_error_line(r"\bready\b")
 
     def stop(self, number=signal.SIGTERM):
