@@ -53,7 +53,7 @@ absl::Status MembershipSet::HoldOn(const Interface& interface, const MembershipR
   absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> hold =
       services_->registry->Manager(interface)->Acquire(request.group, request.port, std::move(holder));
   if (!hold.ok()) return hold.status();
-  by_channel_.emplace((*hold)->channel_id(), membership);
+  by_channel_.emplace((*hold)->channel_id(), hold->get());
   membership->holds.emplace(interface.index, *std::move(hold));
   fresh->push_back(interface.index);
   return absl::OkStatus();
@@ -74,6 +74,7 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
   if (is_new) {
     at = memberships_.emplace(key, Membership()).first;
     at->second.id = services_->next_membership_id.fetch_add(1);
+    by_id_.emplace(at->second.id, at);
   }
   Membership& membership = at->second;
 
@@ -93,10 +94,12 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
     }
     // One interface only: either a fresh hold failed, or a filter did not change. Nothing is left to undo but the
     // entry.
-    if (is_new) memberships_.erase(at);
+    if (is_new) {
+      by_id_.erase(membership.id);
+      memberships_.erase(at);
+    }
     return status;
   }
-  membership.filter = request.filter;
   for (const auto& [index, hold] : membership.holds) {
     // One that is held and refused the new filter has been reported.
     const bool failed = std::any_of(added.channels.begin(), added.channels.end(), [index = index](const auto& channel) {
@@ -114,8 +117,9 @@ MembershipSet::Removed MembershipSet::Take(std::map<MembershipKey, Membership>::
   for (const auto& [index, hold] : at->second.holds) {
     removed.touched.push_back(hold->log());
     const auto [begin, end] = by_channel_.equal_range(hold->channel_id());
-    by_channel_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == &at->second; }));
+    by_channel_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == hold.get(); }));
   }
+  by_id_.erase(at->second.id);
   memberships_.erase(at);
   return removed;
 }
@@ -131,9 +135,7 @@ absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(const MembershipKey
 }
 
 absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(uint64_t membership_id) {
-  const auto at = std::find_if(memberships_.begin(), memberships_.end(),
-                               [&](const auto& entry) { return entry.second.id == membership_id; });
-  if (at != memberships_.end()) return Take(at);
+  if (const auto at = by_id_.find(membership_id); at != by_id_.end()) return Take(at->second);
   return Error(Reason::kNotJoined, "membership_id",
                net::StrCat("the session holds no membership with id ", membership_id));
 }
@@ -150,7 +152,7 @@ MembershipSet::Removed MembershipSet::RemoveAll() {
 
 void MembershipSet::CollectFilters(uint64_t channel_id, std::vector<SourceFilter>* filters) const {
   const auto [begin, end] = by_channel_.equal_range(channel_id);
-  for (auto at = begin; at != end; ++at) filters->push_back(at->second->filter);
+  for (auto at = begin; at != end; ++at) filters->push_back(at->second->filter());
 }
 
 std::vector<MembershipSet::ChannelPtr> MembershipSet::Channels() const {
@@ -176,10 +178,7 @@ std::vector<ChannelStatus> MembershipSet::ChannelStatuses() const {
 std::optional<ChannelStatus> MembershipSet::StatusOf(uint64_t channel_id) const {
   const auto at = by_channel_.find(channel_id);
   if (at == by_channel_.end()) return std::nullopt;
-  for (const auto& [index, hold] : at->second->holds) {
-    if (hold->channel_id() == channel_id) return hold->status();
-  }
-  return std::nullopt;
+  return at->second->status();
 }
 
 }  // namespace mcgw::gateway

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -61,7 +62,7 @@ class MembershipSet {
 
   // Checks, resolves and joins. Idempotent: the same key again replaces the filter and keeps the id. On failure nothing
   // has changed. With "*", an interface on which the kernel refuses is reported as kFailed and is no failure of the
-  // call.
+  // call: what was held there goes on with its filter of before.
   absl::StatusOr<Added> Add(const MembershipRequest& request);
 
   // NOT_JOINED if it is not held. Removing leaves the groups of which this was the last holder.
@@ -80,7 +81,7 @@ class MembershipSet {
  private:
   struct Membership {
     uint64_t id = 0;
-    fanout::SourceFilter filter;
+    // Each with the filter that the kernel last agreed to.
     std::map<uint32_t, std::unique_ptr<InterfaceManager::Hold>> holds;  // By interface index.
   };
 
@@ -92,7 +93,8 @@ class MembershipSet {
   MembershipServices* const services_;
   const Holder owner_;
   std::map<MembershipKey, Membership> memberships_;
-  std::multimap<uint64_t, const Membership*> by_channel_;
+  std::unordered_map<uint64_t, std::map<MembershipKey, Membership>::iterator> by_id_;
+  std::multimap<uint64_t, const InterfaceManager::Hold*> by_channel_;
 };
 
 }  // namespace mcgw::gateway

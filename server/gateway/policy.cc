@@ -58,6 +58,11 @@ absl::Status CheckSource(const IpAddress& source, const IpAddress& group, std::s
 
 }  // namespace
 
+bool IsHeldByTheHost(const IpAddress& group) {
+  const std::string text = group.ToString();
+  return text == "224.0.0.1" || text == "ff01::1" || text == "ff02::1";
+}
+
 std::string_view ReservedGroupName(const IpAddress& group) {
   const GroupEntry* const entry = FindGroup(group);
   return entry == nullptr || entry->use == GroupUse::kOpen ? std::string_view() : entry->name;
@@ -65,6 +70,12 @@ std::string_view ReservedGroupName(const IpAddress& group) {
 
 absl::Status CheckMembership(const MembershipRequest& request, size_t most_sources) {
   if (absl::Status status = CheckGroup(request.group, request.selector, ""); !status.ok()) return status;
+  if (IsHeldByTheHost(request.group)) {
+    return Error(Reason::kGroupReserved, "group",
+                 net::StrCat(request.group.ToString(), " (", ReservedGroupName(request.group),
+                             ") is held by every host by itself and carries the network's own traffic: join a group of "
+                             "your own"));
+  }
   const fanout::SourceFilter& filter = request.filter;
   for (size_t i = 0; i < filter.sources().size(); ++i) {
     absl::Status status = CheckSource(filter.sources()[i], request.group, "source_filter.sources");

@@ -48,6 +48,9 @@ absl::Status CheckSend(const SendRequest& request);
 // PAYLOAD_TOO_LARGE.
 absl::Status CheckPayload(size_t size_bytes, net::Family family);
 
+// Groups that every host holds by itself on every interface (224.0.0.1, ff01::1, ff02::1): not joined for anybody.
+bool IsHeldByTheHost(const net::IpAddress& group);
+
 // The name of a group that belongs to the network's own protocols, to which clients do not send; empty for all others.
 std::string_view ReservedGroupName(const net::IpAddress& group);
 

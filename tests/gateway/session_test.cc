@@ -267,5 +267,38 @@ TEST_F(SessionTest, TheEndOfTheGatewayLeavesEverything) {
   for (const auto& receiver : kernel_->receivers()) EXPECT_TRUE(receiver->closed());
 }
 
+// ---- All interfaces, and one that refuses ----
+
+TEST_F(SessionTest, WithAllInterfacesARefusedFilterLeavesTheOldOneWanted) {
+  const fanout::SourceFilter before = fanout::SourceFilter::Include(testing::Ips({"10.0.0.2"}));
+  const fanout::SourceFilter after = fanout::SourceFilter::Include(testing::Ips({"10.0.0.3"}));
+  const JoinResult joined = Join("", Request("*", "239.1.1.1", before));
+  const auto stream = Subscribe({}, joined.session_id);
+  kernel_->set_refusal([](const testing::FakeKernel::Attempt& attempt) {
+    return attempt.spec.interface_name == "a1" ? net::ErrnoStatus(EPERM, "filter") : absl::OkStatus();
+  });
+  const JoinResult again = Join(joined.session_id, Request("*", "239.1.1.1", after));
+  ASSERT_EQ(again.channels.size(), 2u);
+  for (const fanout::ChannelStatus& channel : again.channels) {
+    const bool refused = channel.interface_name == "a1";
+    EXPECT_EQ(channel.phase, refused ? fanout::ChannelPhase::kFailed : fanout::ChannelPhase::kJoined);
+  }
+  // What the client was told is what its stream does: one channel changed, the other goes on as before.
+  EXPECT_EQ(Deliver(stream.get()), (std::vector<std::string>{"joined 239.1.1.1 from 10.0.0.3"}));
+  const std::vector<ChannelSnapshot> channels = gateway_->ListChannels().value();
+  for (const ChannelSnapshot& channel : channels) {
+    const bool refused = channel.status.interface_name == "a1";
+    EXPECT_EQ(channel.holders.at(0).filter, refused ? before : after);
+    EXPECT_EQ(channel.told, refused ? before : after);
+  }
+  for (const auto& receiver : kernel_->receivers()) {
+    const bool refused = receiver->spec.interface_name == "a1";
+    receiver->Inject({.payload = refused ? "kept" : "changed", .source = refused ? "10.0.0.2" : "10.0.0.3"});
+    receiver->Inject({.payload = "unwanted", .source = refused ? "10.0.0.3" : "10.0.0.2"});
+  }
+  Settle();
+  EXPECT_THAT(Deliver(stream.get()), ::testing::UnorderedElementsAre("kept", "changed"));
+}
+
 }  // namespace
 }  // namespace mcgw::gateway

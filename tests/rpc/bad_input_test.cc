@@ -83,7 +83,7 @@ TEST_F(BadInputTest, GroupsThatAreNone) {
 }
 
 TEST_F(BadInputTest, GroupsThatAreReserved) {
-  for (const char* text : {"224.0.0.0", "ff00::1", "ff0f::1"}) {
+  for (const char* text : {"224.0.0.0", "224.0.0.1", "ff00::1", "ff02::1", "ff0f::1"}) {
     ExpectJoinFails(Wish("a0", text, 5000), StatusCode::PERMISSION_DENIED, "GROUP_RESERVED", "group", text);
   }
   for (const char* text : {"224.0.0.1", "224.0.0.2", "224.0.0.4", "224.0.0.5", "224.0.0.6", "224.0.0.9", "224.0.0.13",
