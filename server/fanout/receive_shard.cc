@@ -20,51 +20,133 @@ void Add(std::atomic<uint64_t>* counter, uint64_t n) {
 
 }  // namespace
 
+// One socket, and the channels that it feeds: one, or several if it is shared.
 class ReceiveShard::Receiver : public net::EventLoop::Handler {
  public:
-  Receiver(ReceiveShard* shard, Spec the_spec) : spec(std::move(the_spec)), shard_(shard) {}
+  // A channel, and what the read that is being dealt with has brought it.
+  struct Sink {
+    net::IpAddress group;
+    std::shared_ptr<ChannelLog> log;
+    std::shared_ptr<ReceiveCounters> counters;
+    uint64_t read = 0;
+    uint64_t payload_bytes = 0;
+    net::IpAddress source;
+    bool missing = false;  // A shared socket has dropped something between these times.
+    int64_t missing_from_unix_ns = 0;
+    int64_t missing_to_unix_ns = 0;
+
+    void TellWhatIsMissing() {
+      if (missing) log->AppendUnknown(GapCause::kKernelDrop, missing_from_unix_ns, missing_to_unix_ns);
+      missing = false;
+    }
+  };
+
+  Receiver(ReceiveShard* shard, const Spec& spec)
+      : socket(spec.socket),
+        shared(spec.socket->shared()),
+        counters(spec.socket_counters != nullptr ? spec.socket_counters : std::make_shared<SocketCounters>()),
+        shard_(shard) {}
   void OnReadable() override { shard_->Receive(this); }
 
-  // Accounts for drops up to the socket's running count, just here. The counts are 32 bits and wrap.
+  // Whose datagram it is; nullptr if it is nobody's.
+  Sink* SinkOf(const net::ReceivedDatagram& datagram) {
+    if (!shared) return &sinks.front();
+    // Datagrams of a group come in trains.
+    if (last_sink_ < sinks.size() && sinks[last_sink_].group == datagram.destination) return &sinks[last_sink_];
+    for (last_sink_ = 0; last_sink_ < sinks.size(); ++last_sink_) {
+      if (sinks[last_sink_].group == datagram.destination) return &sinks[last_sink_];
+    }
+    return nullptr;
+  }
+
+  // Accounts for drops up to the socket's running count, just here. The counts are 32 bits and wrap. What a shared
+  // socket dropped may have been any channel's: each is told that it may miss some.
   void Account(uint32_t drops_so_far, int64_t to_unix_ns) {
     const auto drops = static_cast<int32_t>(drops_so_far - drops_accounted);
     if (drops <= 0) return;
-    spec.log->AppendDrops(drops, last_unix_ns, to_unix_ns);
-    Add(&spec.counters->kernel_drops, drops);
+    if (!shared) {
+      sinks.front().log->AppendDrops(drops, last_unix_ns, to_unix_ns);
+      Add(&sinks.front().counters->kernel_drops, drops);
+    } else {
+      for (Sink& sink : sinks) {
+        if (!sink.missing) sink.missing_from_unix_ns = last_unix_ns;
+        sink.missing = true;
+        sink.missing_to_unix_ns = to_unix_ns;
+      }
+    }
+    Add(&counters->kernel_drops, drops);
     drops_accounted = drops_so_far;
   }
 
-  const Spec spec;
+  // Takes what `socket` has discarded since it was last asked into the counters.
+  void AccountMismatches() {
+    const uint64_t mismatches = socket->mismatches();
+    const uint64_t fresh = mismatches - mismatches_accounted_;
+    if (fresh == 0) return;
+    mismatches_accounted_ = mismatches;
+    Add(&counters->read, fresh);
+    Add(&counters->mismatches, fresh);
+    if (!shared) Add(&sinks.front().counters->mismatches, fresh);
+  }
+
+  // Publishes what a read has brought.
+  void Commit() {
+    uint64_t read = 0;
+    for (Sink& sink : sinks) {
+      sink.TellWhatIsMissing();
+      sink.log->Commit();
+      if (sink.read == 0) continue;
+      ReceiveCounters& channel = *sink.counters;
+      Add(&channel.read, sink.read);
+      Add(&channel.payload_bytes, sink.payload_bytes);
+      channel.last_receive_unix_ns.store(last_unix_ns, std::memory_order_relaxed);
+      read += std::exchange(sink.read, 0);
+      sink.payload_bytes = 0;
+      net::MutexLock lock(&channel.mutex);
+      channel.source = sink.source;
+    }
+    Add(&counters->read, read);
+  }
+
+  const std::shared_ptr<net::ReceiveSocket> socket;
+  const bool shared;
+  const std::shared_ptr<SocketCounters> counters;
+  std::vector<Sink> sinks;  // Never empty while the loop knows the receiver.
   uint32_t drops_accounted = 0;
   int64_t last_unix_ns = net::UnixNs();
 
  private:
   ReceiveShard* const shard_;
+  size_t last_sink_ = 0;
+  uint64_t mismatches_accounted_ = 0;
 };
 
 ReceiveShard::ReceiveShard(net::EventLoop* loop, net::SocketFactory* factory, std::shared_ptr<SlabPool> pool)
     : loop_(loop), pool_(std::move(pool)), batch_(factory->NewReceiveBatch()) {}
 
 ReceiveShard::~ReceiveShard() {
-  while (!receivers_.empty()) StopNow(receivers_.begin()->first);
+  while (!receivers_.empty()) StopNow(receivers_.begin()->first, nullptr, net::UnixNs());
 }
 
 void ReceiveShard::Start(Spec spec) {
   loop_->Post([this, spec = std::move(spec)]() mutable { StartNow(std::move(spec)); });
 }
 
-void ReceiveShard::Stop(std::shared_ptr<net::ReceiveSocket> socket, std::function<void()> done) {
-  loop_->Post([this, socket = std::move(socket), done = std::move(done)]() mutable {
-    StopNow(socket.get());
-    socket.reset();
-    if (done) done();
-  });
+void ReceiveShard::Stop(std::shared_ptr<net::ReceiveSocket> socket, std::function<void()> done,
+                        std::shared_ptr<ChannelLog> log) {
+  loop_->Post(
+      [this, socket = std::move(socket), done = std::move(done), log = std::move(log), now = net::UnixNs()]() mutable {
+        StopNow(socket.get(), log.get(), now);
+        socket.reset();
+        if (done) done();
+      });
 }
 
 void ReceiveShard::Sweep() {
   loop_->Post([this] {
     for (const auto& [socket, receiver] : receivers_) {
-      Receive(receiver.get());
+      // What is queued makes the loop call by itself.
+      if (socket->Drops() != receiver->drops_accounted) Receive(receiver.get());
     }
   });
 }
@@ -75,24 +157,34 @@ void ReceiveShard::StartNow(Spec spec) {
     spec.log->AppendUnknown(*spec.interruption, spec.interrupted_unix_ns, net::UnixNs());
     spec.log->Commit();
   }
-  std::erase_if(logs_, [](const std::weak_ptr<ChannelLog>& log) { return log.expired(); });
-  const bool known = std::any_of(logs_.begin(), logs_.end(),
-                                 [&](const std::weak_ptr<ChannelLog>& log) { return log.lock() == spec.log; });
-  if (!known) logs_.push_back(spec.log);
-  auto receiver = std::make_unique<Receiver>(this, std::move(spec));
-  if (!loop_->Add(socket->fd(), receiver.get()).ok()) Add(&receiver->spec.counters->errors, 1);
-  receivers_.emplace(socket, std::move(receiver));
+  if (logs_.size() >= sweep_logs_at_) {
+    std::erase_if(logs_, [](const auto& entry) { return entry.second.expired(); });
+    sweep_logs_at_ = std::max<size_t>(64, 2 * logs_.size());
+  }
+  logs_[spec.log.get()] = spec.log;
+  std::unique_ptr<Receiver>& receiver = receivers_[socket];
+  const bool fresh = receiver == nullptr;
+  if (fresh) receiver = std::make_unique<Receiver>(this, spec);
+  receiver->sinks.push_back({.group = spec.group, .log = std::move(spec.log), .counters = std::move(spec.counters)});
+  if (fresh && !loop_->Add(socket->fd(), receiver.get()).ok()) Add(&receiver->counters->errors, 1);
 }
 
-void ReceiveShard::StopNow(const net::ReceiveSocket* socket) {
+void ReceiveShard::StopNow(const net::ReceiveSocket* socket, const ChannelLog* log, int64_t stopped_unix_ns) {
   const auto at = receivers_.find(socket);
   if (at == receivers_.end()) return;
   Receiver* const receiver = at->second.get();
-  loop_->Remove(socket->fd(), receiver);
-  // It has left its group, so no more comes than was queued.
+  const bool last = log == nullptr || (receiver->sinks.size() == 1 && receiver->sinks.front().log.get() == log);
+  if (last) loop_->Remove(socket->fd(), receiver);
+  // It has left its group, so no more comes than was queued. A shared socket goes on hearing its other groups: what
+  // came after the leave is not waited for.
   for (int turns = 0; turns < kMostTurnsAtStop && Receive(receiver); ++turns) {
+    if (!last && receiver->last_unix_ns > stopped_unix_ns) break;
   }
-  receivers_.erase(at);
+  if (last) {
+    receivers_.erase(at);
+  } else {
+    std::erase_if(receiver->sinks, [log](const Receiver::Sink& sink) { return sink.log.get() == log; });
+  }
 }
 
 bool ReceiveShard::Receive(Receiver* receiver) {
@@ -101,54 +193,56 @@ bool ReceiveShard::Receive(Receiver* receiver) {
     if (!ReadOnce(receiver, &drained)) return false;
   }
   if (drained) drained = AccountTrailing(receiver);
-  receiver->spec.counters->mismatches.store(receiver->spec.socket->mismatches(), std::memory_order_relaxed);
   if (pool_->over_budget()) MakeRoom();
   return !drained;
 }
 
 bool ReceiveShard::ReadOnce(Receiver* receiver, bool* drained) {
-  ReceiveCounters& counters = *receiver->spec.counters;
-  const absl::StatusOr<size_t> count = receiver->spec.socket->Receive(batch_.get(), drained);
+  const absl::StatusOr<size_t> count = receiver->socket->Receive(batch_.get(), drained);
+  receiver->AccountMismatches();
   if (!count.ok()) {
-    Add(&counters.errors, 1);
+    Add(&receiver->counters->errors, 1);
+    if (!receiver->shared) Add(&receiver->sinks.front().counters->errors, 1);
     return false;
   }
   const absl::Span<const net::ReceivedDatagram> datagrams = batch_->datagrams();
   if (datagrams.empty()) return true;
-  ChannelLog& log = *receiver->spec.log;
   const int64_t now_ns = net::MonotonicNs();
-  uint64_t payload_bytes = 0;
   for (const net::ReceivedDatagram& datagram : datagrams) {
     receiver->Account(datagram.drops_so_far, datagram.receive_time_unix_ns);
-    log.Append(datagram, now_ns);
     receiver->last_unix_ns = datagram.receive_time_unix_ns;
-    payload_bytes += datagram.payload.size();
+    Receiver::Sink* const sink = receiver->SinkOf(datagram);
+    if (sink == nullptr) {  // Of a group that was left meanwhile.
+      Add(&receiver->counters->read, 1);
+      Add(&receiver->counters->mismatches, 1);
+      continue;
+    }
+    sink->TellWhatIsMissing();
+    sink->log->Append(datagram, now_ns);
+    ++sink->read;
+    sink->payload_bytes += datagram.payload.size();
+    sink->source = datagram.source;
   }
-  log.Commit();
-  Add(&counters.read, datagrams.size());
-  Add(&counters.payload_bytes, payload_bytes);
-  counters.last_receive_unix_ns.store(receiver->last_unix_ns, std::memory_order_relaxed);
-  net::MutexLock lock(&counters.mutex);
-  counters.source = datagrams.back().source;
+  receiver->Commit();
   return true;
 }
 
 bool ReceiveShard::AccountTrailing(Receiver* receiver) {
-  const uint32_t drops = receiver->spec.socket->Drops();
+  const uint32_t drops = receiver->socket->Drops();
   if (drops == receiver->drops_accounted) return true;
   // Since the queue was seen empty it may have filled and overflowed: what was queued meanwhile comes before those
   // drops. So the count is right for this place only if the queue is seen empty after it was read.
   bool drained = false;
   if (!ReadOnce(receiver, &drained) || !drained) return false;
   receiver->Account(drops, net::UnixNs());
-  receiver->spec.log->Commit();
+  receiver->Commit();
   return true;
 }
 
 void ReceiveShard::MakeRoom() {
   while (pool_->over_budget()) {
     std::shared_ptr<ChannelLog> largest;
-    for (const std::weak_ptr<ChannelLog>& weak : logs_) {
+    for (const auto& [key, weak] : logs_) {
       std::shared_ptr<ChannelLog> log = weak.lock();
       if (log != nullptr && (largest == nullptr || log->footprint_bytes() > largest->footprint_bytes())) {
         largest = std::move(log);

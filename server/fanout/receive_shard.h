@@ -23,12 +23,13 @@
 
 namespace mcgw::fanout {
 
-// What was received for one channel, counted where it happens. Written by the shard, read by any thread.
+// What was received for one channel by all its sockets, counted where it happens. Written by the shard, read by any
+// thread.
 struct ReceiveCounters {
-  std::atomic<uint64_t> read{0};           // Datagrams taken from the kernel.
+  std::atomic<uint64_t> read{0};           // Datagrams taken from the kernel, without mismatches.
   std::atomic<uint64_t> payload_bytes{0};  // Of these.
-  std::atomic<uint64_t> kernel_drops{0};   // Dropped by the kernel for want of buffer space.
-  std::atomic<uint64_t> mismatches{0};     // Of another group or interface; discarded.
+  std::atomic<uint64_t> kernel_drops{0};   // Dropped by the kernel for want of buffer space at a socket of its own.
+  std::atomic<uint64_t> mismatches{0};     // Of another group or interface, at a socket of its own; discarded.
   std::atomic<uint64_t> errors{0};         // Failed reads.
   std::atomic<int64_t> last_receive_unix_ns{0};
 
@@ -41,13 +42,26 @@ struct ReceiveCounters {
   net::IpAddress source ABSL_GUARDED_BY(mutex);
 };
 
+// The same for one socket, which may be one of several of a channel, or one that several channels share: over all
+// sockets of a shard that ever were, reads, drops, mismatches and errors add up to those of its channels, but for the
+// drops, mismatches and errors of shared sockets, which nobody can tell the channel of. Written by the shard, read by
+// any thread.
+struct SocketCounters {
+  std::atomic<uint64_t> read{0};  // With mismatches.
+  std::atomic<uint64_t> kernel_drops{0};
+  std::atomic<uint64_t> mismatches{0};
+  std::atomic<uint64_t> errors{0};
+};
+
 class ReceiveShard {
  public:
-  // One channel to receive.
+  // One channel to receive, by one of its sockets.
   struct Spec {
     std::shared_ptr<net::ReceiveSocket> socket;  // Joined.
+    net::IpAddress group;                        // What the channel takes of a shared socket.
     std::shared_ptr<ChannelLog> log;             // Written by this shard from now on, and by no other, ever.
     std::shared_ptr<ReceiveCounters> counters;
+    std::shared_ptr<SocketCounters> socket_counters;  // Those of the socket; may be null.
     // The log has a past: datagrams may be missing between it and now, from this time on.
     std::optional<GapCause> interruption;
     int64_t interrupted_unix_ns = 0;
@@ -60,10 +74,13 @@ class ReceiveShard {
   // On the loop's thread, or when that has ended.
   ~ReceiveShard();
 
-  // Any thread. The socket's descriptor names the receiver.
+  // Any thread. A channel may have several sockets, which its log takes turns to hear; a shared socket may have several
+  // channels, each started for itself.
   void Start(Spec spec);
-  // Reads what is still queued (it left the group before), closes the socket, then calls `done` on the loop's thread.
-  void Stop(std::shared_ptr<net::ReceiveSocket> socket, std::function<void()> done);
+  // Reads what is still queued (it left the group before) and no longer gives the log anything from the socket; with
+  // the last log of a socket, or with none named, closes it. Then calls `done` on the loop's thread.
+  void Stop(std::shared_ptr<net::ReceiveSocket> socket, std::function<void()> done,
+            std::shared_ptr<ChannelLog> log = nullptr);
   // Finds drops that no later datagram has told of. Once a second. Any thread.
   void Sweep();
 
@@ -71,8 +88,8 @@ class ReceiveShard {
   class Receiver;
 
   void StartNow(Spec spec);
-  void StopNow(const net::ReceiveSocket* socket);
-  // One turn of a channel. True if there may be more to read.
+  void StopNow(const net::ReceiveSocket* socket, const ChannelLog* log, int64_t stopped_unix_ns);
+  // One turn of a socket. True if there may be more to read.
   bool Receive(Receiver* receiver);
   // One read, logged. False if it failed.
   bool ReadOnce(Receiver* receiver, bool* drained);
@@ -86,7 +103,9 @@ class ReceiveShard {
   // Of the loop's thread.
   const std::unique_ptr<net::ReceiveBatch> batch_;
   std::unordered_map<const net::ReceiveSocket*, std::unique_ptr<Receiver>> receivers_;
-  std::vector<std::weak_ptr<ChannelLog>> logs_;  // All that this shard ever wrote and that still live.
+  // All that this shard ever wrote and that still live; the dead are swept out when they may be half of it.
+  std::unordered_map<const ChannelLog*, std::weak_ptr<ChannelLog>> logs_;
+  size_t sweep_logs_at_ = 64;
 };
 
 }  // namespace mcgw::fanout

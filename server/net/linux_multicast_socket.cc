@@ -13,6 +13,8 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <fstream>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -29,133 +31,142 @@
 namespace mcgw::net {
 namespace {
 
+// An ENOBUFS of a filter and one of a group's membership differ in it.
+constexpr char kSourcesField[] = "source_filter.sources";
+
+absl::Status CheckSources(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) {
+  if (mode == FilterMode::kInclude && sources.empty()) {
+    return Error(Reason::kInvalidSourceFilter, "source_filter", "INCLUDE needs at least one source");
+  }
+  for (const IpAddress& source : sources) {
+    // The kernel would accept most of these and then never deliver anything.
+    if (source.family() != group.family() || source.IsMulticast() || source.IsUnspecified() || source.IsBroadcast()) {
+      return Error(Reason::kInvalidSource, kSourcesField,
+                   absl::StrCat(source.ToString(), " cannot be a source of ", group.ToString()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 class LinuxReceiveSocket final : public ReceiveSocket {
  public:
   LinuxReceiveSocket(ReceiveSocketSpec spec, OwnedFd fd, size_t receive_buffer_bytes)
-      : spec_(std::move(spec)), fd_(std::move(fd)), receive_buffer_bytes_(receive_buffer_bytes) {}
+      : ReceiveSocket(spec.group),
+        spec_(std::move(spec)),
+        fd_(std::move(fd)),
+        receive_buffer_bytes_(receive_buffer_bytes) {}
 
   int fd() const override { return fd_.get(); }
-  absl::Status Join(FilterMode mode, absl::Span<const IpAddress> sources) override;
-  absl::Status SetFilter(FilterMode mode, absl::Span<const IpAddress> sources) override;
-  absl::Status Leave() override;
+  absl::Status Join(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) override;
+  absl::Status SetFilter(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) override;
+  absl::Status Leave(const IpAddress& group) override;
   absl::StatusOr<size_t> Receive(ReceiveBatch* batch, bool* drained) override;
   uint32_t Drops() const override;
   uint64_t mismatches() const override { return mismatches_.load(std::memory_order_relaxed); }
   ReceiveSocketFacts Facts() const override;
 
  private:
-  absl::Status CheckSources(FilterMode mode, absl::Span<const IpAddress> sources) const;
-  int JoinGroup() const;  // 0 or an errno, as all of these.
-  int JoinSource(const IpAddress& source) const;
-  int LeaveGroup() const;
-  int ReplaceFilter(FilterMode mode, absl::Span<const IpAddress> sources) const;
+  int JoinGroup(const IpAddress& group) const;  // 0 or an errno, as all of these.
+  int JoinSource(const IpAddress& group, const IpAddress& source) const;
+  int LeaveGroup(const IpAddress& group) const;
+  int ReplaceFilter(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) const;
+  bool IsOurs(const ReceivedDatagram& datagram) const;
   bool InterfaceExists() const;
-  absl::Status JoinError(int error) const;
-  absl::Status FilterError(int error, size_t source_count) const;
-  std::string Channel() const { return absl::StrCat(spec_.group.ToString(), " on ", spec_.interface_name); }
+  absl::Status JoinError(int error, const IpAddress& group) const;
+  absl::Status FilterError(int error, const IpAddress& group, size_t source_count) const;
+  std::string Channel(const IpAddress& group) const {
+    return absl::StrCat(group.ToString(), " on ", spec_.interface_name);
+  }
 
   const ReceiveSocketSpec spec_;
   const OwnedFd fd_;
   const size_t receive_buffer_bytes_;
-  bool joined_ = false;  // Of the control thread.
+  std::set<IpAddress> joined_;  // Of the control thread.
   std::atomic<uint64_t> mismatches_{0};
 };
 
-absl::Status LinuxReceiveSocket::CheckSources(FilterMode mode, absl::Span<const IpAddress> sources) const {
-  if (mode == FilterMode::kInclude && sources.empty()) {
-    return Error(Reason::kInvalidSourceFilter, "source_filter", "INCLUDE needs at least one source");
-  }
-  for (const IpAddress& source : sources) {
-    // The kernel would accept most of these and then never deliver anything.
-    if (source.family() != spec_.group.family() || source.IsMulticast() || source.IsUnspecified() ||
-        source.IsBroadcast()) {
-      return Error(Reason::kInvalidSource, "source_filter.sources",
-                   absl::StrCat(source.ToString(), " cannot be a source of ", spec_.group.ToString()));
-    }
-  }
-  return absl::OkStatus();
-}
-
-int LinuxReceiveSocket::JoinGroup() const {
+int LinuxReceiveSocket::JoinGroup(const IpAddress& group) const {
   group_req request = {};
   request.gr_interface = spec_.interface_index;
-  ToSockaddr(spec_.group, 0, 0, &request.gr_group);
-  const int level = ProtocolLevel(spec_.group.family());
+  ToSockaddr(group, 0, 0, &request.gr_group);
+  const int level = ProtocolLevel(group.family());
   return setsockopt(fd_.get(), level, MCAST_JOIN_GROUP, &request, sizeof(request)) == 0 ? 0 : errno;
 }
 
-int LinuxReceiveSocket::JoinSource(const IpAddress& source) const {
+int LinuxReceiveSocket::JoinSource(const IpAddress& group, const IpAddress& source) const {
   group_source_req request = {};
   request.gsr_interface = spec_.interface_index;
-  ToSockaddr(spec_.group, 0, 0, &request.gsr_group);
+  ToSockaddr(group, 0, 0, &request.gsr_group);
   ToSockaddr(source, 0, 0, &request.gsr_source);
-  const int level = ProtocolLevel(spec_.group.family());
+  const int level = ProtocolLevel(group.family());
   return setsockopt(fd_.get(), level, MCAST_JOIN_SOURCE_GROUP, &request, sizeof(request)) == 0 ? 0 : errno;
 }
 
-int LinuxReceiveSocket::LeaveGroup() const {
+int LinuxReceiveSocket::LeaveGroup(const IpAddress& group) const {
   group_req request = {};
   request.gr_interface = spec_.interface_index;
-  ToSockaddr(spec_.group, 0, 0, &request.gr_group);
-  const int level = ProtocolLevel(spec_.group.family());
+  ToSockaddr(group, 0, 0, &request.gr_group);
+  const int level = ProtocolLevel(group.family());
   return setsockopt(fd_.get(), level, MCAST_LEAVE_GROUP, &request, sizeof(request)) == 0 ? 0 : errno;
 }
 
-int LinuxReceiveSocket::ReplaceFilter(FilterMode mode, absl::Span<const IpAddress> sources) const {
+int LinuxReceiveSocket::ReplaceFilter(const IpAddress& group, FilterMode mode,
+                                      absl::Span<const IpAddress> sources) const {
   const size_t size = GROUP_FILTER_SIZE(std::max<size_t>(sources.size(), 1));
   const std::unique_ptr<void, decltype(&std::free)> memory(std::calloc(1, size), &std::free);
   if (memory == nullptr) return ENOMEM;
   auto* const filter = static_cast<group_filter*>(memory.get());
   filter->gf_interface = spec_.interface_index;
-  ToSockaddr(spec_.group, 0, 0, &filter->gf_group);
+  ToSockaddr(group, 0, 0, &filter->gf_group);
   filter->gf_fmode = mode == FilterMode::kInclude ? MCAST_INCLUDE : MCAST_EXCLUDE;
   filter->gf_numsrc = static_cast<uint32_t>(sources.size());
   sockaddr_storage* const list = filter->gf_slist;
   for (size_t i = 0; i < sources.size(); ++i) ToSockaddr(sources[i], 0, 0, list + i);
-  const int level = ProtocolLevel(spec_.group.family());
+  const int level = ProtocolLevel(group.family());
   const auto length = static_cast<socklen_t>(GROUP_FILTER_SIZE(sources.size()));
   return setsockopt(fd_.get(), level, MCAST_MSFILTER, filter, length) == 0 ? 0 : errno;
 }
 
-absl::Status LinuxReceiveSocket::Join(FilterMode mode, absl::Span<const IpAddress> sources) {
-  if (joined_) return absl::FailedPreconditionError("the socket has joined already");
-  absl::Status status = CheckSources(mode, sources);
+absl::Status LinuxReceiveSocket::Join(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) {
+  if (joined_.contains(group)) return absl::FailedPreconditionError("the socket has joined already");
+  absl::Status status = CheckSources(group, mode, sources);
   if (!status.ok()) return status;
 
-  const auto join = [&] { return mode == FilterMode::kInclude ? JoinSource(sources[0]) : JoinGroup(); };
+  const auto join = [&] { return mode == FilterMode::kInclude ? JoinSource(group, sources[0]) : JoinGroup(group); };
   int error = join();
   if (error == EADDRINUSE) {
     // The interface lost the membership, the socket still lists it (an MTU below 1280 that came back, an index reused).
-    LeaveGroup();
+    LeaveGroup(group);
     error = join();
   }
-  if (error != 0) return JoinError(error);
-  joined_ = true;
+  if (error != 0) return JoinError(error, group);
   const bool complete = sources.size() == (mode == FilterMode::kInclude ? 1 : 0);
-  if (complete) return absl::OkStatus();
-  error = ReplaceFilter(mode, sources);
-  if (error == 0) return absl::OkStatus();
-  LeaveGroup();
-  joined_ = false;
-  return FilterError(error, sources.size());
+  if (!complete) error = ReplaceFilter(group, mode, sources);
+  if (error != 0) {
+    LeaveGroup(group);
+    return FilterError(error, group, sources.size());
+  }
+  joined_.insert(group);
+  return absl::OkStatus();
 }
 
-absl::Status LinuxReceiveSocket::SetFilter(FilterMode mode, absl::Span<const IpAddress> sources) {
-  if (!joined_) return Error(Reason::kNotJoined, "", absl::StrCat("not joined: ", Channel()));
-  absl::Status status = CheckSources(mode, sources);
+absl::Status LinuxReceiveSocket::SetFilter(const IpAddress& group, FilterMode mode,
+                                           absl::Span<const IpAddress> sources) {
+  if (!joined_.contains(group)) return Error(Reason::kNotJoined, "", absl::StrCat("not joined: ", Channel(group)));
+  absl::Status status = CheckSources(group, mode, sources);
   if (!status.ok()) return status;
-  const int error = ReplaceFilter(mode, sources);
-  return error == 0 ? absl::OkStatus() : FilterError(error, sources.size());
+  const int error = ReplaceFilter(group, mode, sources);
+  return error == 0 ? absl::OkStatus() : FilterError(error, group, sources.size());
 }
 
-absl::Status LinuxReceiveSocket::Leave() {
-  if (!joined_) return Error(Reason::kNotJoined, "", absl::StrCat("not joined: ", Channel()));
-  const int error = LeaveGroup();
+absl::Status LinuxReceiveSocket::Leave(const IpAddress& group) {
+  if (!joined_.contains(group)) return Error(Reason::kNotJoined, "", absl::StrCat("not joined: ", Channel(group)));
+  const int error = LeaveGroup(group);
   // An interface that is gone took its memberships with it.
   if (error != 0 && error != ENODEV && error != EADDRNOTAVAIL) {
-    return ErrnoStatus(error, absl::StrCat("leave ", Channel()));
+    return ErrnoStatus(error, absl::StrCat("leave ", Channel(group)));
   }
-  joined_ = false;
+  joined_.erase(group);
   return absl::OkStatus();
 }
 
@@ -165,8 +176,8 @@ bool LinuxReceiveSocket::InterfaceExists() const {
   return ioctl(fd_.get(), SIOCGIFNAME, &request) == 0;
 }
 
-absl::Status LinuxReceiveSocket::JoinError(int error) const {
-  const bool v4 = spec_.group.is_v4();
+absl::Status LinuxReceiveSocket::JoinError(int error, const IpAddress& group) const {
+  const bool v4 = group.is_v4();
   switch (error) {
     case ENODEV:
       if (v4 && InterfaceExists()) {
@@ -175,29 +186,35 @@ absl::Status LinuxReceiveSocket::JoinError(int error) const {
       return ErrnoError(error, Reason::kInterfaceNotFound, "interface",
                         absl::StrCat("there is no interface ", spec_.interface_name));
     case EINVAL:
-      if (v4 || !spec_.group.IsMulticast()) {
+      if (v4 || !group.IsMulticast()) {
         return ErrnoError(error, Reason::kNotAMulticastGroup, "group",
-                          absl::StrCat("the kernel refuses to join ", Channel()));
+                          absl::StrCat("the kernel refuses to join ", Channel(group)));
       }
       return ErrnoError(
           error, Reason::kNoAddress, "",
           absl::StrCat("IPv6 is off on ", spec_.interface_name, ": its MTU is below 1280 or disable_ipv6 is set"));
     case ENOBUFS:
       return ErrnoError(error, Reason::kHostLimit, "",
-                        absl::StrCat("join ", Channel(), ": raise net.ipv4.igmp_max_memberships"));
+                        absl::StrCat("join ", Channel(group), ": raise net.ipv4.igmp_max_memberships"));
     case ENOMEM:
-      return ErrnoError(error, Reason::kHostLimit, "", absl::StrCat("join ", Channel(), ": raise net.core.optmem_max"));
+      return ErrnoError(error, Reason::kHostLimit, "",
+                        absl::StrCat("join ", Channel(group), ": raise net.core.optmem_max"));
     default:
-      return ErrnoStatus(error, absl::StrCat("join ", Channel()));
+      return ErrnoStatus(error, absl::StrCat("join ", Channel(group)));
   }
 }
 
-absl::Status LinuxReceiveSocket::FilterError(int error, size_t source_count) const {
-  const std::string what = absl::StrCat("filter ", Channel(), " by ", source_count, " sources");
+absl::Status LinuxReceiveSocket::FilterError(int error, const IpAddress& group, size_t source_count) const {
+  const std::string what = absl::StrCat("filter ", Channel(group), " by ", source_count, " sources");
   if (error != ENOBUFS && error != ENOMEM) return ErrnoStatus(error, what);
-  const char* const limit = spec_.group.is_v4() ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf";
-  return ErrnoError(error, Reason::kHostLimit, "source_filter.sources",
+  const char* const limit = group.is_v4() ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf";
+  return ErrnoError(error, Reason::kHostLimit, kSourcesField,
                     absl::StrCat(what, ": raise ", limit, " or net.core.optmem_max"));
+}
+
+bool LinuxReceiveSocket::IsOurs(const ReceivedDatagram& datagram) const {
+  if (datagram.interface_index != spec_.interface_index) return false;
+  return shared() ? datagram.destination.IsMulticast() : datagram.destination == spec_.group;
 }
 
 absl::StatusOr<size_t> LinuxReceiveSocket::Receive(ReceiveBatch* batch, bool* drained) {
@@ -207,14 +224,14 @@ absl::StatusOr<size_t> LinuxReceiveSocket::Receive(ReceiveBatch* batch, bool* dr
   *drained = count < static_cast<int>(ReceiveBatch::kMaxDatagrams);
   if (count < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK) return size_t{0};
-    return ErrnoStatus(errno, absl::StrCat("receive ", Channel()));
+    return ErrnoStatus(errno, absl::StrCat("receive ", Channel(spec_.group)));
   }
   uint64_t mismatches = 0;
   for (int i = 0; i < count; ++i) {
     const mmsghdr& message = target.header(static_cast<size_t>(i));
     const bool whole = (message.msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
     const ReceivedDatagram datagram = ReadDatagram(message);
-    if (whole && datagram.destination == spec_.group && datagram.interface_index == spec_.interface_index) {
+    if (whole && IsOurs(datagram)) {
       target.Append(datagram);
     } else {
       ++mismatches;
@@ -309,6 +326,14 @@ class LinuxSocketFactory final : public SocketFactory {
  public:
   std::unique_ptr<ReceiveBatch> NewReceiveBatch() override { return std::make_unique<LinuxReceiveBatch>(); }
 
+  size_t MostSources(Family family) const override {
+    const bool v4 = family == Family::kIpv4;
+    // The limit of IPv6 is shown in the host's own network namespace only; the default of both holds elsewhere.
+    std::ifstream file(v4 ? "/proc/sys/net/ipv4/igmp_max_msf" : "/proc/sys/net/ipv6/mld_max_msf");
+    size_t count = 0;
+    return file >> count && count > 0 ? count : v4 ? 10 : 64;
+  }
+
   absl::StatusOr<std::unique_ptr<ReceiveSocket>> NewReceiveSocket(const ReceiveSocketSpec& spec) override {
     absl::StatusOr<OwnedFd> fd = OpenUdpSocket(spec.group.family());
     if (!fd.ok()) return fd.status();
@@ -327,6 +352,11 @@ class LinuxSocketFactory final : public SocketFactory {
 };
 
 }  // namespace
+
+bool IsTooManySources(const absl::Status& status) {
+  const int error = ErrnoOf(status);
+  return (error == ENOBUFS || error == ENOMEM) && FieldOf(status) == kSourcesField;
+}
 
 std::unique_ptr<SocketFactory> NewLinuxSocketFactory() { return std::make_unique<LinuxSocketFactory>(); }
 

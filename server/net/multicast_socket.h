@@ -1,8 +1,9 @@
 // The seam between the gateway and the kernel, at the level of meaning.
 //
-// ReceiveSocket is the kernel's side of one channel: (interface, group, port). SendSocket sends to any group through
-// any interface. SocketFactory makes both. LinuxSocketFactory (linux_multicast_socket.h) is the real thing; tests use a
-// fake whose descriptor is an eventfd, so that the real event loop runs.
+// ReceiveSocket is the kernel's side of one channel, (interface, group, port), or of several that share a socket.
+// SendSocket sends to any group through any interface. SocketFactory makes both. LinuxSocketFactory
+// (linux_multicast_socket.h) is the real thing; tests use a fake whose descriptor is an eventfd, so that the real event
+// loop runs.
 
 #ifndef MCGW_NET_MULTICAST_SOCKET_H_
 #define MCGW_NET_MULTICAST_SOCKET_H_
@@ -38,36 +39,51 @@ struct ReceiveSocketFacts {
   size_t queued_bytes = 0;          // Waiting in it now, in the same accounting.
 };
 
-// Receives one channel. Join, SetFilter and Leave are control calls, made by one thread at a time, and may run at the
-// same time as Receive and Drops, which belong to one receive thread. Destroying it closes the socket, which leaves the
-// group.
+// Receives one channel, or several of one interface and port: a socket whose spec names no group (the unspecified
+// address) may be shared by up to kMostSharing groups. Join, SetFilter and Leave are control calls, made by one thread
+// at a time, and may run at the same time as Receive and Drops, which belong to one receive thread. Destroying it
+// closes the socket, which leaves its groups.
 class ReceiveSocket {
  public:
+  // Groups that a shared socket takes: the kernel's default for IPv4 (net.ipv4.igmp_max_memberships).
+  static constexpr size_t kMostSharing = 20;
+
   virtual ~ReceiveSocket() = default;
-  ReceiveSocket() = default;
+  explicit ReceiveSocket(const IpAddress& group) : group_(group) {}
   ReceiveSocket(const ReceiveSocket&) = delete;
   ReceiveSocket& operator=(const ReceiveSocket&) = delete;
+
+  // The one that it is bound to; unspecified if it is shared.
+  const IpAddress& group() const { return group_; }
+  bool shared() const { return group_.IsUnspecified(); }
 
   // Readable (level-triggered) while datagrams are queued. Borrowed.
   virtual int fd() const = 0;
 
-  // Joins with a filter: INCLUDE{sources} joins (source, group) for each source and must name at least one; EXCLUDE{}
-  // is any-source. Called before any other call; again only after it failed, or after Leave. More sources than the
-  // kernel takes (net.ipv4.igmp_max_msf, net.ipv6.mld_max_msf) are RESOURCE_EXHAUSTED with ErrnoOf ENOBUFS, and then
-  // nothing is joined.
-  virtual absl::Status Join(FilterMode mode, absl::Span<const IpAddress> sources) = 0;
+  // Joins a group (the socket's own, or any of its family if it is shared) with a filter: INCLUDE{sources} joins
+  // (source, group) for each source and must name at least one; EXCLUDE{} is any-source. Called before any other call
+  // about the group; again only after it failed, or after Leave. On failure nothing is joined. IsTooManySources tells
+  // that the kernel keeps fewer sources, HOST_LIMIT that it keeps fewer groups for a socket.
+  virtual absl::Status Join(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) = 0;
+  absl::Status Join(FilterMode mode, absl::Span<const IpAddress> sources) { return Join(group_, mode, sources); }
 
-  // Replaces the filter of a joined socket (RFC 3678 MCAST_MSFILTER): what both filters want goes on unbroken on IPv4.
-  // INCLUDE{} is refused: use Leave. Too many sources fail as in Join, and the filter stays as it was.
-  virtual absl::Status SetFilter(FilterMode mode, absl::Span<const IpAddress> sources) = 0;
+  // Replaces the filter of a joined group (RFC 3678 MCAST_MSFILTER). While the mode stays the same, what both filters
+  // want goes on unbroken. The kernel changes a mode in two steps, and a datagram that comes between them is lost,
+  // though both filters want it. INCLUDE{} is refused: use Leave. On failure, as of Join, the filter stays as it was.
+  virtual absl::Status SetFilter(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) = 0;
+  absl::Status SetFilter(FilterMode mode, absl::Span<const IpAddress> sources) {
+    return SetFilter(group_, mode, sources);
+  }
 
-  // Leaves the group. Datagrams queued before are still read after it. Succeeds where the interface is gone, which took
+  // Leaves a group. Datagrams queued before are still read after it. Succeeds where the interface is gone, which took
   // the membership with it.
-  virtual absl::Status Leave() = 0;
+  virtual absl::Status Leave(const IpAddress& group) = 0;
+  absl::Status Leave() { return Leave(group_); }
 
   // Reads what is queued, at most ReceiveBatch::kMaxDatagrams, into `batch` (made by the same factory). Never blocks:
-  // returns 0 when nothing is queued. Datagrams that are not of this channel (another group or interface) are dropped
-  // and counted in mismatches(); they do not count in the result, so `*drained` says whether the queue is empty.
+  // returns 0 when nothing is queued. Datagrams of another interface or group are dropped and counted in mismatches();
+  // of a shared socket, unicast and broadcast are, and the caller looks at the group. They do not count in the result,
+  // so `*drained` says whether the queue is empty.
   virtual absl::StatusOr<size_t> Receive(ReceiveBatch* batch, bool* drained) = 0;
 
   // The kernel's count of datagrams it dropped because this socket's buffer was full, since the socket was made
@@ -79,7 +95,14 @@ class ReceiveSocket {
 
   // What the kernel says of the socket. Any thread.
   virtual ReceiveSocketFacts Facts() const = 0;
+
+ private:
+  const IpAddress group_;
 };
+
+// Whether a Join or SetFilter failed because the kernel keeps fewer sources for a group of a socket
+// (net.ipv4.igmp_max_msf, net.ipv6.mld_max_msf, net.core.optmem_max).
+bool IsTooManySources(const absl::Status& status);
 
 struct SendFailure {
   size_t index = 0;  // Into the span given to Send.
@@ -109,7 +132,7 @@ class SendSocket {
 struct ReceiveSocketSpec {
   uint32_t interface_index = 0;
   std::string interface_name;  // For SO_BINDTODEVICE and messages.
-  IpAddress group;
+  IpAddress group;             // Unspecified, of its family: the socket is shared.
   uint16_t port = 0;
   size_t receive_buffer_bytes = 0;  // Asked of the kernel, which caps it at net.core.rmem_max; 0 leaves the default.
 };
@@ -120,8 +143,12 @@ class SocketFactory {
 
   virtual std::unique_ptr<ReceiveBatch> NewReceiveBatch() = 0;
 
+  // How many sources the kernel says it keeps for a group of a socket; at least 1. Where it does not say, its default.
+  virtual size_t MostSources(Family family) const = 0;
+
   // A bound socket that has not joined. PORT_IN_USE if another process holds the port without sharing it (the text
-  // names the process where /proc shows it), INTERFACE_NOT_FOUND if the interface has gone.
+  // names the process where /proc shows it), INTERFACE_NOT_FOUND if the interface has gone, HOST_LIMIT with ErrnoOf
+  // EMFILE or ENFILE if there is no descriptor.
   virtual absl::StatusOr<std::unique_ptr<ReceiveSocket>> NewReceiveSocket(const ReceiveSocketSpec& spec) = 0;
 
   // `source_port` 0 lets the kernel choose.

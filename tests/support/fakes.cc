@@ -3,7 +3,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -31,7 +33,7 @@ class FakeReceiveBatch : public ReceiveBatch {
     datagrams_.push_back({.payload = payloads_.back(),
                           .source = Ip(datagram.source),
                           .source_port = datagram.source_port,
-                          .destination = spec.group,
+                          .destination = datagram.group.empty() ? spec.group : Ip(datagram.group),
                           .interface_index = spec.interface_index,
                           .receive_time_unix_ns = datagram.receive_time_unix_ns,
                           .hop_limit = datagram.hop_limit,
@@ -93,7 +95,7 @@ size_t FakeReceiver::queued() const {
 
 bool FakeReceiver::joined() const {
   net::MutexLock lock(&mutex_);
-  return !filter_.empty();
+  return !filters_.empty();
 }
 
 bool FakeReceiver::closed() const {
@@ -106,9 +108,17 @@ std::vector<std::string> FakeReceiver::calls() const {
   return calls_;
 }
 
-std::string FakeReceiver::filter() const {
+std::string FakeReceiver::filter() const { return filter(spec.group); }
+
+std::string FakeReceiver::filter(const IpAddress& group) const {
   net::MutexLock lock(&mutex_);
-  return filter_;
+  const auto at = filters_.find(group);
+  return at == filters_.end() ? "" : FilterText(at->second.mode, at->second.sources);
+}
+
+std::map<IpAddress, FakeReceiver::Filter> FakeReceiver::filters() const {
+  net::MutexLock lock(&mutex_);
+  return filters_;
 }
 
 std::thread::id FakeReceiver::closed_by() const {
@@ -121,31 +131,36 @@ std::thread::id FakeReceiver::closed_by() const {
 class FakeReceiveSocket : public net::ReceiveSocket {
  public:
   FakeReceiveSocket(std::shared_ptr<FakeKernel> kernel, std::shared_ptr<FakeReceiver> receiver)
-      : kernel_(std::move(kernel)), receiver_(std::move(receiver)) {}
+      : ReceiveSocket(receiver->spec.group), kernel_(std::move(kernel)), receiver_(std::move(receiver)) {}
 
   ~FakeReceiveSocket() override {
+    {
+      net::MutexLock lock(&kernel_->mutex_);
+      --kernel_->open_sockets_;
+    }
     net::MutexLock lock(&receiver_->mutex_);
     receiver_->calls_.push_back("close");
-    receiver_->filter_.clear();
+    receiver_->filters_.clear();
     receiver_->closed_ = true;
     receiver_->closed_by_ = std::this_thread::get_id();
   }
 
   int fd() const override { return receiver_->fd_.get(); }
 
-  absl::Status Join(FilterMode mode, absl::Span<const IpAddress> sources) override {
-    return Set("join", mode, sources, /*joined=*/false);
+  absl::Status Join(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) override {
+    return Set("join", group, mode, sources, /*joined=*/false);
   }
 
-  absl::Status SetFilter(FilterMode mode, absl::Span<const IpAddress> sources) override {
-    return Set("filter", mode, sources, /*joined=*/true);
+  absl::Status SetFilter(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) override {
+    return Set("filter", group, mode, sources, /*joined=*/true);
   }
 
-  absl::Status Leave() override {
-    const absl::Status status = kernel_->Ask({.spec = receiver_->spec, .call = "leave"});
+  absl::Status Leave(const IpAddress& group) override {
+    const std::string text = Call("leave", group);
+    const absl::Status status = kernel_->Ask({.spec = receiver_->spec, .call = text, .group = group});
     net::MutexLock lock(&receiver_->mutex_);
-    receiver_->calls_.push_back("leave");
-    if (status.ok()) receiver_->filter_.clear();
+    receiver_->calls_.push_back(text);
+    if (status.ok()) receiver_->filters_.erase(group);
     return status;
   }
 
@@ -186,21 +201,30 @@ class FakeReceiveSocket : public net::ReceiveSocket {
     return receiver_->mismatches_;
   }
   net::ReceiveSocketFacts Facts() const override {
-    return {.receive_buffer_bytes = receiver_->spec.receive_buffer_bytes};
+    // Its descriptor serves as the inode, which differs among open sockets too.
+    return {.inode = static_cast<uint64_t>(fd()), .receive_buffer_bytes = receiver_->spec.receive_buffer_bytes};
   }
 
  private:
-  absl::Status Set(std::string_view call, FilterMode mode, absl::Span<const IpAddress> sources, bool joined) {
-    const std::string filter = FilterText(mode, sources);
-    const std::string text = net::StrCat(call, " ", filter);
-    absl::Status status = kernel_->Ask({.spec = receiver_->spec, .call = text, .sources = sources.size()});
+  std::string Call(std::string_view call, const IpAddress& group) const {
+    return shared() ? net::StrCat(call, " ", group.ToString()) : std::string(call);
+  }
+
+  absl::Status Set(std::string_view call, const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources,
+                   bool joined) {
+    const std::string text = net::StrCat(Call(call, group), " ", FilterText(mode, sources));
+    absl::Status status =
+        kernel_->Ask({.spec = receiver_->spec, .call = text, .sources = sources.size(), .group = group});
     net::MutexLock lock(&receiver_->mutex_);
     receiver_->calls_.push_back(text);
     if (status.ok() && mode == FilterMode::kInclude && sources.empty()) status = net::ErrnoStatus(EINVAL, text);
-    if (status.ok() && joined == receiver_->filter_.empty()) {
+    if (status.ok() && joined != receiver_->filters_.contains(group)) {
       status = net::ErrnoStatus(joined ? EADDRNOTAVAIL : EADDRINUSE, text);
     }
-    if (status.ok()) receiver_->filter_ = filter;
+    if (status.ok() && !joined && receiver_->filters_.size() >= kMostSharing) {
+      status = net::ErrnoError(ENOBUFS, net::Reason::kHostLimit, "", text);
+    }
+    if (status.ok()) receiver_->filters_[group] = {mode, {sources.begin(), sources.end()}};
     return status;
   }
 
@@ -258,6 +282,11 @@ void FakeKernel::set_max_sources(size_t count) {
   max_sources_ = count;
 }
 
+void FakeKernel::set_max_sockets(size_t count) {
+  net::MutexLock lock(&mutex_);
+  max_sockets_ = count;
+}
+
 void FakeKernel::set_send_refusal(std::function<absl::Status(const net::OutgoingDatagram&)> refusal) {
   net::MutexLock lock(&mutex_);
   send_refusal_ = std::move(refusal);
@@ -270,16 +299,34 @@ void FakeKernel::set_send_socket_status(absl::Status status) {
 
 absl::Status FakeKernel::Ask(const Attempt& attempt) {
   net::MutexLock lock(&mutex_);
-  if (attempt.sources > max_sources_) return net::ErrnoStatus(ENOBUFS, attempt.call);
+  if (attempt.sources > max_sources_) {
+    return net::ErrnoError(ENOBUFS, net::Reason::kHostLimit, "source_filter.sources", attempt.call);
+  }
+  if (attempt.call == "socket" && open_sockets_ >= max_sockets_) {
+    return net::ErrnoError(EMFILE, net::Reason::kHostLimit, "", attempt.call);
+  }
   return refusal_ ? refusal_(attempt) : absl::OkStatus();
 }
 
 std::map<FakeKernel::ChannelKey, std::string> FakeKernel::Memberships() const {
-  std::map<ChannelKey, std::string> memberships;
+  std::map<ChannelKey, FakeReceiver::Filter> united;
+  std::set<ChannelKey> duplicates;
   for (const std::shared_ptr<FakeReceiver>& receiver : receivers()) {
-    const net::ReceiveSocketSpec& spec = receiver->spec;
-    const std::string filter = receiver->filter();
-    if (!filter.empty()) memberships[{spec.interface_index, spec.group.ToString(), spec.port}] = filter;
+    for (auto& [group, filter] : receiver->filters()) {
+      const ChannelKey key{receiver->spec.interface_index, group.ToString(), receiver->spec.port};
+      const auto [at, fresh] = united.emplace(key, filter);
+      if (fresh) continue;
+      std::vector<IpAddress>& sources = at->second.sources;
+      sources.insert(sources.end(), filter.sources.begin(), filter.sources.end());
+      std::sort(sources.begin(), sources.end());
+      const bool twice = std::adjacent_find(sources.begin(), sources.end()) != sources.end();
+      const bool includes = filter.mode == FilterMode::kInclude && at->second.mode == FilterMode::kInclude;
+      if (twice || !includes) duplicates.insert(key);
+    }
+  }
+  std::map<ChannelKey, std::string> memberships;
+  for (const auto& [key, filter] : united) {
+    memberships[key] = duplicates.contains(key) ? "DUPLICATES" : FilterText(filter.mode, filter.sources);
   }
   return memberships;
 }
@@ -292,7 +339,7 @@ std::vector<std::shared_ptr<FakeReceiver>> FakeKernel::receivers() const {
 std::shared_ptr<FakeReceiver> FakeKernel::receiver(std::string_view group) const {
   std::shared_ptr<FakeReceiver> newest;
   for (const std::shared_ptr<FakeReceiver>& receiver : receivers()) {
-    if (receiver->spec.group == Ip(group)) newest = receiver;
+    if (receiver->spec.group == Ip(group) || !receiver->filter(Ip(group)).empty()) newest = receiver;
   }
   return newest;
 }
@@ -311,11 +358,17 @@ size_t FakeKernel::send_calls() const {
 
 std::unique_ptr<ReceiveBatch> FakeSocketFactory::NewReceiveBatch() { return std::make_unique<FakeReceiveBatch>(); }
 
+size_t FakeSocketFactory::MostSources(net::Family /*family*/) const {
+  net::MutexLock lock(&kernel_->mutex_);
+  return kernel_->max_sources_;
+}
+
 absl::StatusOr<std::unique_ptr<net::ReceiveSocket>> FakeSocketFactory::NewReceiveSocket(
     const net::ReceiveSocketSpec& spec) {
   if (absl::Status status = kernel_->Ask({.spec = spec, .call = "socket"}); !status.ok()) return status;
   auto receiver = std::make_shared<FakeReceiver>(spec);
   net::MutexLock lock(&kernel_->mutex_);
+  ++kernel_->open_sockets_;
   kernel_->receivers_.push_back(receiver);
   return std::make_unique<FakeReceiveSocket>(kernel_, std::move(receiver));
 }

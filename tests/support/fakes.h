@@ -42,6 +42,7 @@ struct FakeDatagram {
   uint8_t hop_limit = 1;
   uint8_t traffic_class = 0;
   bool foreign = false;  // Of another group: the socket must discard and count it.
+  std::string group;     // Of a shared socket: the one that it is sent to.
 };
 
 // The kernel's side of one receive socket.
@@ -63,10 +64,18 @@ class FakeReceiver {
   size_t queued() const;
   bool joined() const;
   bool closed() const;
-  // What was asked, in order: "join EXCLUDE{}", "filter INCLUDE{10.0.0.2}", "leave", "close"; also what was refused.
+  // What was asked, in order: "join EXCLUDE{}", "filter INCLUDE{10.0.0.2}", "leave", "close"; also what was refused. Of
+  // a shared socket with the group: "join 239.1.1.1 EXCLUDE{}".
   std::vector<std::string> calls() const;
-  // The filter in force: "EXCLUDE{}"; empty while not joined.
+  // The filter in force: "EXCLUDE{}"; empty while not joined. Of a shared socket by group.
   std::string filter() const;
+  std::string filter(const net::IpAddress& group) const;
+  // The groups that are joined, with their filters.
+  struct Filter {
+    net::FilterMode mode = net::FilterMode::kExclude;
+    std::vector<net::IpAddress> sources;
+  };
+  std::map<net::IpAddress, Filter> filters() const;
   std::thread::id closed_by() const;
 
  private:
@@ -84,7 +93,7 @@ class FakeReceiver {
   absl::Status read_failure_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> before_drops_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> calls_ ABSL_GUARDED_BY(mutex_);
-  std::string filter_ ABSL_GUARDED_BY(mutex_);
+  std::map<net::IpAddress, Filter> filters_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread::id closed_by_ ABSL_GUARDED_BY(mutex_);
 };
@@ -105,6 +114,7 @@ class FakeKernel {
     net::ReceiveSocketSpec spec;
     std::string call;  // "socket", or as in FakeReceiver::calls.
     size_t sources = 0;
+    net::IpAddress group = {};  // Of a shared socket, the one that it is about.
   };
   // What the kernel says to an attempt; OK lets it through.
   using Refusal = std::function<absl::Status(const Attempt&)>;
@@ -112,14 +122,17 @@ class FakeKernel {
   void set_refusal(Refusal refusal);
   // More sources than this in a join or filter are ENOBUFS, as with net.ipv4.igmp_max_msf.
   void set_max_sources(size_t count);
+  // More open receive sockets than this are EMFILE.
+  void set_max_sockets(size_t count);
   void set_send_refusal(std::function<absl::Status(const net::OutgoingDatagram&)> refusal);
   void set_send_socket_status(absl::Status status);
 
-  // What the kernel has: the filter of each joined socket that is open.
+  // What the kernel has: the filter of each joined group of an open socket. Those of several sockets of a channel are
+  // united; one that would bring a datagram twice is "DUPLICATES".
   std::map<ChannelKey, std::string> Memberships() const;
   // Every receive socket ever made, in order.
   std::vector<std::shared_ptr<FakeReceiver>> receivers() const;
-  // The newest of a group; null if there is none.
+  // The newest of a group, its own or a shared one that holds it; null if there is none.
   std::shared_ptr<FakeReceiver> receiver(std::string_view group) const;
   std::vector<FakeSent> sent() const;
   size_t send_calls() const;
@@ -133,6 +146,8 @@ class FakeKernel {
   mutable net::Mutex mutex_;
   Refusal refusal_ ABSL_GUARDED_BY(mutex_);
   size_t max_sources_ ABSL_GUARDED_BY(mutex_) = 10;
+  size_t max_sockets_ ABSL_GUARDED_BY(mutex_) = 1'000'000;
+  size_t open_sockets_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<absl::Status(const net::OutgoingDatagram&)> send_refusal_ ABSL_GUARDED_BY(mutex_);
   absl::Status send_socket_status_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<FakeReceiver>> receivers_ ABSL_GUARDED_BY(mutex_);
@@ -145,6 +160,7 @@ class FakeSocketFactory : public net::SocketFactory {
   explicit FakeSocketFactory(std::shared_ptr<FakeKernel> kernel) : kernel_(std::move(kernel)) {}
 
   std::unique_ptr<net::ReceiveBatch> NewReceiveBatch() override;
+  size_t MostSources(net::Family family) const override;
   absl::StatusOr<std::unique_ptr<net::ReceiveSocket>> NewReceiveSocket(const net::ReceiveSocketSpec& spec) override;
   absl::StatusOr<std::unique_ptr<net::SendSocket>> NewSendSocket(net::Family family, bool loop,
                                                                  uint16_t source_port) override;
