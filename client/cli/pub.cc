@@ -74,7 +74,9 @@ struct Options {
   std::string source;
   std::string count;
   std::string session;
+  std::string ecn;
   bool no_loop = false;
+  bool dont_fragment = false;
   bool repeat = false;
   bool quiet = false;
 };
@@ -109,6 +111,7 @@ absl::Status SetSource(const Options& options, const v1::Membership& channel, Pl
 
 absl::Status SetSendOptions(const Options& options, Plan* plan) {
   if (options.no_loop) plan->send.set_loop(false);
+  plan->send.set_dont_fragment(options.dont_fragment);
   if (!options.ttl.empty()) {
     const absl::StatusOr<uint32_t> hop_limit = ParseHopLimit("--ttl", options.ttl);
     if (!hop_limit.ok()) return hop_limit.status();
@@ -119,6 +122,11 @@ absl::Status SetSendOptions(const Options& options, Plan* plan) {
         ParseNumber({"--dscp", "traffic_class", v1::ERROR_REASON_INVALID_TRAFFIC_CLASS, 0, 63}, options.dscp);
     if (!dscp.ok()) return dscp.status();
     plan->send.set_traffic_class(static_cast<uint32_t>(*dscp) << kDscpShift);
+  }
+  if (!options.ecn.empty()) {
+    const auto ecn = ParseNumber({"--ecn", "traffic_class", v1::ERROR_REASON_INVALID_TRAFFIC_CLASS, 0, 3}, options.ecn);
+    if (!ecn.ok()) return ecn.status();
+    plan->send.set_traffic_class(plan->send.traffic_class() | static_cast<uint32_t>(*ecn));
   }
   return absl::OkStatus();
 }
@@ -354,10 +362,13 @@ void AddPub(CLI::App* app, const GlobalOptions* global, Run* run) {
       ->type_name("N");
   command->add_flag("--no-loop", options->no_loop, "Not to receivers on the gateway's own host");
   command->add_option("--dscp", options->dscp, "Differentiated services code point, 0 to 63")->type_name("N");
+  command->add_option("--ecn", options->ecn, "Explicit congestion notification field, 0 to 3")->type_name("N");
+  command->add_flag("--dont-fragment", options->dont_fragment, "Fail what does not leave the interface in one piece");
   command->add_option("--source", options->source, "Send from this address of the interface")->type_name("ADDRESS");
   command->add_option("--count", options->count, "Send at most N datagrams")->type_name("N");
   command->add_flag("--repeat", options->repeat, "Begin the file again at its end")->needs(file);
-  command->add_option("--session", options->session, "Send on behalf of this session")->type_name("ID");
+  command->add_option("--session", options->session, "Send on behalf of this session, from a port of its own")
+      ->type_name("ID");
   command->add_flag("-q,--quiet", options->quiet, "On standard error, say only what failed");
   command->callback([=] { *run = [=] { return RunPub(*options, *global); }; });
 }

@@ -52,6 +52,7 @@ struct Options {
   std::string count;
   std::string wait;
   std::string session;
+  bool exclude_own = false;
   bool stats = false;
   bool quiet = false;
 };
@@ -78,12 +79,13 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
   }
   auto memberships = ParseChannels(options.channels);
   if (!memberships.ok()) return memberships.status();
-  plan.filtered = !options.session.empty();
+  plan.filtered = !options.session.empty() || options.exclude_own;
   for (v1::Membership& membership : *memberships) {
     plan.filtered = plan.filtered || membership.has_source_filter();
     *plan.request.add_memberships() = std::move(membership);
   }
   plan.request.set_session_id(options.session);
+  plan.request.mutable_options()->set_exclude_own(options.exclude_own);
   if (!options.count.empty()) {
     const auto count = ParseNumber({.flag = "--count", .field = "count", .minimum = 1}, options.count);
     if (!count.ok()) return count.status();
@@ -225,6 +227,8 @@ void AddSub(CLI::App* app, const GlobalOptions* global, Run* run) {
   command->add_option("--wait", options->wait, "Stop when nothing has come for so long; fractions are possible")
       ->type_name("SECONDS");
   command->add_option("--session", options->session, "Receive also what this session has joined")->type_name("ID");
+  command->add_flag("--exclude-own", options->exclude_own,
+                    "Leave out what was sent through this gateway; with --session, by that session");
   command->add_flag("--stats", options->stats, "At the end, say on standard error what came and what was lost");
   command->add_flag("-q,--quiet", options->quiet, "On standard error, say only what was lost or failed");
   command->callback([=] { *run = [=] { return RunSub(*options, *global); }; });

@@ -47,6 +47,9 @@ constexpr std::array kKeys = {
     Key{"interfaces", Kind::kTexts, "", "An interface that the gateway may use; default: all. Repeatable"},
     Key{"default_interface", Kind::kText, "",
         "The interface that an empty selector means; default: the host's routes decide"},
+    Key{"source_port", Kind::kNumber, "0",
+        "The UDP port to send from, in both families, held against all other users; 0: the kernel chooses one for each",
+        0, 65535},
     Key{"log_level", Kind::kText, "info", "The least grave lines that are logged", 0, 0,
         "trace debug info warning error"},
     Key{"log_format", Kind::kText, "text", "The form of log lines", 0, 0, "text json"},
@@ -317,6 +320,7 @@ gateway::Options GatewayOptions(const Config& config) {
   gateway::Options options;
   options.interfaces.assign(config.interfaces().begin(), config.interfaces().end());
   options.default_interface = config.default_interface();
+  options.source_port = static_cast<uint16_t>(config.source_port());
   options.session_lease = duration(config.session_lease());
   options.keep_after_leave = duration(config.keep_after_leave());
   options.channel_log_bytes = config.channel_log_bytes();

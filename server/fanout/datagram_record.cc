@@ -73,6 +73,25 @@ size_t EncodeRecord(uint64_t channel_id, uint64_t sequence, const net::ReceivedD
   return out - begin;
 }
 
+uint16_t RecordSourcePort(const char* record) {
+  const std::string_view source = RecordSource(record);
+  const char* at = source.data() + source.size();
+  while (*at == kChannelIdTag || *at == kSequenceTag) {
+    ++at;
+    while (*at & 0x80) ++at;
+    ++at;
+  }
+  if (*at != kSourcePortTag) return 0;
+  uint32_t port = 0;
+  int shift = 0;
+  do {
+    ++at;
+    port |= static_cast<uint32_t>(*at & 0x7f) << shift;
+    shift += 7;
+  } while (*at & 0x80);
+  return static_cast<uint16_t>(port);
+}
+
 std::string_view RecordSource(const char* record) {
   ++record;  // kDatagramsTag
   while (*record & 0x80) ++record;

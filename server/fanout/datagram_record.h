@@ -24,6 +24,8 @@ size_t EncodeRecord(uint64_t channel_id, uint64_t sequence, const net::ReceivedD
 
 // The source address of a record (4 or 16 bytes), pointing into it. The encoder puts it first, so this is cheap.
 std::string_view RecordSource(const char* record);
+// Its source port; found behind the address, the channel and the sequence.
+uint16_t RecordSourcePort(const char* record);
 
 }  // namespace mcgw::fanout
 

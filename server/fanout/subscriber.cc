@@ -27,6 +27,22 @@ size_t SlabClassFor(size_t bytes) {
   return size_class;
 }
 
+// What one stream wants of one channel's records.
+class Sieve {
+ public:
+  Sieve(const SourceFilter& filter, const OwnFilter* own) : filter_(filter) {
+    if (own != nullptr) own_.emplace(own->Look());
+  }
+  bool PassesAll() const { return filter_.IsAnySource() && !own_.has_value(); }
+  bool Passes(const char* record) const {
+    return filter_.Allows(RecordSource(record)) && !(own_.has_value() && own_->IsOwn(record));
+  }
+
+ private:
+  const SourceFilter& filter_;
+  std::optional<OwnFilter::View> own_;
+};
+
 uint32_t RecordEnd(const Run& run, uint32_t index) {
   const RecordEntry* const entries = run.slab->entries() + run.first_entry;
   return index + 1 < run.records ? entries[index + 1].offset
@@ -332,10 +348,10 @@ bool Subscriber::Skip(Channel* channel, Message* message) {
 bool Subscriber::TakeRun(Channel* channel, Run run, Message* message) {
   channel->moved_unix_ns = net::UnixNs();
   bool whole = message->size_bytes == 0 && (run.size_bytes >= kCopyBelowBytes || active_.empty());
-  if (whole && !channel->filter.IsAnySource()) {
+  if (const Sieve sieve(channel->filter, options_.own.get()); whole && !sieve.PassesAll()) {
     const RecordEntry* const entries = run.slab->entries() + run.first_entry;
     for (uint32_t i = 0; i < run.records && whole; ++i) {
-      whole = channel->filter.Allows(RecordSource(run.slab->data() + entries[i].offset));
+      whole = sieve.Passes(run.slab->data() + entries[i].offset);
     }
   }
   if (!whole) return CopyRecords(channel, run, message);
@@ -352,7 +368,8 @@ bool Subscriber::TakeRun(Channel* channel, Run run, Message* message) {
 }
 
 bool Subscriber::CopyRecords(Channel* channel, const Run& run, Message* message) {
-  const bool any_source = channel->filter.IsAnySource();
+  const Sieve sieve(channel->filter, options_.own.get());
+  const bool all = sieve.PassesAll();
   const RecordEntry* const entries = run.slab->entries() + run.first_entry;
   const char* const data = run.slab->data();
   const size_t size_before = message->size_bytes;
@@ -361,7 +378,7 @@ bool Subscriber::CopyRecords(Channel* channel, const Run& run, Message* message)
   bool full = false;
   for (; looked_at < run.records; ++looked_at) {
     const char* const record = data + entries[looked_at].offset;
-    if (!any_source && !channel->filter.Allows(RecordSource(record))) continue;
+    if (!all && !sieve.Passes(record)) continue;
     const size_t size = RecordEnd(run, looked_at) - entries[looked_at].offset;
     if (!message->slab) {
       // With no other cursor to come, what this run holds is all that can be copied.

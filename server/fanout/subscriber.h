@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "server/fanout/channel_log.h"
 #include "server/fanout/event.h"
+#include "server/fanout/own_traffic.h"
 #include "server/fanout/slab_pool.h"
 #include "server/fanout/source_filter.h"
 #include "server/fanout/waiter.h"
@@ -53,6 +54,7 @@ class Subscriber {
     LagPolicy lag_policy = LagPolicy::kSkipOldest;
     size_t max_message_bytes = 64 << 10;
     int64_t ledger_interval_ns = 10'000'000'000;  // Between Ledger events; 0 for none.
+    std::shared_ptr<const OwnFilter> own;         // What exclude_own holds back; null: nothing.
   };
 
   Subscriber(const Options& options, std::shared_ptr<SlabPool> pool, std::shared_ptr<Doorbell> doorbell);

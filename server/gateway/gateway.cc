@@ -25,6 +25,8 @@ absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Create(const Options& options,
   }
   auto gateway = std::unique_ptr<Gateway>(new Gateway(options, std::move(sockets), std::move(host), std::move(loops)));
   if (absl::Status status = gateway->directory_.Refresh(); !status.ok()) return status;
+  if (absl::Status status = gateway->sender_.Open(); !status.ok()) return status;
+  gateway->sender_.Sweep(net::MonotonicNs());  // It learns the host's addresses.
   return gateway;
 }
 
@@ -33,8 +35,8 @@ Gateway::Gateway(const Options& options, std::unique_ptr<net::SocketFactory> soc
     : sockets_(std::move(sockets)),
       directory_(std::move(host), options.interfaces, options.default_interface),
       registry_(&services_),
-      sessions_(&memberships_, options.limits.sessions),
-      sender_(sockets_.get(), &directory_) {
+      sender_(sockets_.get(), &directory_, options.source_port, options.limits.sending_sessions),
+      sessions_(&memberships_, options.limits.sessions) {
   services_.sockets = sockets_.get();
   services_.slabs = fanout::SlabPool::Create(options.total_log_bytes);
   services_.options = options;
@@ -123,6 +125,7 @@ void Gateway::TellStreams(Session* session, const std::vector<MembershipSet::Cha
 
 std::vector<uint64_t> Gateway::EndLocked(Session* session) {
   session->ended = true;
+  session->send_source.reset();
   MembershipSet::Removed removed = session->memberships.RemoveAll();
   TellStreams(session, removed.touched, ChangeCause::kLeave);
   for (Subscription* stream : session->streams) stream->SessionEnded();
@@ -150,8 +153,12 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
   } else if (request.memberships.empty()) {
     return Error(Reason::kFieldRequired, "memberships", "a subscription names at least one membership, or a session");
   }
+  fanout::Subscriber::Options options = request.options;
+  if (request.exclude_own) {
+    options.own = std::make_shared<fanout::OwnFilter>(sender_.traffic(), session == nullptr ? nullptr : session->ports);
+  }
   auto subscription =
-      std::make_unique<Subscription>(next_subscriber_id_.fetch_add(1), caller.identity, &memberships_, request.options,
+      std::make_unique<Subscription>(next_subscriber_id_.fetch_add(1), caller.identity, &memberships_, options,
                                      services_.slabs, std::move(doorbell), [this](Subscription* closed) {
                                        net::MutexLock lock(&mutex_);
                                        subscriptions_.erase(closed);
@@ -169,6 +176,38 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
   }
   if (absl::Status status = subscription->Open(request, std::move(session)); !status.ok()) return status;
   return subscription;
+}
+
+// ---- Sending ----
+
+absl::StatusOr<std::shared_ptr<SendSource>> Gateway::SourceOf(const Caller& caller, const std::string& session_id) {
+  if (session_id.empty()) return nullptr;
+  const absl::StatusOr<std::shared_ptr<Session>> found = sessions_.Find(session_id, caller.identity);
+  if (!found.ok()) return found.status();
+  Session& session = **found;
+  net::MutexLock lock(&session.mutex);
+  if (session.ended) return sessions_.Find(session_id, "").status();
+  if (session.send_source == nullptr) {
+    absl::StatusOr<std::shared_ptr<SendSource>> source = sender_.NewSource(session.ports);
+    if (!source.ok()) return source.status();
+    session.send_source = *std::move(source);
+  }
+  return session.send_source;
+}
+
+absl::StatusOr<std::vector<SendResult>> Gateway::Send(const Caller& caller, const std::string& session_id,
+                                                      const SendRequest& request, std::string_view payload) {
+  if (absl::Status status = CheckServing(); !status.ok()) return status;
+  const absl::StatusOr<std::shared_ptr<SendSource>> source = SourceOf(caller, session_id);
+  if (!source.ok()) return source.status();
+  return sender_.Send(request, payload, source->get());
+}
+
+absl::StatusOr<PublishResult> Gateway::Publish(const Caller& caller, const std::string& session_id,
+                                               const std::vector<Burst>& bursts) {
+  const absl::StatusOr<std::shared_ptr<SendSource>> source = SourceOf(caller, session_id);
+  if (!source.ok()) return source.status();
+  return sender_.Publish(bursts, source->get());
 }
 
 size_t Gateway::subscription_count() const {
@@ -193,6 +232,7 @@ void Gateway::Sweep(int64_t now_ns) {
     EndLocked(session.get());
   }
   for (InterfaceManager* manager : registry_.All()) manager->Sweep(now_ns);
+  sender_.Sweep(now_ns);
   for (Shard& shard : shards_) shard.receive->Sweep();
   net::MutexLock lock(&mutex_);
   for (Subscription* subscription : subscriptions_) subscription->subscriber().RequestSweep();
@@ -202,6 +242,7 @@ void Gateway::Sweep(int64_t now_ns) {
 
 absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels() const {
   const absl::StatusOr<net::KernelMemberships> kernel = net::ReadKernelMemberships();
+  const std::vector<HostMemberships::Held> host_only = sender_.host_memberships().List();
   std::vector<ChannelSnapshot> all;
   for (const InterfaceManager* manager : registry_.All()) {
     for (ChannelSnapshot& snapshot : manager->Snapshot()) {
@@ -209,6 +250,11 @@ absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels() const {
         const auto at = kernel->users.find({manager->index(), snapshot.status.group});
         snapshot.host_users = at == kernel->users.end() ? 0 : at->second;
         snapshot.joined = snapshot.joined && *snapshot.host_users > 0;
+      }
+      for (const HostMemberships::Held& held : host_only) {
+        if (held.interface_index != manager->index() || held.group != snapshot.status.group) continue;
+        snapshot.holders.push_back(
+            {.kind = Holder::Kind::kGateway, .selector = manager->name(), .since_unix_ns = held.since_unix_ns});
       }
       all.push_back(std::move(snapshot));
     }
@@ -227,6 +273,9 @@ InterfaceSnapshot Gateway::SnapshotOf(const net::Interface& interface, const net
   }
   std::map<net::IpAddress, uint32_t> sockets;
   if (manager != nullptr) sockets = manager->Sockets();
+  for (const HostMemberships::Held& held : sender_.host_memberships().List()) {
+    if (held.interface_index == interface.index) ++sockets[held.group];
+  }
 
   InterfaceSnapshot snapshot{.interface = interface, .permitted = directory_.IsPermitted(interface.name)};
   for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {

@@ -5,10 +5,11 @@
 //
 // Lock order, written here once. A thread that holds one of these may take only those further down:
 //   Session::mutex, Subscription::mutex_, InterfaceManager::mutex_, Subscriber::mutex_, ChannelLog::mutex_,
-//   ReadyList::mutex_. Gateway::mutex_ comes before Subscriber::mutex_ too. The other tables' mutexes (SessionTable,
-//   InterfaceRegistry, InterfaceDirectory, EventLoop) are leaves: nothing is taken under them. System calls are made
-//   under the first three only, which the data path never takes. No gRPC call is made under any of them, and no
-//   callback but Doorbell::Ring, which only queues.
+//   ReadyList::mutex_. Gateway::mutex_ comes before Subscriber::mutex_ too. SendSource::mutex_ comes before
+//   OwnTraffic::mutex_, which may be taken under any of them. The other tables' mutexes (SessionTable,
+//   InterfaceRegistry, InterfaceDirectory, HostMemberships, EventLoop) are leaves: nothing is taken under them. System
+//   calls are made under the first three, SendSource's and HostMemberships' only, which the data path never takes. No
+//   gRPC call is made under any of them, and no callback but Doorbell::Ring, which only queues.
 
 #ifndef MCGW_GATEWAY_GATEWAY_H_
 #define MCGW_GATEWAY_GATEWAY_H_
@@ -97,7 +98,13 @@ class Gateway {
                                               const LeaveTarget& target);
   absl::StatusOr<std::unique_ptr<Subscription>> Subscribe(const Caller& caller, const SubscribeRequest& request,
                                                           std::shared_ptr<fanout::Doorbell> doorbell);
-  Sender& sender() { return sender_; }
+
+  // Sends as Sender does, on behalf of a session (SESSION_NOT_FOUND), or of none where the id is empty. Renews nothing.
+  absl::StatusOr<std::vector<SendResult>> Send(const Caller& caller, const std::string& session_id,
+                                               const SendRequest& request, std::string_view payload);
+  absl::StatusOr<PublishResult> Publish(const Caller& caller, const std::string& session_id,
+                                        const std::vector<Burst>& bursts);
+  const Sender& sender() const { return sender_; }
 
   // In order of channel id.
   absl::StatusOr<std::vector<ChannelSnapshot>> ListChannels() const;
@@ -127,6 +134,8 @@ class Gateway {
 
   Gateway(const Options& options, std::unique_ptr<net::SocketFactory> sockets, HostInterfaces host,
           std::vector<std::unique_ptr<net::EventLoop>> loops);
+  // What a session sends from; null for no session. It must not outlive the gateway.
+  absl::StatusOr<std::shared_ptr<SendSource>> SourceOf(const Caller& caller, const std::string& session_id);
   absl::StatusOr<std::shared_ptr<Session>> FindOrCreate(const Caller& caller, const std::string& session_id,
                                                         std::optional<absl::Duration> lease);
   static void TellStreams(Session* session, const std::vector<MembershipSet::ChannelPtr>& touched,
@@ -142,8 +151,8 @@ class Gateway {
   InterfaceDirectory directory_;
   InterfaceRegistry registry_;
   MembershipServices memberships_;
+  Sender sender_;  // Before the sessions, whose sources it counts.
   SessionTable sessions_;
-  Sender sender_;
   std::atomic<bool> draining_{false};
   std::atomic<uint64_t> next_subscriber_id_{1};
 

@@ -42,7 +42,8 @@ struct ChannelServices {
 
 // Who holds a channel, for those who look.
 struct Holder {
-  enum class Kind : uint8_t { kSession, kStream };
+  // kGateway: the gateway itself, to keep datagrams with hop limit 0 on the host (host_memberships.h).
+  enum class Kind : uint8_t { kSession, kStream, kGateway };
   Kind kind = Kind::kSession;
   uint64_t membership_id = 0;
   uint64_t subscriber_id = 0;  // Of a stream.

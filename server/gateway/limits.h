@@ -19,6 +19,7 @@ struct Limits {
   size_t subscribers = 10'000;
   size_t memberships_per_holder = 10'000;
   size_t sources_per_filter = 1'000;
+  size_t sending_sessions = 1'000;  // Those that send from a port of their own.
 };
 
 struct Options {
@@ -30,7 +31,8 @@ struct Options {
   size_t total_log_bytes = 256 << 20;
   size_t socket_buffer_bytes = 32 << 20;
   size_t subscriber_lag_limit_bytes = 4 << 20;
-  int shards = 1;  // Receive threads.
+  uint16_t source_port = 0;  // To send from, in both families; 0: the kernel chooses.
+  int shards = 1;            // Receive threads.
   Limits limits;
 };
 

@@ -110,10 +110,10 @@ absl::Status CheckSend(const SendRequest& request) {
     status = CheckSource(*request.source, request.group, "options.source_address");
     if (!status.ok()) return status;
   }
-  if (request.hop_limit == 0) {
-    return Error(Reason::kNotImplemented, "options.hop_limit",
-                 "this version does not send with hop limit 0, since the kernel would let the datagram leave the host: "
-                 "use 1 to 255");
+  if (request.hop_limit == 0 && !request.loop) {
+    return Error(Reason::kLoopRequired, "options.loop",
+                 "hop limit 0 keeps the datagram on the host, and without loop nobody there receives it either: "
+                 "set loop, or a hop limit of at least 1");
   }
   return absl::OkStatus();
 }

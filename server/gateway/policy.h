@@ -32,8 +32,9 @@ struct SendRequest {
   net::IpAddress group;
   uint16_t port = 0;
   std::optional<net::IpAddress> source;
-  uint8_t hop_limit = 1;
+  uint8_t hop_limit = 1;  // 0: not beyond this host.
   bool loop = true;
+  bool dont_fragment = false;
   std::optional<uint8_t> traffic_class;
 };
 
@@ -41,7 +42,7 @@ struct SendRequest {
 // names are those of Membership.
 absl::Status CheckMembership(const MembershipRequest& request, size_t most_sources);
 
-// NOT_A_MULTICAST_GROUP, GROUP_RESERVED, SCOPE_NEEDS_INTERFACE, INVALID_SOURCE, and NOT_IMPLEMENTED for hop limit 0.
+// NOT_A_MULTICAST_GROUP, GROUP_RESERVED, SCOPE_NEEDS_INTERFACE, INVALID_SOURCE, LOOP_REQUIRED (hop limit 0 without it).
 // Field names are those of SendRequest: "destination.group".
 absl::Status CheckSend(const SendRequest& request);
 

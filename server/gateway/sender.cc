@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "server/net/clock.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
+#include "spdlog/spdlog.h"
 
 namespace mcgw::gateway {
 namespace {
@@ -65,6 +67,14 @@ net::OutgoingDatagram Outgoing(const SendRequest& request, uint32_t interface_in
           .payload = payload};
 }
 
+// A failure below names fields of a datagram; the request's are named otherwise.
+absl::Status InRequest(const absl::Status& status) {
+  const std::string field = net::FieldOf(status);
+  if (field == "interface") return net::WithFieldPrefix(status, "destination.");
+  if (field == "source_address") return net::WithFieldPrefix(status, "options.");
+  return status;
+}
+
 void AddFailure(uint32_t item, const absl::Status& status, const std::string& interface_name,
                 std::vector<ItemFailure>* failures) {
   if (!failures->empty()) {
@@ -79,21 +89,44 @@ void AddFailure(uint32_t item, const absl::Status& status, const std::string& in
 
 }  // namespace
 
-uint16_t Sender::source_port(Family family) const {
-  net::MutexLock lock(&mutex_);
-  const auto& socket = made_[family == Family::kIpv6][1];
-  return socket == nullptr ? 0 : socket->source_port();
+Sender::Sender(net::SocketFactory* sockets, InterfaceDirectory* directory, uint16_t source_port, size_t most_sources)
+    : sockets_(sockets),
+      directory_(directory),
+      most_sources_(most_sources),
+      own_(sockets, traffic_, std::make_shared<fanout::SourcePorts>(), source_port),
+      host_memberships_(sockets) {}
+
+absl::Status Sender::Open() {
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    const absl::Status status = own_.Socket({.family = family}).status();
+    if (net::ReasonOf(status) == Reason::kNoAddress) {
+      spdlog::info("does not send over {}: {}", net::FamilyName(family), net::ToStd(status.message()));
+    } else if (!status.ok()) {
+      return status;
+    }
+  }
+  return absl::OkStatus();
 }
 
-absl::StatusOr<net::SendSocket*> Sender::Socket(Family family, bool loop) {
-  net::MutexLock lock(&mutex_);
-  std::unique_ptr<net::SendSocket>& socket = made_[family == Family::kIpv6][loop];
-  if (socket == nullptr) {
-    absl::StatusOr<std::unique_ptr<net::SendSocket>> made = sockets_->NewSendSocket(family, loop, 0);
-    if (!made.ok()) return made.status();
-    socket = *std::move(made);
+absl::StatusOr<std::shared_ptr<SendSource>> Sender::NewSource(std::shared_ptr<fanout::SourcePorts> ports) {
+  if (sources_.fetch_add(1) >= most_sources_) {
+    sources_.fetch_sub(1);
+    return Error(Reason::kSessionLimit, "session_id",
+                 net::StrCat(most_sources_, " sessions send from ports of their own, which is the gateway's limit: ",
+                             "leave those that are no longer needed, or send without a session"));
   }
-  return socket.get();
+  return std::shared_ptr<SendSource>(new SendSource(sockets_, traffic_, std::move(ports), 0),
+                                     [this](SendSource* source) {
+                                       delete source;
+                                       sources_.fetch_sub(1);
+                                     });
+}
+
+void Sender::Sweep(int64_t now_ns) {
+  const std::shared_ptr<const net::InterfaceTable> table = directory_->table();
+  traffic_->SetTable(table);
+  traffic_->Sweep(now_ns);
+  host_memberships_.Sweep(*table, now_ns);
 }
 
 absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& request) {
@@ -107,32 +140,53 @@ absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& reque
   }
   std::vector<Exit> exits;
   for (const Interface& interface : *interfaces) {
-    exits.push_back(
-        {interface, request.source.value_or(SourceFor(interface, request.group)), CheckInterface(interface, request)});
+    Exit exit{.interface = interface,
+              .source = request.source.value_or(SourceFor(interface, request.group)),
+              .status = CheckInterface(interface, request),
+              .membership = nullptr};
+    if (request.hop_limit == 0 && exit.status.ok()) {
+      auto membership = host_memberships_.Hold(interface, request.group, exit.source, net::MonotonicNs());
+      exit.status = InRequest(membership.status());
+      if (membership.ok()) exit.membership = *std::move(membership);
+    }
+    exits.push_back(std::move(exit));
   }
   return exits;
 }
 
-absl::StatusOr<std::vector<SendResult>> Sender::Send(const SendRequest& request, std::string_view payload) {
-  const absl::StatusOr<std::vector<Exit>> exits = Exits(request);
+absl::StatusOr<Sender::Plan> Sender::Prepare(const SendRequest& request, SendSource* from) {
+  absl::StatusOr<std::vector<Exit>> exits = Exits(request);
   if (!exits.ok()) return exits.status();
-  if (absl::Status status = CheckPayload(payload.size(), request.group.family()); !status.ok()) return status;
-  const absl::StatusOr<net::SendSocket*> socket = Socket(request.group.family(), request.loop);
+  const absl::StatusOr<net::SendSocket*> socket = (from == nullptr ? &own_ : from)
+                                                      ->Socket({.family = request.group.family(),
+                                                                .loop = request.loop,
+                                                                .dont_fragment = request.dont_fragment,
+                                                                .host_only = request.hop_limit == 0});
   if (!socket.ok()) return socket.status();
+  // Before anybody can receive it.
+  traffic_->SetTable(directory_->table());
+  return Plan{.exits = *std::move(exits), .socket = *socket};
+}
+
+absl::StatusOr<std::vector<SendResult>> Sender::Send(const SendRequest& request, std::string_view payload,
+                                                     SendSource* from) {
+  if (absl::Status status = CheckPayload(payload.size(), request.group.family()); !status.ok()) return status;
+  const absl::StatusOr<Plan> plan = Prepare(request, from);
+  if (!plan.ok()) return plan.status();
 
   std::vector<SendResult> results;
-  for (const Exit& exit : *exits) {
+  for (const Exit& exit : plan->exits) {
     SendResult result{.interface_name = exit.interface.name,
                       .interface_index = exit.interface.index,
                       .source = exit.source,
-                      .source_port = (*socket)->source_port(),
+                      .source_port = plan->socket->source_port(),
                       .status = exit.status};
     counters_.requested.fetch_add(1, std::memory_order_relaxed);
     if (result.status.ok()) {
       const net::OutgoingDatagram datagram = Outgoing(request, exit.interface.index, exit.source, payload);
       std::vector<net::SendFailure> failures;
-      (*socket)->Send(absl::MakeConstSpan(&datagram, 1), &failures);
-      if (!failures.empty()) result.status = failures.front().status;
+      plan->socket->Send(absl::MakeConstSpan(&datagram, 1), &failures);
+      if (!failures.empty()) result.status = InRequest(failures.front().status);
     }
     if (result.status.ok()) {
       counters_.sent.fetch_add(1, std::memory_order_relaxed);
@@ -145,17 +199,17 @@ absl::StatusOr<std::vector<SendResult>> Sender::Send(const SendRequest& request,
   return results;
 }
 
-PublishResult Sender::Publish(const std::vector<Burst>& bursts) {
+PublishResult Sender::Publish(const std::vector<Burst>& bursts, SendSource* from) {
   PublishResult result;
   uint32_t item = 0;
   for (const Burst& burst : bursts) {
-    PublishBurst(burst, item, &result);
+    PublishBurst(burst, item, from, &result);
     item += burst.payloads.size();
   }
   return result;
 }
 
-void Sender::PublishBurst(const Burst& burst, uint32_t first_item, PublishResult* result) {
+void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* from, PublishResult* result) {
   const auto count = static_cast<uint32_t>(burst.payloads.size());
   if (count == 0) return;
   const auto all_fail = [&](const absl::Status& status) {
@@ -164,16 +218,14 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, PublishResult
     counters_.failed.fetch_add(count, std::memory_order_relaxed);
   };
   if (!burst.invalid.ok()) return all_fail(burst.invalid);
-  const absl::StatusOr<std::vector<Exit>> exits = Exits(burst.request);
-  if (!exits.ok()) return all_fail(exits.status());
+  const absl::StatusOr<Plan> plan = Prepare(burst.request, from);
+  if (!plan.ok()) return all_fail(plan.status());
   const Family family = burst.request.group.family();
-  const absl::StatusOr<net::SendSocket*> socket = Socket(family, burst.request.loop);
-  if (!socket.ok()) return all_fail(socket.status());
 
   // What fails of each item, by the first interface that did not take it.
   std::vector<net::SendFailure> kernel_failures;
   std::vector<std::pair<absl::Status, const Exit*>> failed(count);
-  for (const Exit& exit : *exits) {
+  for (const Exit& exit : plan->exits) {
     std::vector<net::OutgoingDatagram> datagrams;
     std::vector<uint32_t> items;
     datagrams.reserve(count);
@@ -195,10 +247,10 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, PublishResult
       payload_bytes += burst.payloads[i].size();
     }
     kernel_failures.clear();
-    const size_t sent = (*socket)->Send(datagrams, &kernel_failures);
+    const size_t sent = plan->socket->Send(datagrams, &kernel_failures);
     for (const net::SendFailure& failure : kernel_failures) {
       payload_bytes -= datagrams[failure.index].payload.size();
-      fail(items[failure.index], failure.status);
+      fail(items[failure.index], InRequest(failure.status));
     }
     counters_.sent.fetch_add(sent, std::memory_order_relaxed);
     counters_.payload_bytes.fetch_add(payload_bytes, std::memory_order_relaxed);

@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/fanout/own_traffic.h"
 #include "server/gateway/membership_set.h"
+#include "server/gateway/send_source.h"
 #include "server/net/clock.h"
 #include "server/net/mutex.h"
 
@@ -32,6 +34,8 @@ struct Session {
 
   const std::string id;        // 128 random bits, as hexadecimal text.
   const std::string identity;  // Who made it; nobody else finds it.
+  // The ports that it sends from; none while it has not sent.
+  const std::shared_ptr<fanout::SourcePorts> ports = std::make_shared<fanout::SourcePorts>();
 
   net::Mutex mutex;
   int64_t lease_ns ABSL_GUARDED_BY(mutex);
@@ -39,6 +43,7 @@ struct Session {
   bool ended ABSL_GUARDED_BY(mutex) = false;
   MembershipSet memberships ABSL_GUARDED_BY(mutex);
   std::set<Subscription*> streams ABSL_GUARDED_BY(mutex);
+  std::shared_ptr<SendSource> send_source ABSL_GUARDED_BY(mutex);  // From its first send to its end.
 };
 
 // Thread-safe.

@@ -28,6 +28,7 @@ struct SubscribeRequest {
   std::vector<MembershipRequest> memberships;
   std::string session_id;
   Start start = Start::kLive;
+  bool exclude_own = false;  // The gateway fills in options.own.
   fanout::Subscriber::Options options;
 };
 

@@ -33,7 +33,7 @@ struct OutgoingDatagram {
   uint16_t port = 0;
   uint32_t interface_index = 0;          // Never 0.
   IpAddress source;                      // Unspecified: the kernel chooses an address of the interface.
-  uint8_t hop_limit = 1;                 // 1 to 255.
+  uint8_t hop_limit = 1;                 // 1 to 255; on a host-only socket 0.
   std::optional<uint8_t> traffic_class;  // Nothing: 0.
   std::string_view payload;
 };

@@ -284,6 +284,20 @@ absl::Status BindToInterface(int fd, const ReceiveSocketSpec& spec) {
   return absl::OkStatus();
 }
 
+// Shares the port with sockets that set SO_REUSEADDR, and with this process's send sockets, which do not: they would
+// share with anybody then. Those are met by SO_REUSEPORT, which works only among sockets of one user. It is set only
+// where it is needed, since it costs the kernel a kilobyte for each socket.
+absl::Status BindSharing(int fd, const ReceiveSocketSpec& spec) {
+  sockaddr_storage name;
+  const socklen_t length = ToSockaddr(spec.group, spec.port, spec.interface_index, &name);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&name), length) == 0) return absl::OkStatus();
+  if (errno == EADDRINUSE) {
+    absl::Status status = SetOption(fd, SOL_SOCKET, SO_REUSEPORT, 1, "set SO_REUSEPORT");
+    if (!status.ok()) return status;
+  }
+  return BindSocket(fd, spec.group, spec.port, spec.interface_index);
+}
+
 absl::Status RequestMetadata(int fd, Family family) {
   struct Option {
     int level;
@@ -340,14 +354,18 @@ class LinuxSocketFactory final : public SocketFactory {
     absl::Status status = SetOption(fd->get(), SOL_SOCKET, SO_REUSEADDR, 1, "set SO_REUSEADDR");
     if (status.ok()) status = BindToInterface(fd->get(), spec);
     if (status.ok()) status = RequestMetadata(fd->get(), spec.group.family());
-    if (status.ok()) status = BindSocket(fd->get(), spec.group, spec.port, spec.interface_index);
+    if (status.ok()) status = BindSharing(fd->get(), spec);
     if (!status.ok()) return status;
     const size_t buffer_bytes = SetReceiveBuffer(fd->get(), spec.receive_buffer_bytes);
     return std::make_unique<LinuxReceiveSocket>(spec, *std::move(fd), buffer_bytes);
   }
 
-  absl::StatusOr<std::unique_ptr<SendSocket>> NewSendSocket(Family family, bool loop, uint16_t source_port) override {
-    return NewLinuxSendSocket(family, loop, source_port);
+  absl::StatusOr<std::unique_ptr<SendSocket>> NewSendSocket(const SendSocketSpec& spec) override {
+    return NewLinuxSendSocket(spec);
+  }
+
+  absl::StatusOr<std::unique_ptr<MembershipSocket>> NewMembershipSocket(Family family) override {
+    return NewLinuxMembershipSocket(family);
   }
 };
 

@@ -63,7 +63,8 @@ inline size_t PutIpv4Controls(const OutgoingDatagram& datagram, char* at) {
   info.ipi_ifindex = static_cast<int>(datagram.interface_index);
   if (!datagram.source.IsUnspecified()) info.ipi_spec_dst = datagram.source.ToV4();
   size_t used = PutControl(at, IPPROTO_IP, IP_PKTINFO, info);
-  used += PutControl(at + used, IPPROTO_IP, IP_TTL, int{datagram.hop_limit});
+  // The kernel refuses 0 here; a host-only socket has it for all.
+  if (datagram.hop_limit > 0) used += PutControl(at + used, IPPROTO_IP, IP_TTL, int{datagram.hop_limit});
   if (datagram.traffic_class) used += PutControl(at + used, IPPROTO_IP, IP_TOS, int{*datagram.traffic_class});
   return used;
 }

@@ -1,8 +1,6 @@
 #include <linux/filter.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/net/linux_multicast_socket.h"
 #include "server/net/linux_send_batch.h"
+#include "server/net/linux_send_error.h"
 #include "server/net/linux_socket.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
@@ -28,8 +27,8 @@ constexpr int kQueueWaitMs = 1;  // An interface's full queue tells nobody when 
 
 class LinuxSendSocket final : public SendSocket {
  public:
-  LinuxSendSocket(OwnedFd fd, Family family, bool loop, uint16_t source_port, bool segments)
-      : fd_(std::move(fd)), family_(family), loop_(loop), source_port_(source_port), segments_(segments) {}
+  LinuxSendSocket(OwnedFd fd, const SendSocketSpec& spec, uint16_t source_port, bool segments)
+      : fd_(std::move(fd)), spec_(spec), source_port_(source_port), segments_(segments) {}
 
   size_t Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures) override;
   uint16_t source_port() const override { return source_port_; }
@@ -62,12 +61,12 @@ class LinuxSendSocket final : public SendSocket {
   int SendOnce(mmsghdr* headers, size_t count, Stall* stall) const;
   bool WaitFor(int error, Stall* stall) const;
   void ClearErrors() const;
-  absl::Status Failure(int error, const OutgoingDatagram& datagram) const;
-  absl::Status Unreachable(int error, const OutgoingDatagram& datagram) const;
+  absl::Status Failure(int error, const OutgoingDatagram& datagram) const {
+    return SendError(fd_.get(), spec_, error, datagram);
+  }
 
   const OwnedFd fd_;
-  const Family family_;
-  const bool loop_;
+  const SendSocketSpec spec_;
   const uint16_t source_port_;
   const bool segments_;  // The kernel knows UDP_SEGMENT.
 };
@@ -92,12 +91,15 @@ size_t LinuxSendSocket::Send(absl::Span<const OutgoingDatagram> datagrams, std::
 }
 
 absl::Status LinuxSendSocket::Check(const OutgoingDatagram& datagram) const {
-  if (datagram.group.family() != family_ || (!datagram.source.IsUnspecified() && datagram.source.family() != family_)) {
-    return Error(Reason::kInvalidAddress, "", absl::StrCat("not an ", ToAbsl(FamilyName(family_)), " address"));
+  const Family family = spec_.family;
+  if (datagram.group.family() != family || (!datagram.source.IsUnspecified() && datagram.source.family() != family)) {
+    return Error(Reason::kInvalidAddress, "", absl::StrCat("not an ", ToAbsl(FamilyName(family)), " address"));
   }
   if (datagram.interface_index == 0) return Error(Reason::kFieldRequired, "interface", "no interface to send by");
-  if (datagram.hop_limit == 0) {
-    return Error(Reason::kInvalidHopLimit, "hop_limit", "a datagram that leaves needs a hop limit of at least 1");
+  if ((datagram.hop_limit == 0) != spec_.host_only) {
+    return Error(
+        Reason::kInvalidHopLimit, "hop_limit",
+        "hop limit 0 goes by a host-only socket, and nothing else does: a datagram that leaves needs at least 1");
   }
   return absl::OkStatus();
 }
@@ -120,7 +122,7 @@ size_t LinuxSendSocket::SendBatch(absl::Span<const OutgoingDatagram> batch, size
   while (message < scratch->messages) {
     // sendmmsg hides the error of the message that stops it, and trying that one again would be wrong with loop on (see
     // WaitFor). So with loop on, one message at a time.
-    const size_t at_once = loop_ ? 1 : scratch->messages - message;
+    const size_t at_once = spec_.loop ? 1 : scratch->messages - message;
     const int result = SendOnce(&scratch->headers[message], at_once, stall);
     for (int i = 0; i < result; ++i) {
       sent += scratch->counts[message];
@@ -185,7 +187,7 @@ bool LinuxSendSocket::WaitFor(int error, Stall* stall) const {
   // give it to them twice.
   if (error == ENOBUFS && stall->MayWait()) {
     poll(nullptr, 0, kQueueWaitMs);
-    return !loop_;
+    return !spec_.loop;
   }
   return false;
 }
@@ -200,95 +202,64 @@ void LinuxSendSocket::ClearErrors() const {
   }
 }
 
-absl::Status LinuxSendSocket::Failure(int error, const OutgoingDatagram& datagram) const {
-  const std::string what = absl::StrCat("send to ", ToString(datagram.group, datagram.port));
-  switch (error) {
-    case EMSGSIZE:
-      return ErrnoError(error, Reason::kPayloadTooLarge, "payload",
-                        absl::StrCat(datagram.payload.size(), " bytes are more than a datagram carries: at most ",
-                                     MaxPayloadBytes(family_)));
-    case EPERM:
-      return ErrnoError(error, Reason::kSendBlocked, "",
-                        absl::StrCat(what, " is blocked by a firewall on this host: allow it in its output rules"));
-    case EACCES:
-      return ErrnoError(error, Reason::kSendBlocked, "",
-                        absl::StrCat(what, " is prohibited by a route of this host: remove it (ip route, ip rule)"));
-    case EAGAIN:
-      return ErrnoError(error, Reason::kHostLimit, "",
-                        absl::StrCat(what, ": the socket's buffer stayed full for a second"));
-    case ENOBUFS:
-      return ErrnoError(error, Reason::kHostLimit, "",
-                        absl::StrCat(what, ": the interface's queue is full: send slower, or raise txqueuelen"));
-    case ENOMEM:
-      return ErrnoError(error, Reason::kHostLimit, "", absl::StrCat(what, ": the host is out of memory"));
-    case EINVAL:
-    case EADDRNOTAVAIL:
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case ENODEV:
-    case ENXIO:
-    case ENETDOWN:
-      return Unreachable(error, datagram);
-    default:
-      return ErrnoStatus(error, what);
-  }
+absl::Status SetMulticast(int fd, const SendSocketSpec& spec) {
+  const bool v4 = spec.family == Family::kIpv4;
+  const int level = ProtocolLevel(spec.family);
+  absl::Status status =
+      SetOption(fd, level, v4 ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP, spec.loop ? 1 : 0, "set multicast loop");
+  if (!status.ok() || !spec.host_only) return status;
+  return SetOption(fd, level, v4 ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS, 0, "set hop limit 0");
 }
 
-// The errno alone does not tell: an interface that is down gives ENETUNREACH, as a missing route does.
-absl::Status LinuxSendSocket::Unreachable(int error, const OutgoingDatagram& datagram) const {
-  ifreq request = {};
-  request.ifr_ifindex = static_cast<int>(datagram.interface_index);
-  if (ioctl(fd_.get(), SIOCGIFNAME, &request) != 0) {
-    return ErrnoError(error, Reason::kInterfaceNotFound, "interface",
-                      absl::StrCat("there is no interface with index ", datagram.interface_index));
+absl::Status SetFragmenting(int fd, const SendSocketSpec& spec) {
+  if (spec.family == Family::kIpv6) {
+    return SetOption(fd, IPPROTO_IPV6, IPV6_DONTFRAG, spec.dont_fragment ? 1 : 0, "set IPV6_DONTFRAG");
   }
-  const std::string name = request.ifr_name;
-  const bool flags_known = ioctl(fd_.get(), SIOCGIFFLAGS, &request) == 0;
-  if (flags_known && (request.ifr_flags & IFF_UP) == 0) {
-    return ErrnoError(error, Reason::kInterfaceDown, "interface",
-                      absl::StrCat(name, " is down: ip link set ", name, " up"));
-  }
-  if (flags_known && (request.ifr_flags & IFF_RUNNING) == 0) {
-    return ErrnoError(error, Reason::kNoCarrier, "interface", absl::StrCat(name, " has no carrier"));
-  }
-  if (!datagram.source.IsUnspecified()) {
-    return ErrnoError(error, Reason::kSourceNotLocal, "source_address",
-                      absl::StrCat(datagram.source.ToString(), " is not an address of ", name, ", or not usable yet"));
-  }
-  if (error == EADDRNOTAVAIL) {
-    return ErrnoError(error, Reason::kNoAddress, "interface",
-                      absl::StrCat(name, " has no usable ", ToAbsl(FamilyName(family_)), " address"));
-  }
-  return ErrnoError(error, Reason::kNoRoute, "",
-                    absl::StrCat("no route to ", datagram.group.ToString(), " by ", name, ": add one (ip ",
-                                 datagram.group.is_v4() ? "" : "-6 ",
-                                 "route), or check for an unreachable or "
-                                 "blackhole route, or ",
-                                 ToAbsl(FamilyName(family_)), " turned off there"));
+  // The kernel's default would set the DF bit on all that fits the first link, and a router with a smaller one would
+  // then drop it without a word: for multicast no ICMP error comes back (RFC 1122, 3.2.2).
+  return SetOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, spec.dont_fragment ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT,
+                   "set IP_MTU_DISCOVER");
 }
 
-absl::Status SetUpSending(int fd, Family family, bool loop) {
-  const bool v4 = family == Family::kIpv4;
+absl::Status SetUpSending(int fd, const SendSocketSpec& spec) {
   // A socket that only sends takes in nothing: were its port a known one, it would collect what others joined.
   sock_filter drop_all = {BPF_RET | BPF_K, 0, 0, 0};
   const sock_fprog program = {1, &drop_all};
   if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0) {
     return ErrnoStatus(errno, "attach a socket filter");
   }
-  absl::Status status = SetOption(fd, ProtocolLevel(family), v4 ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP, loop ? 1 : 0,
-                                  "set multicast loop");
+  absl::Status status = SetMulticast(fd, spec);
+  if (status.ok()) status = SetFragmenting(fd, spec);
   if (!status.ok()) return status;
   // Without this the kernel hides that an interface's queue dropped a datagram.
-  return SetOption(fd, ProtocolLevel(family), v4 ? IP_RECVERR : IPV6_RECVERR, 1, "set IP_RECVERR");
+  return SetOption(fd, ProtocolLevel(spec.family), spec.family == Family::kIpv4 ? IP_RECVERR : IPV6_RECVERR, 1,
+                   "set IP_RECVERR");
+}
+
+// SO_REUSEPORT lets in other sockets of this user only, and comes after the bind where the port must be free: with it,
+// the kernel looks no further than the first socket that shares, and would take a port from a stranger behind it.
+absl::Status BindSending(int fd, const SendSocketSpec& spec) {
+  absl::Status status;
+  if (spec.shares_port) status = SetOption(fd, SOL_SOCKET, SO_REUSEPORT, 1, "set SO_REUSEPORT");
+  if (status.ok()) status = BindSocket(fd, IpAddress::Unspecified(spec.family), spec.source_port, 0);
+  if (ErrnoOf(status) == EADDRINUSE) {
+    return ErrnoError(EADDRINUSE, Reason::kPortInUse, "source_port",
+                      absl::StrCat("UDP port ", spec.source_port, " to send from is held by ",
+                                   DescribePortHolder(IpAddress::Unspecified(spec.family), spec.source_port),
+                                   ": stop it, or choose another source_port"));
+  }
+  if (status.ok() && !spec.shares_port) status = SetOption(fd, SOL_SOCKET, SO_REUSEPORT, 1, "set SO_REUSEPORT");
+  return status;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SendSocket>> NewLinuxSendSocket(Family family, bool loop, uint16_t source_port) {
-  absl::StatusOr<OwnedFd> fd = OpenUdpSocket(family);
+absl::StatusOr<std::unique_ptr<SendSocket>> NewLinuxSendSocket(const SendSocketSpec& spec) {
+  if (spec.host_only && !spec.loop) return Error(Reason::kLoopRequired, "loop", "hop limit 0 without loop");
+  absl::StatusOr<OwnedFd> fd = OpenUdpSocket(spec.family);
   if (!fd.ok()) return fd.status();
-  absl::Status status = SetUpSending(fd->get(), family, loop);
-  if (status.ok()) status = BindSocket(fd->get(), IpAddress::Unspecified(family), source_port, 0);
+  absl::Status status = SetUpSending(fd->get(), spec);
+  if (status.ok()) status = BindSending(fd->get(), spec);
   if (!status.ok()) return status;
   sockaddr_storage name;
   socklen_t length = sizeof(name);
@@ -299,7 +270,7 @@ absl::StatusOr<std::unique_ptr<SendSocket>> NewLinuxSendSocket(Family family, bo
   int segment = 0;
   socklen_t segment_length = sizeof(segment);
   const bool segments = getsockopt(fd->get(), IPPROTO_UDP, UDP_SEGMENT, &segment, &segment_length) == 0;
-  return std::make_unique<LinuxSendSocket>(*std::move(fd), family, loop, port, segments);
+  return std::make_unique<LinuxSendSocket>(*std::move(fd), spec, port, segments);
 }
 
 }  // namespace mcgw::net

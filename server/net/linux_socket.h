@@ -30,8 +30,9 @@
 
 namespace mcgw::net {
 
-// The part of the factory that linux_send_socket.cc makes.
-absl::StatusOr<std::unique_ptr<SendSocket>> NewLinuxSendSocket(Family family, bool loop, uint16_t source_port);
+// The parts of the factory that linux_send_socket.cc and linux_membership_socket.cc make.
+absl::StatusOr<std::unique_ptr<SendSocket>> NewLinuxSendSocket(const SendSocketSpec& spec);
+absl::StatusOr<std::unique_ptr<MembershipSocket>> NewLinuxMembershipSocket(Family family);
 
 inline int ProtocolLevel(Family family) { return family == Family::kIpv4 ? IPPROTO_IP : IPPROTO_IPV6; }
 

@@ -1,9 +1,9 @@
 // The seam between the gateway and the kernel, at the level of meaning.
 //
 // ReceiveSocket is the kernel's side of one channel, (interface, group, port), or of several that share a socket.
-// SendSocket sends to any group through any interface. SocketFactory makes both. LinuxSocketFactory
-// (linux_multicast_socket.h) is the real thing; tests use a fake whose descriptor is an eventfd, so that the real event
-// loop runs.
+// SendSocket sends to any group through any interface. MembershipSocket makes the host a member of groups.
+// SocketFactory makes them all. LinuxSocketFactory (linux_multicast_socket.h) is the real thing; tests use a fake whose
+// descriptor is an eventfd, so that the real event loop runs.
 
 #ifndef MCGW_NET_MULTICAST_SOCKET_H_
 #define MCGW_NET_MULTICAST_SOCKET_H_
@@ -109,8 +109,23 @@ struct SendFailure {
   absl::Status status;
 };
 
-// Sends datagrams of one family, with multicast loop on or off for all of them (Linux has no per-message loop).
-// Thread-safe.
+// What all datagrams of a send socket have in common: Linux can set it for a socket only, not for a message.
+struct SendSocketSpec {
+  Family family = Family::kIpv4;
+  bool loop = true;            // The host's own members get a copy.
+  bool dont_fragment = false;  // What exceeds the MTU fails; IPv4 datagrams carry the DF bit. Otherwise none does.
+  // The hop limit is 0, and loop is on. The kernel keeps such a datagram on the host only while the host is a member
+  // of the group on the interface: a MembershipSocket must say so first.
+  bool host_only = false;
+  uint16_t source_port = 0;  // 0: the kernel chooses a free one.
+  // The port is that of another send socket of this process, and shared with it. Without it no other socket holds the
+  // port when this one takes it.
+  bool shares_port = false;
+
+  friend bool operator==(const SendSocketSpec&, const SendSocketSpec&) = default;
+};
+
+// Sends datagrams, and takes none in. Thread-safe.
 class SendSocket {
  public:
   virtual ~SendSocket() = default;
@@ -127,6 +142,32 @@ class SendSocket {
 
   // The port that datagrams leave from.
   virtual uint16_t source_port() const = 0;
+};
+
+// A membership of the host's, for its own sake.
+struct HostMembership {
+  uint32_t interface_index = 0;
+  std::string interface_name;  // For messages.
+  IpAddress group;
+  IpAddress source;  // Where the group is source-specific, the only source wanted; otherwise not looked at.
+};
+
+// Joins groups and receives nothing. Used by one thread at a time. Destroying it leaves them all.
+class MembershipSocket {
+ public:
+  virtual ~MembershipSocket() = default;
+  MembershipSocket() = default;
+  MembershipSocket(const MembershipSocket&) = delete;
+  MembershipSocket& operator=(const MembershipSocket&) = delete;
+
+  // When it succeeds, the host is a member. A group that the socket holds already may not be joined again, since the
+  // kernel could not tell whether it still has it. INTERFACE_NOT_FOUND, NO_ADDRESS, HOST_LIMIT.
+  virtual absl::Status Join(const HostMembership& membership) = 0;
+  // Also of what the kernel has forgotten.
+  virtual void Leave(const HostMembership& membership) = 0;
+
+  // Groups that one socket holds: the kernel's default (net.ipv4.igmp_max_memberships).
+  static constexpr size_t kMaxGroups = 20;
 };
 
 struct ReceiveSocketSpec {
@@ -146,13 +187,16 @@ class SocketFactory {
   // How many sources the kernel says it keeps for a group of a socket; at least 1. Where it does not say, its default.
   virtual size_t MostSources(Family family) const = 0;
 
-  // A bound socket that has not joined. PORT_IN_USE if another process holds the port without sharing it (the text
-  // names the process where /proc shows it), INTERFACE_NOT_FOUND if the interface has gone, HOST_LIMIT with ErrnoOf
-  // EMFILE or ENFILE if there is no descriptor.
+  // A bound socket that has not joined. It shares its port with every socket that shares too (SO_REUSEADDR), and with
+  // this process's send sockets. PORT_IN_USE if another process holds the port without sharing it (the text names the
+  // process where /proc shows it), INTERFACE_NOT_FOUND if the interface has gone, HOST_LIMIT with ErrnoOf EMFILE or
+  // ENFILE if there is no descriptor.
   virtual absl::StatusOr<std::unique_ptr<ReceiveSocket>> NewReceiveSocket(const ReceiveSocketSpec& spec) = 0;
 
-  // `source_port` 0 lets the kernel choose.
-  virtual absl::StatusOr<std::unique_ptr<SendSocket>> NewSendSocket(Family family, bool loop, uint16_t source_port) = 0;
+  // PORT_IN_USE if another socket holds the port, with its process where /proc shows it.
+  virtual absl::StatusOr<std::unique_ptr<SendSocket>> NewSendSocket(const SendSocketSpec& spec) = 0;
+
+  virtual absl::StatusOr<std::unique_ptr<MembershipSocket>> NewMembershipSocket(Family family) = 0;
 };
 
 }  // namespace mcgw::net

@@ -81,18 +81,15 @@ absl::Status Leave(gateway::Gateway* gateway, const gateway::Caller& caller, con
   return absl::OkStatus();
 }
 
-absl::Status Send(gateway::Gateway* gateway, const v1::SendRequest& request, v1::SendResponse* response) {
-  if (absl::Status status = gateway->CheckServing(); !status.ok()) return status;
-  if (!request.session_id().empty()) {
-    return Error(Reason::kNotImplemented, "session_id",
-                 "this version does not send on behalf of a session: leave session_id empty");
-  }
+absl::Status Send(gateway::Gateway* gateway, const gateway::Caller& caller, const v1::SendRequest& request,
+                  v1::SendResponse* response) {
   if (!request.has_destination()) {
     return Error(Reason::kFieldRequired, "destination", "destination is missing: say where to send");
   }
   const absl::StatusOr<gateway::SendRequest> send = ReadSend(request.destination(), request.options());
   if (!send.ok()) return send.status();
-  const absl::StatusOr<std::vector<gateway::SendResult>> results = gateway->sender().Send(*send, request.payload());
+  const absl::StatusOr<std::vector<gateway::SendResult>> results =
+      gateway->Send(caller, request.session_id(), *send, request.payload());
   if (!results.ok()) return results.status();
   bool any_left = false;
   for (const gateway::SendResult& result : *results) {
@@ -116,12 +113,12 @@ grpc::ServerUnaryReactor* GatewayService::Leave(grpc::CallbackServerContext* con
 
 grpc::ServerUnaryReactor* GatewayService::Send(grpc::CallbackServerContext* context, const v1::SendRequest* request,
                                                v1::SendResponse* response) {
-  return Answer(context, rpc::Send(gateway_, *request, response));
+  return Answer(context, rpc::Send(gateway_, CallerOf(*context), *request, response));
 }
 
 grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse>* GatewayService::Publish(
-    grpc::CallbackServerContext*) {
-  return new PublishStream(gateway_, &publish_streams_);
+    grpc::CallbackServerContext* context) {
+  return new PublishStream(gateway_, CallerOf(*context), &publish_streams_);
 }
 
 }  // namespace mcgw::rpc

@@ -20,8 +20,8 @@ constexpr size_t kMostPayloads = 16384;
 
 }  // namespace
 
-PublishStream::PublishStream(gateway::Gateway* gateway, PublishStreams* streams)
-    : gateway_(gateway), streams_(streams) {
+PublishStream::PublishStream(gateway::Gateway* gateway, gateway::Caller caller, PublishStreams* streams)
+    : gateway_(gateway), caller_(std::move(caller)), streams_(streams) {
   {
     net::MutexLock lock(&mutex_);
     Advance();
@@ -85,7 +85,17 @@ void PublishStream::End(const absl::Status& status) {
   Advance();
 }
 
-absl::StatusOr<PublishStream::Response> PublishStream::Handle(const Request& request) const {
+absl::Status PublishStream::ReadSession(const Request& request) {
+  if (!session_id_.has_value()) {
+    session_id_ = request.session_id();
+  } else if (!request.session_id().empty() && request.session_id() != *session_id_) {
+    return Error(Reason::kConflictingFields, "session_id",
+                 "the stream's first request names another session, or none: a stream sends on behalf of one");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PublishStream::Response> PublishStream::Handle(const Request& request) {
   size_t items = 0;
   for (const v1::Burst& burst : request.bursts()) items += burst.payloads_size();
   if (items == 0) return Error(Reason::kInvalidBatch, "bursts", "the batch holds no payload");
@@ -94,10 +104,7 @@ absl::StatusOr<PublishStream::Response> PublishStream::Handle(const Request& req
                  net::StrCat("a batch of ", items, " payloads and ", request.ByteSizeLong(), " bytes: at most ",
                              kMostPayloads, " payloads and ", kMostBatchBytes, " bytes"));
   }
-  if (!request.session_id().empty()) {
-    return Error(Reason::kNotImplemented, "session_id",
-                 "this version does not send on behalf of a session: leave session_id empty");
-  }
+  if (absl::Status status = ReadSession(request); !status.ok()) return status;
   std::vector<gateway::Burst> bursts;
   bursts.reserve(request.bursts_size());
   for (int i = 0; i < request.bursts_size(); ++i) {
@@ -112,11 +119,12 @@ absl::StatusOr<PublishStream::Response> PublishStream::Handle(const Request& req
     out.payloads.assign(burst.payloads().begin(), burst.payloads().end());
     bursts.push_back(std::move(out));
   }
-  const gateway::PublishResult result = gateway_->sender().Publish(bursts);
+  const absl::StatusOr<gateway::PublishResult> result = gateway_->Publish(caller_, *session_id_, bursts);
+  if (!result.ok()) return result.status();
   Response response;
   response.set_batch_id(request.batch_id());
-  response.set_accepted_items(result.accepted);
-  for (const gateway::ItemFailure& failure : result.failures) {
+  response.set_accepted_items(result->accepted);
+  for (const gateway::ItemFailure& failure : result->failures) {
     v1::PublishFailure* const out = response.add_failures();
     out->set_first_item(failure.first);
     out->set_item_count(failure.count);

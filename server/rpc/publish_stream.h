@@ -5,6 +5,8 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
+#include <string>
 #include <unordered_set>
 
 #include "absl/status/status.h"
@@ -22,7 +24,7 @@ class PublishStreams;
 class PublishStream final
     : public grpc::ServerBidiReactor<multicast::gateway::v1::PublishRequest, multicast::gateway::v1::PublishResponse> {
  public:
-  PublishStream(gateway::Gateway* gateway, PublishStreams* streams);
+  PublishStream(gateway::Gateway* gateway, gateway::Caller caller, PublishStreams* streams);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -36,13 +38,17 @@ class PublishStream final
   using Request = multicast::gateway::v1::PublishRequest;
   using Response = multicast::gateway::v1::PublishResponse;
 
-  absl::StatusOr<Response> Handle(const Request& request) const;
+  absl::StatusOr<Response> Handle(const Request& request);
+  // The session on whose behalf the batch is sent: the first one says.
+  absl::Status ReadSession(const Request& request);
   // Starts what may be started now: the next write, the end, or the next read.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   gateway::Gateway* const gateway_;
+  const gateway::Caller caller_;
   PublishStreams* const streams_;
-  Request request_;  // Of the read in progress.
+  Request request_;                        // Of the read in progress.
+  std::optional<std::string> session_id_;  // Of the first batch; as request_, of the thread that brings batches.
 
   net::Mutex mutex_;
   std::deque<Response> answers_ ABSL_GUARDED_BY(mutex_);

@@ -85,7 +85,6 @@ absl::Status ReadOptions(const v1::SubscribeOptions& message, const gateway::Opt
     options->ledger_interval_ns = ns;
   }
   if (message.has_lag_limit_age()) return NotYet("options.lag_limit_age", "a lag limit by age: use lag_limit_bytes");
-  if (message.exclude_own()) return NotYet("options.exclude_own", "exclude_own");
   if (message.has_retain() && (message.retain().seconds() != 0 || message.retain().nanos() != 0)) {
     return NotYet("options.retain", "retain: hold the channels by a session (Join) instead");
   }
@@ -160,7 +159,7 @@ absl::StatusOr<gateway::SendRequest> ReadSend(const v1::Destination& destination
     if (!source.ok()) return source.status();
     request.source = *source;
   }
-  if (options.dont_fragment()) return NotYet("options.dont_fragment", "dont_fragment");
+  request.dont_fragment = options.dont_fragment();
   return request;
 }
 
@@ -192,6 +191,7 @@ absl::StatusOr<gateway::SubscribeRequest> ReadSubscribe(const v1::SubscribeReque
       return NotYet("start.resume", "resume points: use live or oldest");
   }
   if (absl::Status status = ReadOptions(message.options(), defaults, &request.options); !status.ok()) return status;
+  request.exclude_own = message.options().exclude_own();
   return request;
 }
 

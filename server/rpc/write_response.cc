@@ -74,6 +74,18 @@ v1::MembershipChangeCause ToCause(fanout::ChangeCause cause) {
   return v1::MEMBERSHIP_CHANGE_CAUSE_UNSPECIFIED;
 }
 
+v1::HolderKind ToKind(gateway::Holder::Kind kind) {
+  switch (kind) {
+    case gateway::Holder::Kind::kSession:
+      return v1::HOLDER_KIND_SESSION;
+    case gateway::Holder::Kind::kStream:
+      return v1::HOLDER_KIND_STREAM;
+    case gateway::Holder::Kind::kGateway:
+      return v1::HOLDER_KIND_GATEWAY;
+  }
+  return v1::HOLDER_KIND_UNSPECIFIED;
+}
+
 v1::StarExclusion ToExclusion(InterfaceDirectory::Exclusion exclusion) {
   switch (exclusion) {
     case InterfaceDirectory::Exclusion::kNotPermitted:
@@ -143,6 +155,7 @@ void WriteOptions(const fanout::Subscriber::Options& options, v1::SubscribeOptio
       break;
   }
   message->mutable_max_batching_delay();
+  message->set_exclude_own(options.own != nullptr);
   message->mutable_retain();
   WriteDuration(options.ledger_interval_ns, message->mutable_ledger_interval());
 }
@@ -207,7 +220,10 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
   constexpr size_t kMostHolders = 100;
   WriteChannelState(snapshot.status, message->mutable_state());
   v1::ChannelWish* const wish = message->mutable_wish();
-  if (snapshot.holders.empty()) {
+  const bool wanted = std::any_of(snapshot.holders.begin(), snapshot.holders.end(), [](const gateway::Holder& holder) {
+    return holder.kind != gateway::Holder::Kind::kGateway;
+  });
+  if (!wanted) {
     wish->mutable_source_filter()->set_mode(v1::SOURCE_FILTER_MODE_INCLUDE);
   } else if (!snapshot.wished.IsAnySource()) {
     WriteFilter(snapshot.wished, wish->mutable_source_filter());
@@ -216,7 +232,7 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
   for (size_t i = 0; i < std::min(kMostHolders, snapshot.holders.size()); ++i) {
     const gateway::Holder& holder = snapshot.holders[i];
     v1::Holder* const out = wish->add_holders();
-    out->set_kind(holder.kind == gateway::Holder::Kind::kSession ? v1::HOLDER_KIND_SESSION : v1::HOLDER_KIND_STREAM);
+    out->set_kind(ToKind(holder.kind));
     out->set_membership_id(holder.membership_id);
     out->set_subscriber_id(holder.subscriber_id);
     out->set_identity(holder.identity);
@@ -224,7 +240,7 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
     v1::Membership* const membership = out->mutable_membership();
     membership->set_interface(holder.selector);
     membership->set_group(snapshot.status.group.ToString());
-    membership->set_port(snapshot.status.port);
+    if (holder.kind != gateway::Holder::Kind::kGateway) membership->set_port(snapshot.status.port);
     if (!holder.filter.IsAnySource()) WriteFilter(holder.filter, membership->mutable_source_filter());
   }
   v1::ChannelFact* const fact = message->mutable_fact();

@@ -146,14 +146,17 @@ TEST(Policy, ErrorsNameTheFieldAndTheValue) {
   EXPECT_THAT(std::string(send.message()), ::testing::HasSubstr("OSPF"));
 }
 
-TEST(Policy, HopLimitZeroIsNotYetSent) {
+TEST(Policy, HopLimitZeroNeedsLoop) {
   SendRequest request = To("239.1.1.1");
-  request.hop_limit = 0;
-  EXPECT_EQ(Send(request), Reason::kNotImplemented);
-  for (const int hop_limit : {1, 255}) {
+  for (const int hop_limit : {0, 1, 255}) {
     request.hop_limit = static_cast<uint8_t>(hop_limit);
+    request.loop = true;
     EXPECT_EQ(Send(request), kFine);
+    request.loop = false;
+    EXPECT_EQ(Send(request), hop_limit == 0 ? Reason::kLoopRequired : kFine);
   }
+  request.hop_limit = 0;
+  EXPECT_EQ(net::FieldOf(CheckSend(request)), "options.loop");
 }
 
 TEST(Policy, APayloadFitsItsFamily) {

@@ -76,7 +76,7 @@ TEST_F(SenderTest, SendsAsAsked) {
   EXPECT_EQ(result.interface_name, "a0");
   EXPECT_EQ(result.interface_index, 2u);
   EXPECT_EQ(result.source, Ip("10.0.0.1"));
-  EXPECT_EQ(result.source_port, testing::FakeSourcePort(net::Family::kIpv4, false));
+  EXPECT_EQ(result.source_port, testing::FakeKernel::kFirstPort);
   ASSERT_THAT(kernel_->sent(), SizeIs(1));
   const testing::FakeSent sent = kernel_->sent()[0];
   EXPECT_EQ(sent.datagram.group, Ip("239.1.1.1"));
@@ -85,7 +85,7 @@ TEST_F(SenderTest, SendsAsAsked) {
   EXPECT_EQ(sent.datagram.source, Ip("10.0.0.1"));
   EXPECT_EQ(sent.datagram.hop_limit, 7);
   EXPECT_EQ(sent.datagram.traffic_class, 0xb8);
-  EXPECT_FALSE(sent.loop);
+  EXPECT_FALSE(sent.socket.loop);
   EXPECT_EQ(sent.payload, "hello");
   ExpectCounters(1, 1, 5);
 }
@@ -187,7 +187,7 @@ TEST_F(SenderTest, ASocketThatCannotBeMadeIsMadeLater) {
 TEST_F(SenderTest, TellsThePortItSendsFrom) {
   EXPECT_EQ(sender_.source_port(net::Family::kIpv4), 0);
   SendOne(To("239.1.1.1"));
-  EXPECT_EQ(sender_.source_port(net::Family::kIpv4), testing::FakeSourcePort(net::Family::kIpv4, true));
+  EXPECT_EQ(sender_.source_port(net::Family::kIpv4), testing::FakeKernel::kFirstPort);
   EXPECT_EQ(sender_.source_port(net::Family::kIpv6), 0);
 }
 

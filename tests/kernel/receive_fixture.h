@@ -43,7 +43,7 @@ class ReceiveFixture : public testing::TestWithParam<Cast> {
     for (const char* source : {"10.0.0.3/24", "10.0.0.4/24", "fd00::3/64", "fd00::4/64"}) {
       peer_.Shell(absl::StrCat("ip addr add ", source, " dev b0", std::string(source)[0] == 'f' ? " nodad" : ""));
     }
-    peer_.Do([&] { sender_ = factory_->NewSendSocket(cast().family, false, 0).value(); });
+    peer_.Do([&] { sender_ = factory_->NewSendSocket({.family = cast().family, .loop = false}).value(); });
   }
 
   const Cast& cast() const { return GetParam(); }

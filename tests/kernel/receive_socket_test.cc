@@ -239,7 +239,7 @@ TEST_P(ReceiveSocketTest, NeedsNoCapability) {
     EXPECT_LT(socket->Facts().receive_buffer_bytes, spec.receive_buffer_bytes) << "capped by net.core.rmem_max";
     ASSERT_TRUE(socket->Join(FilterMode::kInclude, {source(0), source(1)}).ok());
     ASSERT_TRUE(socket->SetFilter(FilterMode::kExclude, {}).ok());
-    looping = factory_->NewSendSocket(cast().family, true, 0).value();
+    looping = factory_->NewSendSocket({.family = cast().family}).value();
     std::vector<net::SendFailure> failures;
     ASSERT_EQ(looping->Send({&sent, 1}, &failures), 1u);
     EXPECT_TRUE(net::InterfaceTable::Read().ok());

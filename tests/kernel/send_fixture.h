@@ -43,7 +43,10 @@ class SendFixture : public testing::TestWithParam<Cast> {
   net::IpAddress group() const { return Ip(cast().group); }
 
   std::unique_ptr<net::SendSocket> Open(bool loop = false, uint16_t port = 0) {
-    return factory_->NewSendSocket(cast().family, loop, port).value();
+    return Open({.family = cast().family, .loop = loop, .source_port = port});
+  }
+  std::unique_ptr<net::SendSocket> Open(const net::SendSocketSpec& spec) {
+    return factory_->NewSendSocket(spec).value();
   }
   std::unique_ptr<net::ReceiveSocket> Joined(const std::string& interface) {
     const net::ReceiveSocketSpec spec = {if_nametoindex(interface.c_str()), interface, group(), kPort, 4'000'000};
@@ -68,7 +71,10 @@ class SendFixture : public testing::TestWithParam<Cast> {
   }
   // The failure of a datagram that cannot be sent.
   absl::Status FailureOf(const net::OutgoingDatagram& datagram) {
-    const auto sender = Open();
+    return FailureOf(datagram, {.family = cast().family, .loop = false});
+  }
+  absl::Status FailureOf(const net::OutgoingDatagram& datagram, const net::SendSocketSpec& spec) {
+    const auto sender = Open(spec);
     std::vector<net::SendFailure> failures;
     EXPECT_EQ(sender->Send({&datagram, 1}, &failures), 0u);
     return failures.size() == 1 ? failures[0].status : absl::OkStatus();

@@ -163,7 +163,7 @@ TEST_P(SendSocketTest, GivesLocalReceiversACopyOnlyWithLoop) {
 TEST_P(SendSocketTest, SendsFromThePortAskedAndHoldsIt) {
   const auto sender = Open(false, 6000);
   EXPECT_EQ(sender->source_port(), 6000);
-  const absl::Status status = factory_->NewSendSocket(cast().family, false, 6000).status();
+  const absl::Status status = factory_->NewSendSocket({.family = cast().family, .source_port = 6000}).status();
   EXPECT_EQ(ReasonOf(status), Reason::kPortInUse);
   EXPECT_THAT(std::string(status.message()), HasSubstr(absl::StrCat("pid ", getpid())));
   EXPECT_NE(Open()->source_port(), 0);
@@ -193,7 +193,7 @@ PortState StateOf(Family family, uint16_t port) {
 TEST_P(SendSocketTest, TakesNothingIn) {
   const auto sender = Open(true, 6000);
   std::unique_ptr<net::SendSocket> there;
-  peer_.Do([&] { there = factory_->NewSendSocket(cast().family, false, 0).value(); });
+  peer_.Do([&] { there = factory_->NewSendSocket({.family = cast().family, .loop = false}).value(); });
   net::OutgoingDatagram unicast = Outgoing("to the send socket");
   unicast.group = Ip(cast().here);
   unicast.port = 6000;

@@ -161,18 +161,20 @@ TEST_F(BadInputTest, PayloadsAndOptions) {
   request = To("*", "239.1.1.1", 5000, "x");
   request.mutable_options()->set_source_address("10.0.0.1");
   ExpectSendFails(request, StatusCode::INVALID_ARGUMENT, "CONFLICTING_FIELDS", "options.source_address");
+  request = To("a0", "239.1.1.1", 5000, "x");
+  request.mutable_options()->set_hop_limit(0);
+  request.mutable_options()->set_loop(false);
+  ExpectSendFails(request, StatusCode::INVALID_ARGUMENT, "LOOP_REQUIRED", "options.loop");
+  request = To("a0", "239.1.1.1", 5000, std::string(1473, 'x'));
+  request.mutable_options()->set_dont_fragment(true);
+  ExpectSendFails(request, StatusCode::INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", "payload");
+  request = To("a0", "239.1.1.1", 5000, "x");
+  request.set_session_id("nosuch");
+  ExpectSendFails(request, StatusCode::NOT_FOUND, "SESSION_NOT_FOUND", "session_id");
 }
 
 TEST_F(BadInputTest, WhatIsNotServedYetSaysSo) {
-  v1::SendRequest request = To("a0", "239.1.1.1", 5000, "x");
-  request.mutable_options()->set_hop_limit(0);
-  ExpectSendFails(request, StatusCode::UNIMPLEMENTED, "NOT_IMPLEMENTED", "options.hop_limit");
-  request = To("a0", "239.1.1.1", 5000, "x");
-  request.mutable_options()->set_dont_fragment(true);
-  ExpectSendFails(request, StatusCode::UNIMPLEMENTED, "NOT_IMPLEMENTED", "options.dont_fragment");
-
   const std::vector<std::function<void(v1::SubscribeRequest*)>> options = {
-      [](v1::SubscribeRequest* r) { r->mutable_options()->set_exclude_own(true); },
       [](v1::SubscribeRequest* r) { r->mutable_options()->mutable_retain()->set_seconds(10); },
       [](v1::SubscribeRequest* r) { r->mutable_options()->mutable_lag_limit_age()->set_seconds(10); },
       [](v1::SubscribeRequest* r) { r->mutable_start()->mutable_time()->set_seconds(10); },

@@ -53,6 +53,7 @@ void ExpectSame(uint64_t channel_id, uint64_t sequence, const net::ReceivedDatag
   *response.add_datagrams() = parsed;
   EXPECT_EQ(bytes.size(), response.ByteSizeLong());
   EXPECT_EQ(RecordSource(bytes.data()), datagram.source.bytes());
+  EXPECT_EQ(RecordSourcePort(bytes.data()), datagram.source_port);
 }
 
 TEST(DatagramRecord, IsADatagramsFieldOfSubscribeResponse) {

@@ -236,8 +236,12 @@ class FakeReceiveSocket : public net::ReceiveSocket {
 
 class FakeSendSocket : public net::SendSocket {
  public:
-  FakeSendSocket(std::shared_ptr<FakeKernel> kernel, net::Family family, bool loop)
-      : kernel_(std::move(kernel)), family_(family), loop_(loop) {}
+  FakeSendSocket(std::shared_ptr<FakeKernel> kernel, const net::SendSocketSpec& spec)
+      : kernel_(std::move(kernel)), spec_(spec) {}
+  ~FakeSendSocket() override {
+    net::MutexLock lock(&kernel_->mutex_);
+    kernel_->send_sockets_.erase(std::find(kernel_->send_sockets_.begin(), kernel_->send_sockets_.end(), spec_));
+  }
 
   size_t Send(absl::Span<const net::OutgoingDatagram> datagrams, std::vector<net::SendFailure>* failures) override {
     net::MutexLock lock(&kernel_->mutex_);
@@ -245,12 +249,18 @@ class FakeSendSocket : public net::SendSocket {
     size_t sent = 0;
     for (size_t i = 0; i < datagrams.size(); ++i) {
       absl::Status status = kernel_->send_refusal_ ? kernel_->send_refusal_(datagrams[i]) : absl::OkStatus();
-      if (datagrams[i].group.family() != family_) status = net::ErrnoStatus(EAFNOSUPPORT, "sendmsg");
+      if (datagrams[i].group.family() != spec_.family) status = net::ErrnoStatus(EAFNOSUPPORT, "sendmsg");
+      if ((datagrams[i].hop_limit == 0) != spec_.host_only) status = net::ErrnoStatus(EINVAL, "hop limit");
+      const std::string membership = absl::StrCat(datagrams[i].group.ToString(), " on ", datagrams[i].interface_index);
+      const std::string source_membership = absl::StrCat(datagrams[i].source.ToString(), "@", membership);
+      if (spec_.host_only && kernel_->host_members_[membership] + kernel_->host_members_[source_membership] == 0) {
+        status = absl::InternalError("it left the host");
+      }
       if (!status.ok()) {
         failures->push_back({i, std::move(status)});
         continue;
       }
-      FakeSent taken{.datagram = datagrams[i], .payload = std::string(datagrams[i].payload), .loop = loop_};
+      FakeSent taken{.datagram = datagrams[i], .payload = std::string(datagrams[i].payload), .socket = spec_};
       taken.datagram.payload = {};
       kernel_->sent_.push_back(std::move(taken));
       ++sent;
@@ -258,17 +268,53 @@ class FakeSendSocket : public net::SendSocket {
     return sent;
   }
 
-  uint16_t source_port() const override { return FakeSourcePort(family_, loop_); }
+  uint16_t source_port() const override { return spec_.source_port; }
 
  private:
   const std::shared_ptr<FakeKernel> kernel_;
-  const net::Family family_;
-  const bool loop_;
+  const net::SendSocketSpec spec_;
 };
 
-uint16_t FakeSourcePort(net::Family family, bool loop) {
-  return static_cast<uint16_t>(40'000 + (family == net::Family::kIpv6 ? 2 : 0) + (loop ? 1 : 0));
-}
+// ---- FakeMembershipSocket ----
+
+class FakeMembershipSocket : public net::MembershipSocket {
+ public:
+  explicit FakeMembershipSocket(std::shared_ptr<FakeKernel> kernel) : kernel_(std::move(kernel)) {}
+  ~FakeMembershipSocket() override {
+    while (!held_.empty()) Drop(*held_.begin());
+  }
+
+  absl::Status Join(const net::HostMembership& membership) override {
+    const std::string text = Text(membership);
+    if (held_.contains(text)) return net::ErrnoStatus(EADDRINUSE, text);
+    if (held_.size() == kMaxGroups) return net::ErrnoStatus(ENOBUFS, text);
+    held_.insert(text);
+    net::MutexLock lock(&kernel_->mutex_);
+    ++kernel_->host_joins_[text];
+    ++kernel_->host_members_[text];
+    return absl::OkStatus();
+  }
+
+  void Leave(const net::HostMembership& membership) override {
+    if (held_.contains(Text(membership))) Drop(Text(membership));
+  }
+
+ private:
+  static std::string Text(const net::HostMembership& membership) {
+    const std::string source =
+        membership.group.IsSourceSpecific() ? absl::StrCat(membership.source.ToString(), "@") : std::string();
+    return absl::StrCat(source, membership.group.ToString(), " on ", membership.interface_index);
+  }
+  void Drop(std::string text) {
+    held_.erase(text);
+    net::MutexLock lock(&kernel_->mutex_);
+    int& members = kernel_->host_members_[text];
+    members = std::max(members - 1, 0);
+  }
+
+  const std::shared_ptr<FakeKernel> kernel_;
+  std::set<std::string> held_;
+};
 
 // ---- FakeKernel ----
 
@@ -354,6 +400,28 @@ size_t FakeKernel::send_calls() const {
   return send_calls_;
 }
 
+std::vector<net::SendSocketSpec> FakeKernel::send_sockets() const {
+  net::MutexLock lock(&mutex_);
+  return send_sockets_;
+}
+
+int FakeKernel::HostMembers(std::string_view membership) const {
+  net::MutexLock lock(&mutex_);
+  const auto at = host_members_.find(membership);
+  return at == host_members_.end() ? 0 : at->second;
+}
+
+int FakeKernel::HostJoins(std::string_view membership) const {
+  net::MutexLock lock(&mutex_);
+  const auto at = host_joins_.find(membership);
+  return at == host_joins_.end() ? 0 : at->second;
+}
+
+void FakeKernel::ForgetHostMemberships() {
+  net::MutexLock lock(&mutex_);
+  host_members_.clear();
+}
+
 // ---- FakeSocketFactory ----
 
 std::unique_ptr<ReceiveBatch> FakeSocketFactory::NewReceiveBatch() { return std::make_unique<FakeReceiveBatch>(); }
@@ -373,11 +441,22 @@ absl::StatusOr<std::unique_ptr<net::ReceiveSocket>> FakeSocketFactory::NewReceiv
   return std::make_unique<FakeReceiveSocket>(kernel_, std::move(receiver));
 }
 
-absl::StatusOr<std::unique_ptr<net::SendSocket>> FakeSocketFactory::NewSendSocket(net::Family family, bool loop,
-                                                                                  uint16_t /*source_port*/) {
+absl::StatusOr<std::unique_ptr<net::SendSocket>> FakeSocketFactory::NewSendSocket(const net::SendSocketSpec& spec) {
   net::MutexLock lock(&kernel_->mutex_);
   if (!kernel_->send_socket_status_.ok()) return kernel_->send_socket_status_;
-  return std::make_unique<FakeSendSocket>(kernel_, family, loop);
+  net::SendSocketSpec bound = spec;
+  if (bound.source_port == 0) bound.source_port = kernel_->next_port_++;
+  for (const net::SendSocketSpec& other : kernel_->send_sockets_) {
+    if (other.family == bound.family && other.source_port == bound.source_port && !bound.shares_port) {
+      return net::Error(net::Reason::kPortInUse, "source_port", "held");
+    }
+  }
+  kernel_->send_sockets_.push_back(bound);
+  return std::make_unique<FakeSendSocket>(kernel_, bound);
+}
+
+absl::StatusOr<std::unique_ptr<net::MembershipSocket>> FakeSocketFactory::NewMembershipSocket(net::Family /*family*/) {
+  return std::make_unique<FakeMembershipSocket>(kernel_);
 }
 
 // ---- Interfaces ----

@@ -102,7 +102,7 @@ class FakeReceiver {
 struct FakeSent {
   net::OutgoingDatagram datagram;  // Without its payload, which is below.
   std::string payload;
-  bool loop = true;
+  net::SendSocketSpec socket;  // With the port that it has.
 };
 
 // All sockets of a test.
@@ -136,11 +136,22 @@ class FakeKernel {
   std::shared_ptr<FakeReceiver> receiver(std::string_view group) const;
   std::vector<FakeSent> sent() const;
   size_t send_calls() const;
+  // The send sockets that are open; each with the port that it has. A socket that asks for none gets the next free one
+  // from kFirstPort on.
+  std::vector<net::SendSocketSpec> send_sockets() const;
+  static constexpr uint16_t kFirstPort = 40'000;
+  // How many sockets hold a group for its own sake, and how often one has joined it: "239.1.1.1 on 2", with the source
+  // of a source-specific group before it: "10.0.0.1@232.1.1.1 on 2".
+  int HostMembers(std::string_view membership) const;
+  int HostJoins(std::string_view membership) const;
+  // The kernel forgets all these memberships, and its sockets do not know.
+  void ForgetHostMemberships();
 
  private:
   friend class FakeSocketFactory;
   friend class FakeReceiveSocket;
   friend class FakeSendSocket;
+  friend class FakeMembershipSocket;
   absl::Status Ask(const Attempt& attempt);
 
   mutable net::Mutex mutex_;
@@ -153,6 +164,10 @@ class FakeKernel {
   std::vector<std::shared_ptr<FakeReceiver>> receivers_ ABSL_GUARDED_BY(mutex_);
   std::vector<FakeSent> sent_ ABSL_GUARDED_BY(mutex_);
   size_t send_calls_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<net::SendSocketSpec> send_sockets_ ABSL_GUARDED_BY(mutex_);
+  uint16_t next_port_ ABSL_GUARDED_BY(mutex_) = kFirstPort;
+  std::map<std::string, int, std::less<>> host_members_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, int, std::less<>> host_joins_ ABSL_GUARDED_BY(mutex_);
 };
 
 class FakeSocketFactory : public net::SocketFactory {
@@ -162,15 +177,12 @@ class FakeSocketFactory : public net::SocketFactory {
   std::unique_ptr<net::ReceiveBatch> NewReceiveBatch() override;
   size_t MostSources(net::Family family) const override;
   absl::StatusOr<std::unique_ptr<net::ReceiveSocket>> NewReceiveSocket(const net::ReceiveSocketSpec& spec) override;
-  absl::StatusOr<std::unique_ptr<net::SendSocket>> NewSendSocket(net::Family family, bool loop,
-                                                                 uint16_t source_port) override;
+  absl::StatusOr<std::unique_ptr<net::SendSocket>> NewSendSocket(const net::SendSocketSpec& spec) override;
+  absl::StatusOr<std::unique_ptr<net::MembershipSocket>> NewMembershipSocket(net::Family family) override;
 
  private:
   const std::shared_ptr<FakeKernel> kernel_;
 };
-
-// The port that fake send sockets leave from: one for each family and loop setting.
-uint16_t FakeSourcePort(net::Family family, bool loop);
 
 // An interface that is up, with carrier and multicast. Addresses with their prefix: "10.0.0.1/24".
 net::Interface FakeInterface(uint32_t index, std::string name, const std::vector<std::string_view>& addresses);
