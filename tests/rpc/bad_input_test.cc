@@ -170,7 +170,11 @@ TEST_F(BadInputTest, PayloadsAndOptions) {
   ExpectSendFails(request, StatusCode::INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", "payload");
   request = To("a0", "239.1.1.1", 5000, "x");
   request.set_session_id("nosuch");
-  ExpectSendFails(request, StatusCode::NOT_FOUND, "SESSION_NOT_FOUND", "session_id");
+  v1::SendResponse response;
+  const Rich rich = Take(Send(request, &response));
+  EXPECT_EQ(rich.code, StatusCode::NOT_FOUND);
+  EXPECT_EQ(rich.reason, "SESSION_NOT_FOUND");
+  EXPECT_EQ(rich.field, "session_id");
 }
 
 TEST_F(BadInputTest, WhatIsNotServedYetSaysSo) {

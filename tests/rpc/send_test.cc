@@ -214,7 +214,8 @@ TEST_F(SendTest, HopLimitZeroStaysOnTheHostAndItsMembershipIsShown) {
   EXPECT_EQ(stream->datagrams[0].hop_limit(), 0u);
 
   std::map<std::string, uint32_t> users;
-  for (const v1::KernelMembership& membership : Interfaces("a0").interfaces(0).ipv4().kernel_memberships()) {
+  const v1::ListInterfacesResponse interfaces = Interfaces("a0");
+  for (const v1::KernelMembership& membership : interfaces.interfaces(0).ipv4().kernel_memberships()) {
     users[membership.group()] = membership.gateway_users();
   }
   EXPECT_EQ(users["239.1.1.1"], 2u) << "the channel's socket and the gateway's own";

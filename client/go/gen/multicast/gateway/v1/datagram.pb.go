@@ -216,8 +216,10 @@ type SendOptions struct {
 
 	// Optional. IPv4 time to live or IPv6 hop limit, 0 to 255. Default: 1, the local network. Common
 	// values (RFC 1112 and the customary thresholds): host 0, subnet 1, site 32, region 64, continent
-	// 128, unrestricted 255. With 0 the datagram never leaves the host. Errors: INVALID_HOP_LIMIT,
-	// HOP_LIMIT_NOT_ALLOWED.
+	// 128, unrestricted 255. With 0 the datagram never leaves the host. The gateway makes the host a
+	// member of the group on the interface first, since Linux would let it out otherwise, and keeps
+	// that for 60 s after the last use: the IGMP or MLD reports of this membership do leave. Errors:
+	// INVALID_HOP_LIMIT, HOP_LIMIT_NOT_ALLOWED.
 	HopLimit *uint32 `protobuf:"varint,1,opt,name=hop_limit,json=hopLimit,proto3,oneof" json:"hop_limit,omitempty"`
 	// Optional. Whether members on the gateway's own host receive the datagram too. Default: true.
 	// False with hop_limit 0 could reach nobody and gives LOOP_REQUIRED.
@@ -230,7 +232,8 @@ type SendOptions struct {
 	// of the interface. Errors: INVALID_ADDRESS, SOURCE_NOT_LOCAL. Not valid with `*`.
 	SourceAddress string `protobuf:"bytes,4,opt,name=source_address,json=sourceAddress,proto3" json:"source_address,omitempty"`
 	// Optional. If true, a datagram that does not fit the interface's MTU fails with
-	// PAYLOAD_TOO_LARGE and the limit, instead of being sent in fragments. Default: false.
+	// PAYLOAD_TOO_LARGE and the limit, instead of being sent in fragments, and an IPv4 one carries the
+	// DF bit, so that no router cuts it either. If false, it does not. Default: false.
 	DontFragment bool `protobuf:"varint,5,opt,name=dont_fragment,json=dontFragment,proto3" json:"dont_fragment,omitempty"`
 }
 

@@ -353,8 +353,9 @@ type SendRequest struct {
 	// Optional. The UDP payload: 0 to 65507 bytes for IPv4, 0 to 65527 for IPv6. Empty sends an empty
 	// datagram. Error: PAYLOAD_TOO_LARGE.
 	Payload []byte `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
-	// Optional. The session on whose behalf to send. A session sends from a port of its own, so that
-	// exclude_own can tell its datagrams. Renews nothing. Error: SESSION_NOT_FOUND.
+	// Optional. The session on whose behalf to send. A session sends from a port of its own, which the
+	// kernel chooses at its first send, so that exclude_own can tell its datagrams. Renews nothing.
+	// Errors: SESSION_NOT_FOUND; SESSION_LIMIT if 1000 sessions send.
 	SessionId string `protobuf:"bytes,4,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 }
 

@@ -160,9 +160,11 @@ type ListInterfacesResponse struct {
 	Interfaces []*NetworkInterface `protobuf:"bytes,1,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
 	// Token of the next page. Empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// The port from which the gateway sends over IPv4 when no session is named. 0 until it has sent.
+	// The port from which the gateway sends over IPv4 when no session is named, taken at its start and
+	// kept. 0 where the host has no IPv4.
 	Ipv4SourcePort uint32 `protobuf:"varint,3,opt,name=ipv4_source_port,json=ipv4SourcePort,proto3" json:"ipv4_source_port,omitempty"`
-	// The port from which the gateway sends over IPv6 when no session is named. 0 until it has sent.
+	// The port from which the gateway sends over IPv6 when no session is named, taken at its start and
+	// kept. 0 where the host has no IPv6.
 	Ipv6SourcePort uint32 `protobuf:"varint,4,opt,name=ipv6_source_port,json=ipv6SourcePort,proto3" json:"ipv6_source_port,omitempty"`
 }
 

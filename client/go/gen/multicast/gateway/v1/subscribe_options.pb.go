@@ -101,7 +101,9 @@ type SubscribeOptions struct {
 	MaxBatchingDelay *durationpb.Duration `protobuf:"bytes,4,opt,name=max_batching_delay,json=maxBatchingDelay,proto3" json:"max_batching_delay,omitempty"`
 	// Optional. If true, datagrams that the caller's side sent through this gateway are held back:
 	// with a session_id, what this session sent; without one, all that this gateway sent. They are
-	// known by source address and port. Default: false.
+	// known by source address (one that the host has when the stream comes to them) and source port,
+	// so by whatever way they came back. Ports of sessions that have ended count for 60 s more. What
+	// is held back counts as filtered. Default: false.
 	ExcludeOwn bool `protobuf:"varint,5,opt,name=exclude_own,json=excludeOwn,proto3" json:"exclude_own,omitempty"`
 	// Optional. How long the memberships named in the request stay joined after the stream ends for
 	// any reason, so that a new stream can resume without loss. Range: 0 to 60 s. Default: 0.
