@@ -250,13 +250,13 @@ def wait_no_member(group, interface, host="gw"):
 
 
 def socket_in(host, *arguments):
-    """A socket of the gateway's host ("gw") or of the peer."""
+    """A socket of the gateway's host ("gw") or of another one, by the name of its namespace."""
     if host == "gw":
         return socket.socket(*arguments)
     result = []
 
     def make():
-        with open("/run/netns/peer", "rb") as namespace:
+        with open(f"/run/netns/{host}", "rb") as namespace:
             if _libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
                 result.append(OSError(ctypes.get_errno(), "setns"))
                 return
