@@ -32,14 +32,25 @@ def run(host, *command):
     return result.stdout
 
 
+def set_sysctls(host, settings):
+    for setting in settings:
+        name, value = setting.split("=")
+        run(host, "sh", "-c", f"echo {value} > /proc/sys/{name.replace('.', '/')}")
+
+
+def quiet(host):
+    """Makes addresses usable at once, and the kernel send nothing that a test did not ask for."""
+    set_sysctls(host, _SYSCTLS)
+
+
 class RoutedNetwork:
     def __init__(self):
         for host in ("router", "peer"):
             ip("netns", "add", host)
         for host in ("gw", "router", "peer"):
-            self._set(host, _SYSCTLS)
+            quiet(host)
             run(host, "ip", "link", "set", "lo", "up")
-        self._set("router", _FORWARDING)
+        set_sysctls("router", _FORWARDING)
         ip("link", "add", "a0", "type", "veth", "peer", "name", "r0", "netns", "router")
         run("peer", "ip", "link", "add", "b0", "type", "veth", "peer", "name", "r1", "netns", "router")
         self._address("gw", "a0", f"{GW_IP[4]}/24", f"{GW_IP[6]}/64")
@@ -52,12 +63,6 @@ class RoutedNetwork:
         wait_until(lambda: pathlib.Path("/sys/class/net/a0/operstate").read_text() == "up\n", "the carrier of a0")
         for host, name in (("peer", "b0"), ("router", "r0"), ("router", "r1")):
             wait_up(name, host)
-
-    @staticmethod
-    def _set(host, settings):
-        for setting in settings:
-            name, value = setting.split("=")
-            run(host, "sh", "-c", f"echo {value} > /proc/sys/{name.replace('.', '/')}")
 
     @staticmethod
     def _address(host, name, ip4, ip6):
