@@ -443,6 +443,10 @@ class Capture:
                 self._frames.add((time.time(), self.socket.recv(65536)))
         self._frames.end()
 
+    def timed_frames(self):
+        """[(time.time() of capture, frame)]"""
+        return self._frames.items()
+
     def frames(self):
         return [frame for _, frame in self._frames.items()]
 
