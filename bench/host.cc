@@ -103,10 +103,14 @@ absl::Status MakeNetwork() {
   for (const char* command : {
            "ip netns add peer",
            "ip link add a0 type veth peer name b0 netns peer",
+           "ip link set a0 mtu 9216",
+           "ip -n peer link set b0 mtu 9216",
            "ip address add 10.77.0.1/24 dev a0",
+           "ip address add fd77::1/64 dev a0 nodad",
            "ip link set a0 up",
            "ip -n peer link set lo up",
            "ip -n peer address add 10.77.0.2/24 dev b0",
+           "ip -n peer address add fd77::2/64 dev b0 nodad",
            "ip -n peer link set b0 up",
        }) {
     if (std::system(command) != 0) return absl::InternalError(absl::StrCat("this failed: ", command));
@@ -114,14 +118,28 @@ absl::Status MakeNetwork() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<OwnedFd> OpenSenderOnPeer(const Group& group) {
+namespace {
+
+// What `make` returns, called on the peer.
+template <typename Make>
+auto OnPeer(const Make& make) -> decltype(make()) {
   const OwnedFd here(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
   const OwnedFd peer(open("/run/netns/peer", O_RDONLY | O_CLOEXEC));
   if (!here.valid() || !peer.valid()) return ErrnoError("network namespace");
   if (setns(peer.get(), CLONE_NEWNET) != 0) return ErrnoError("setns");
-  auto sender = OpenSender({.address = group.address, .port = group.port, .interface = "b0"});
+  auto made = make();
   if (setns(here.get(), CLONE_NEWNET) != 0) return ErrnoError("setns back");
-  return sender;
+  return made;
+}
+
+}  // namespace
+
+absl::StatusOr<OwnedFd> OpenSenderOnPeer(const Group& group) {
+  return OnPeer([&] { return OpenSender({.address = group.address, .port = group.port, .interface = "b0"}); });
+}
+
+absl::StatusOr<std::unique_ptr<Reader>> MakeReaderOnPeer(const Group& group) {
+  return OnPeer([&] { return MakeDirectReader({.address = group.address, .port = group.port, .interface = "b0"}); });
 }
 
 HostFacts ReadHostFacts() {

@@ -4,6 +4,7 @@
 #define MCGW_BENCH_HOST_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -35,12 +36,15 @@ absl::Status PinThisThread(int core);
 bool RaisePriority();
 int PriorityInForce();
 
-// Two hosts: this network namespace with the interface a0 (10.77.0.1), and "peer" with b0 (10.77.0.2). Needs a network
-// namespace of its own with an empty /run/netns, as tests/support/in_namespace makes it; it leaves with that.
+// Two hosts: this network namespace with the interface a0 (10.77.0.1, fd77::1), and "peer" with b0 (10.77.0.2,
+// fd77::2), over a link for jumbo frames (9216 bytes), so that no load is fragmented. Needs a network namespace of its
+// own with an empty /run/netns, as tests/support/in_namespace makes it; it leaves with that.
 absl::Status MakeNetwork();
 
-// A socket on the peer that sends to the group through b0.
+// A socket on the peer that sends to the group, IPv4 or IPv6, through b0.
 absl::StatusOr<OwnedFd> OpenSenderOnPeer(const Group& group);
+// A socket on the peer that has joined the group on b0. IPv4.
+absl::StatusOr<std::unique_ptr<Reader>> MakeReaderOnPeer(const Group& group);
 
 struct HostFacts {
   std::string processor;

@@ -1,9 +1,13 @@
 // mcgw-bench: the gateway and its references under the same load, in turn.
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -14,12 +18,18 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "bench/context.h"
 #include "bench/host.h"
+#include "bench/reference/grpc_single.h"
+#include "bench/reference/send_server.h"
+#include "bench/reference/tcp_gateway.h"
+#include "bench/reference/tcp_ring.h"
+#include "bench/reference/zmq_relay.h"
 #include "bench/report.h"
-#include "bench/subject.h"
-#include "bench/tcp_gateway.h"
-#include "bench/trial.h"
+#include "bench/stamp.h"
+#include "bench/target.h"
+#include "grpcpp/grpcpp.h"
 
 namespace mcgw::bench {
 namespace {
@@ -30,172 +40,158 @@ constexpr int kFailed = 1;
 constexpr int kBadUsage = 2;
 constexpr int kBrokenPromise = 3;
 
+constexpr double kQuickBudgetSeconds = 150;
+constexpr double kQuickPatienceSeconds = 8;
+constexpr int kQuickRounds = 2;
+
 constexpr char kDescription[] =
-    "Measures the gateway against references, under the same load and in turn: CPU time of the server, latency, loss.\n"
-    "Run it by ./dev bench, which gives it network namespaces of its own.";
+    "Measures the gateway against references, under the same load and in turn: CPU time of the server, latency, loss,\n"
+    "memory. Run it by ./dev bench, which gives it network namespaces of its own.";
 
-struct Options {
-  bool quick = false;
-  int rounds = 3;
-  double seconds = 1;
-  double patience_seconds = 40;
-  std::string json;
-  Cores cores;
-  std::vector<std::string> subjects = {kDirect, kTcp, kTcpBatch, kGateway};
-  std::vector<size_t> payload_bytes = {200, 1316};
-  std::vector<int> subscribers = {1, 8};
-  std::vector<double> rates = {1000, 50'000};
-  std::vector<double> search = {50'000, 100'000, 150'000, 200'000, 300'000, 400'000};
-};
-
-constexpr double kSearchSeconds = 0.5;
-constexpr double kNsPerSecond = 1e9;
-
-void Shorten(Options* options) {
-  options->payload_bytes = {200};
-  options->seconds = 0.4;
-  options->patience_seconds = std::min(options->patience_seconds, 6.0);
-  options->search = {50'000, 100'000, 200'000};
+std::string CasesText() {
+  std::string text = "Cases:\n";
+  for (const Case& each : AllCases()) text += absl::StrFormat("  %-12s %s\n", each.name, each.what);
+  return text + "\nExit status: 0 measured, 1 could not measure, 2 wrong usage, 3 mcgw broke a promise on losses\n";
 }
 
-class Bench {
- public:
-  explicit Bench(const Options& options) : options_(options) {}
+// The number of open files counts for 1000 readers.
+void RaiseFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
 
-  absl::Status Run() {
-    if (auto status = Prepare(); !status.ok()) return status;
-    std::cout << HostText(report_) << std::endl;
-    for (const size_t payload_bytes : options_.payload_bytes) {
-      for (const int subscribers : options_.subscribers) {
-        for (const double rate : options_.rates) {
-          const Work work = {payload_bytes, subscribers, rate, options_.seconds};
-          if (auto status = RunCase(work); !status.ok()) return status;
-        }
-      }
-    }
-    if (options_.search.empty()) return absl::OkStatus();
-    for (const size_t payload_bytes : options_.payload_bytes) {
-      if (auto status = Search(payload_bytes, options_.subscribers.back()); !status.ok()) return status;
-    }
-    std::cout << "Highest of the rates without loss\n\n" << RateTable(report_.rates) << std::endl;
-    return absl::OkStatus();
+std::string FindNatsServer() {
+  if (const char* named = std::getenv("MCGW_NATS_SERVER"); named != nullptr && *named != '\0') return named;
+  const char* path = std::getenv("PATH");
+  const std::string places = absl::StrCat(path == nullptr ? "" : path, ":/usr/sbin");
+  for (const std::string& place : std::vector<std::string>(absl::StrSplit(places, ':', absl::SkipEmpty()))) {
+    std::error_code ignored;
+    if (std::filesystem::exists(place + "/nats-server", ignored)) return place + "/nats-server";
   }
+  return "";
+}
 
-  const Report& report() const { return report_; }
-  // Whether the gateway broke a promise in any round.
-  bool broken() const { return broken_; }
+// The line that it prints for --version.
+std::string NatsVersion(const std::string& program) {
+  if (program.empty()) return "";
+  FILE* said = popen(absl::StrCat("'", program, "' --version 2>/dev/null").c_str(), "r");
+  if (said == nullptr) return "";
+  char line[128] = "";
+  const bool some = std::fgets(line, sizeof(line), said) != nullptr;
+  pclose(said);
+  return some ? std::string(line, std::strcspn(line, "\n")) : "";
+}
 
- private:
-  absl::Status Prepare() {
-    if (auto status = MakeNetwork(); !status.ok()) return status;
-    RaisePriority();
-    const std::string programs = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-    for (const std::string& name : options_.subjects) {
-      auto subject = Subject::Start(name, programs, options_.cores.server);
-      if (!subject.ok()) return subject.status();
-      subjects_.push_back(*std::move(subject));
-    }
-    report_.host = ReadHostFacts();
-    report_.version = MCGW_VERSION;
-    report_.server_core = options_.cores.server;
-    report_.client_core = options_.cores.client;
-    report_.priority = PriorityInForce();
-    return PinThisThread(options_.cores.client);
-  }
+Report Describe(const Options& options, const Programs& programs) {
+  return {.host = ReadHostFacts(),
+          .mcgw_version = MCGW_VERSION,
+          .grpc_version = grpc::Version(),
+          .nats_version = NatsVersion(programs.nats_server),
+          .zmq_version = ZmqVersion(),
+          .mode = options.quick ? "quick" : "full",
+          .rounds = options.rounds,
+          .server_core = options.cores.server,
+          .client_core = options.cores.client,
+          .priority = PriorityInForce()};
+}
 
-  // Others' work on the machine is waited for, as long as the patience lasts.
-  absl::StatusOr<Outcome> RunOnce(const Subject& subject, const Work& work) {
-    patience_ns_ -= WaitForQuiet(options_.cores.server, options_.cores.client, patience_ns_);
-    auto outcome = RunTrial(subject, work, options_.cores);
-    if (outcome.ok()) broken_ = broken_ || outcome->broken_promise;
-    return outcome;
-  }
-
-  absl::Status RunCase(const Work& work) {
-    Case result = {.work = work, .subjects = options_.subjects, .outcomes = {}};
-    result.outcomes.resize(subjects_.size());
-    for (int round = 0; round < options_.rounds; ++round) {
-      for (size_t i = 0; i < subjects_.size(); ++i) {
-        auto outcome = RunOnce(*subjects_[i], work);
-        if (!outcome.ok()) return outcome.status();
-        result.outcomes[i].push_back(*std::move(outcome));
-      }
-    }
-    std::cout << CaseTable(result) << std::endl;
-    report_.cases.push_back(std::move(result));
-    return absl::OkStatus();
-  }
-
-  absl::Status Search(size_t payload_bytes, int subscribers) {
-    for (const auto& subject : subjects_) {
-      if (subject->server() == nullptr) continue;
-      LossFreeRate found = {subject->name(), payload_bytes, subscribers, 0, 0, "the last rate tried"};
-      for (const double rate : options_.search) {
-        const auto outcome = RunOnce(*subject, {payload_bytes, subscribers, rate, kSearchSeconds});
-        if (!outcome.ok()) return outcome.status();
-        if (outcome->missing != 0 || !outcome->invalid.empty()) {
-          found.next = absl::StrFormat("%.0f/s: %d of %d missing", rate, outcome->missing,
-                                       outcome->missing + outcome->deliveries);
-          if (!outcome->invalid.empty()) absl::StrAppend(&found.next, "; ", absl::StrJoin(outcome->invalid, "; "));
-          break;
-        }
-        found.datagrams_per_second = rate;
-        found.cpu_ns_per_delivery = outcome->cpu_ns_per_delivery;
-      }
-      report_.rates.push_back(std::move(found));
-    }
-    return absl::OkStatus();
-  }
-
-  const Options options_;
-  Report report_;
-  std::vector<std::unique_ptr<Subject>> subjects_;
-  int64_t patience_ns_ = static_cast<int64_t>(options_.patience_seconds * kNsPerSecond);
-  bool broken_ = false;
-};
+bool WriteFile(const std::string& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text;
+  file.close();
+  if (!file.good()) std::cerr << "mcgw-bench: cannot write " << path << "\n";
+  return file.good();
+}
 
 int RunBench(const Options& options) {
-  Bench bench(options);
-  if (auto status = bench.Run(); !status.ok()) {
+  const int64_t begin_ns = NowNs();
+  RaiseFileLimit();
+  if (auto status = MakeNetwork(); !status.ok()) {
     std::cerr << "mcgw-bench: " << status.message() << "\n";
     return kFailed;
   }
-  if (!options.json.empty()) {
-    std::ofstream file(options.json);
-    file << ToJson(bench.report());
-    file.close();
-    if (!file.good()) {
-      std::cerr << "mcgw-bench: cannot write " << options.json << "\n";
-      return kFailed;
-    }
+  RaisePriority();
+  if (auto status = PinThisThread(options.cores.client); !status.ok()) {
+    std::cerr << "mcgw-bench: " << status.message() << "\n";
+    return kFailed;
   }
-  if (!bench.broken()) return 0;
+  const Programs programs = {.directory = std::filesystem::read_symlink("/proc/self/exe").parent_path(),
+                             .nats_server = FindNatsServer()};
+  Report report = Describe(options, programs);
+  std::cout << HostText(report) << std::endl;
+  Context context(options, programs, &report);
+  for (const Case& each : AllCases()) {
+    const bool wanted = options.cases.empty() || std::ranges::find(options.cases, each.name) != options.cases.end();
+    if (!wanted) continue;
+    if (context.OutOfTime()) {
+      context.Note(absl::StrCat("the case ", each.name, " is left out: out of time"));
+      continue;
+    }
+    each.run(&context);
+  }
+  report.seconds = static_cast<double>(NowNs() - begin_ns) / 1e9;
+  const auto judgements = Judge(Targets(), report.cells);
+  std::cout << "Targets, by the medians\n\n" << TargetTable(judgements) << std::endl;
+  if (!options.json.empty() && !WriteFile(options.json, ToJson(report, judgements))) return kFailed;
+  if (!context.broken()) return 0;
   std::cerr << "mcgw-bench: mcgw lost datagrams without a word, or delivered them twice or out of order\n";
   return kBrokenPromise;
+}
+
+void AddReference(CLI::App* command, Group* group, uint16_t* port) {
+  command->group("");  // Not for people.
+  command->add_option("--group", group->address)->required();
+  command->add_option("--group-port", group->port)->required();
+  command->add_option("--interface", group->interface)->required();
+  command->add_option("--port", *port)->required();
 }
 
 int Main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   Options options;
-  TcpGatewayOptions tcp;
   CLI::App app(kDescription, "mcgw-bench");
+  app.footer(CasesText());
   app.require_subcommand(0, 1);
-  app.add_flag("--quick", options.quick, "Payloads of 200 bytes only, shorter and fewer");
-  app.add_option("--json", options.json, "Write every round of every case to this file")->type_name("FILE");
-  app.add_option("--rounds", options.rounds, "How often each case is measured")->capture_default_str();
-  app.add_option("--patience", options.patience_seconds, "How long to wait, in all, for the machine to be quiet")
-      ->type_name("SECONDS")
-      ->capture_default_str();
+  std::vector<std::string> names;
+  for (const Case& each : AllCases()) names.emplace_back(each.name);
+  app.add_flag("--quick", options.quick, "Fewer and shorter cells, under 3 minutes");
+  app.add_option("--case", options.cases, "Only this case. Repeatable")->check(CLI::IsMember(names));
+  app.add_option("--subject", options.subjects, "Only this subject, and no other of a case's. Repeatable");
+  app.add_option("--json", options.json, "Write every round of every cell to this file")->type_name("FILE");
+  auto* rounds = app.add_option("--rounds", options.rounds, "How often each cell is measured")
+                     ->check(CLI::Range(1, 100))
+                     ->capture_default_str();
+  auto* patience =
+      app.add_option("--patience", options.patience_seconds, "How long to wait, in all, for the machine to be quiet")
+          ->type_name("SECONDS")
+          ->capture_default_str();
+  auto* budget = app.add_option("--budget", options.budget_seconds,
+                                "Begin nothing new after this time; the tables say what is missing")
+                     ->type_name("SECONDS")
+                     ->capture_default_str();
   app.add_option("--server-core", options.cores.server, "The core for the servers")->capture_default_str();
   app.add_option("--client-core", options.cores.client, "The core for sender and readers")->capture_default_str();
-  app.add_option("--subject", options.subjects, "What to measure: direct, tcp, tcp-batch, mcgw, mcgw-unix")
-      ->capture_default_str();
-  CLI::App* gateway = app.add_subcommand("tcp-gateway", "Run the TCP gateway, one of the references");
-  gateway->add_option("--group", tcp.group.address)->required();
-  gateway->add_option("--group-port", tcp.group.port)->required();
-  gateway->add_option("--interface", tcp.group.interface)->required();
-  gateway->add_option("--port", tcp.port)->required();
-  gateway->add_flag("--batch", tcp.batch, "A send for each batch received, not for each datagram");
+  TcpGatewayOptions tcp;
+  CLI::App* tcp_gateway = app.add_subcommand("tcp-gateway");
+  AddReference(tcp_gateway, &tcp.group, &tcp.port);
+  tcp_gateway->add_flag("--batch", tcp.batch);
+  TcpRingOptions ring;
+  CLI::App* tcp_ring = app.add_subcommand("tcp-ring");
+  AddReference(tcp_ring, &ring.group, &ring.port);
+  tcp_ring->add_option("--log-bytes", ring.ring_bytes);
+  tcp_ring->add_flag("--oldest", ring.oldest);
+  GrpcSingleOptions single;
+  CLI::App* grpc_single = app.add_subcommand("grpc-single");
+  AddReference(grpc_single, &single.group, &single.port);
+  grpc_single->add_option("--log-bytes", single.log_bytes);
+  SendServerOptions send;
+  CLI::App* send_server = app.add_subcommand("send-server");
+  AddReference(send_server, &send.group, &send.port);
+  ZmqRelayOptions zmq;
+  CLI::App* zmq_relay = app.add_subcommand("zmq-relay");
+  AddReference(zmq_relay, &zmq.group, &zmq.port);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {
@@ -204,11 +200,20 @@ int Main(int argc, char** argv) {
     std::cerr << "mcgw-bench: " << error.what() << "\n";
     return kBadUsage;
   }
-  if (gateway->parsed()) {
-    std::cerr << "mcgw-bench: " << RunTcpGateway(tcp).message() << "\n";
+  const auto serve = [](const absl::Status& status) {
+    std::cerr << "mcgw-bench: " << status.message() << "\n";
     return kFailed;
+  };
+  if (tcp_gateway->parsed()) return serve(RunTcpGateway(tcp));
+  if (tcp_ring->parsed()) return serve(RunTcpRing(ring));
+  if (grpc_single->parsed()) return serve(RunGrpcSingle(single));
+  if (send_server->parsed()) return serve(RunSendServer(send));
+  if (zmq_relay->parsed()) return serve(RunZmqRelay(zmq));
+  if (options.quick) {
+    if (rounds->count() == 0) options.rounds = kQuickRounds;
+    if (patience->count() == 0) options.patience_seconds = kQuickPatienceSeconds;
+    if (budget->count() == 0) options.budget_seconds = kQuickBudgetSeconds;
   }
-  if (options.quick) Shorten(&options);
   return RunBench(options);
 }
 

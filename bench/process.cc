@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -23,7 +24,9 @@ namespace {
 constexpr int64_t kStartNs = int64_t{10} * 1'000'000'000;
 constexpr int64_t kStopNs = kStartNs;
 
-void Pause() { usleep(5000); }
+constexpr useconds_t kReadyLookUs = 200;
+constexpr useconds_t kEndLookUs = 2000;
+constexpr size_t kSaidBytes = 16 << 10;  // Of what it says, the beginning.
 
 // The number after `key` in a file of lines such as "VmRSS:   1234 kB"; 0 if it is not there.
 int64_t NumberOf(const std::filesystem::path& path, absl::string_view key) {
@@ -38,6 +41,21 @@ int64_t NumberOf(const std::filesystem::path& path, absl::string_view key) {
   return 0;
 }
 
+// The 14th field of /proc/PID/stat; the second, in parentheses, may hold spaces.
+int64_t UserTicks(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
+  std::string line;
+  std::getline(file, line);
+  const size_t name_end = line.rfind(')');
+  if (name_end == std::string::npos) return 0;
+  std::istringstream fields(line.substr(name_end + 1));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  int64_t ticks = 0;
+  fields >> ticks;
+  return ticks;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Start(const std::vector<std::string>& command, int core) {
@@ -46,6 +64,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(const std::vector<std::s
   std::vector<char*> arguments;
   for (const std::string& part : command) arguments.push_back(const_cast<char*>(part.c_str()));
   arguments.push_back(nullptr);
+  const int64_t begin_ns = NowNs();
   const pid_t pid = fork();
   if (pid < 0) return ErrnoError("fork");
   if (pid == 0) {
@@ -59,27 +78,28 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(const std::vector<std::s
     _exit(127);
   }
   std::unique_ptr<Process> process(new Process(pid, std::move(said)));
-  if (auto status = process->WaitReady(); !status.ok()) return status;
+  if (auto status = process->WaitReady(begin_ns); !status.ok()) return status;
   return process;
 }
 
 std::string Process::Said() const {
-  std::string text(64 << 10, '\0');
+  std::string text(kSaidBytes, '\0');
   const ssize_t size = pread(said_.get(), text.data(), text.size(), 0);
   text.resize(size < 0 ? 0 : static_cast<size_t>(size));
   return text;
 }
 
-absl::Status Process::WaitReady() {
-  const int64_t deadline_ns = NowNs() + kStartNs;
+absl::Status Process::WaitReady(int64_t begin_ns) {
+  const int64_t deadline_ns = begin_ns + kStartNs;
   while (!absl::StrContains(Said(), "ready")) {
     if (waitpid(pid_, nullptr, WNOHANG) == pid_) {
       ended_ = true;
       return absl::InternalError(absl::StrCat("the server ended at once; it said:\n", Said()));
     }
     if (NowNs() > deadline_ns) return absl::DeadlineExceededError(absl::StrCat("not ready; it said:\n", Said()));
-    Pause();
+    usleep(kReadyLookUs);
   }
+  start_up_ns_ = NowNs() - begin_ns;
   return absl::OkStatus();
 }
 
@@ -89,8 +109,14 @@ Process::~Process() {
   const int64_t deadline_ns = NowNs() + kStopNs;
   while (waitpid(pid_, nullptr, WNOHANG) == 0) {
     if (NowNs() > deadline_ns) kill(pid_, SIGKILL);
-    Pause();
+    usleep(kEndLookUs);
   }
+}
+
+// Left a zombie by its end, since only the destructor waits for it.
+bool Process::running() const {
+  siginfo_t info = {};
+  return !ended_ && waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
 }
 
 Usage Process::usage() const {
@@ -100,6 +126,7 @@ Usage Process::usage() const {
   if (clock_getcpuclockid(pid_, &clock) == 0 && clock_gettime(clock, &used) == 0) {
     usage.cpu_ns = used.tv_sec * int64_t{1'000'000'000} + used.tv_nsec;
   }
+  usage.user_cpu_ns = UserTicks(pid_) * (int64_t{1'000'000'000} / sysconf(_SC_CLK_TCK));
   std::error_code ignored;
   for (const auto& task : std::filesystem::directory_iterator(absl::StrCat("/proc/", pid_, "/task"), ignored)) {
     usage.voluntary_switches += NumberOf(task.path() / "status", "voluntary_ctxt_switches:");

@@ -18,6 +18,7 @@ namespace mcgw::bench {
 
 struct Usage {
   int64_t cpu_ns = 0;              // User and system, all threads.
+  int64_t user_cpu_ns = 0;         // Of that, user; as fine as the kernel tells them apart.
   int64_t voluntary_switches = 0;  // Of the threads that live.
 };
 
@@ -32,16 +33,20 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process();  // SIGTERM, after 10 s SIGKILL; waits.
 
+  // From just before the fork to the word "ready".
+  int64_t start_up_ns() const { return start_up_ns_; }
+  bool running() const;
   Usage usage() const;
   int64_t resident_bytes() const;
 
  private:
   Process(pid_t pid, OwnedFd said) : pid_(pid), said_(std::move(said)) {}
   std::string Said() const;
-  absl::Status WaitReady();
+  absl::Status WaitReady(int64_t begin_ns);
 
   const pid_t pid_;
   const OwnedFd said_;  // Its standard error, in memory.
+  int64_t start_up_ns_ = 0;
   bool ended_ = false;
 };
 

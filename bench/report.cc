@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "bench/json.h"
+#include "bench/metrics.h"
 
 namespace mcgw::bench {
 namespace {
@@ -29,144 +30,160 @@ std::string Format(const std::vector<Row>& rows) {
   return text;
 }
 
-std::string Number(double value) {
-  return absl::StrFormat(value >= 100 ? "%.0f" : value >= 10 ? "%.1f" : "%.2f", value);
-}
-
-// "5.1 (4.9-5.3)": median and range.
-std::string Spread(std::vector<double> values) {
-  if (values.empty()) return "-";
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  const double median = values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-  return absl::StrFormat("%s (%s-%s)", Number(median), Number(values.front()), Number(values.back()));
-}
-
-std::string Over(const std::vector<Outcome>& rounds, double Outcome::*field) {
-  std::vector<double> values;
-  for (const Outcome& outcome : rounds) {
-    if (outcome.invalid.empty()) values.push_back(outcome.*field);
+std::string Validity(const Series& series) {
+  const auto valid = std::ranges::count_if(series.rounds, [](const Round& round) { return round.valid(); });
+  std::string text = absl::StrFormat("%d of %d", valid, series.rounds.size());
+  const auto first = std::ranges::find_if(series.rounds, [](const Round& round) { return !round.valid(); });
+  if (first != series.rounds.end()) {
+    const bool several = static_cast<std::ptrdiff_t>(series.rounds.size()) - valid > 1;
+    absl::StrAppend(&text, several ? "; the first: " : ": ", absl::StrJoin(first->invalid(), "; "));
   }
-  return Spread(std::move(values));
-}
-
-// Only rounds count in which both are valid.
-std::string Ratio(const std::vector<Outcome>& rounds, const std::vector<Outcome>& reference, double Outcome::*field) {
-  std::vector<double> values;
-  for (size_t i = 0; i < std::min(rounds.size(), reference.size()); ++i) {
-    if (!rounds[i].invalid.empty() || !reference[i].invalid.empty() || reference[i].*field == 0) continue;
-    values.push_back(rounds[i].*field / (reference[i].*field));
-  }
-  return Spread(std::move(values));
-}
-
-std::string Validity(const std::vector<Outcome>& rounds) {
-  const auto valid = std::ranges::count_if(rounds, [](const Outcome& outcome) { return outcome.invalid.empty(); });
-  const std::string text = absl::StrFormat("%d of %d", valid, rounds.size());
-  for (const Outcome& outcome : rounds) {
-    if (outcome.invalid.empty()) continue;
-    return absl::StrCat(text, rounds.size() - valid > 1 ? "; the first: " : ": ", absl::StrJoin(outcome.invalid, "; "));
-  }
+  if (!series.left_out.empty()) absl::StrAppend(&text, "; ", series.left_out);
   return text;
 }
 
-const std::vector<Outcome>* RoundsOf(const Case& result, absl::string_view subject) {
-  const auto at = std::ranges::find(result.subjects, subject);
-  return at == result.subjects.end() ? nullptr : &result.outcomes[at - result.subjects.begin()];
-}
-
-std::string Quoted(absl::string_view text) { return absl::StrCat("\"", absl::Utf8SafeCEscape(text), "\""); }
-
-std::string OutcomeJson(const Outcome& outcome) {
-  const auto quoted = [](std::string* out, const std::string& text) { *out += Quoted(text); };
-  return absl::StrFormat(
-      R"({"valid":%s,"invalid":[%s],"deliveries":%d,"missing":%d,"announced":%d,"cpu_ns_per_delivery":%.1f,)"
-      R"("switches_per_delivery":%.5f,"p50_us":%.2f,"p99_us":%.2f,"max_us":%.2f,"sent_per_second":%.1f,)"
-      R"("client_core_busy":%.3f,"client_own":%.3f,"low_priority":%.3f,"others_on_server_core":%.3f,)"
-      R"("server_resident_bytes":%d})",
-      outcome.invalid.empty() ? "true" : "false", absl::StrJoin(outcome.invalid, ",", quoted), outcome.deliveries,
-      outcome.missing, outcome.announced, outcome.cpu_ns_per_delivery, outcome.switches_per_delivery, outcome.p50_us,
-      outcome.p99_us, outcome.max_us, outcome.sent_per_second, outcome.client_core_busy, outcome.client_own,
-      outcome.low_priority, outcome.others_on_server_core, outcome.server_resident_bytes);
-}
-
-std::string CaseJson(const Case& result) {
-  std::vector<std::string> subjects;
-  for (size_t i = 0; i < result.subjects.size(); ++i) {
-    const auto outcome = [](std::string* out, const Outcome& each) { *out += OutcomeJson(each); };
-    subjects.push_back(
-        absl::StrCat(Quoted(result.subjects[i]), ":[", absl::StrJoin(result.outcomes[i], ",", outcome), "]"));
+// Those that some round of the cell has.
+std::vector<Metric> ColumnsOf(const Cell& cell) {
+  std::vector<Metric> columns;
+  for (const Metric& metric : kMetrics) {
+    const bool there = std::ranges::any_of(cell.series, [&](const Series& series) {
+      return std::ranges::any_of(series.rounds, [&](const Round& round) { return round.Get(metric.name).has_value(); });
+    });
+    if (there && metric.shown != Shown::kNo) columns.push_back(metric);
   }
-  return absl::StrFormat(
-      R"({"payload_bytes":%d,"subscribers":%d,"datagrams_per_second":%.0f,"seconds":%g,"rounds":{%s}})",
-      result.work.payload_bytes, result.work.subscribers, result.work.datagrams_per_second, result.work.seconds,
-      absl::StrJoin(subjects, ","));
+  return columns;
 }
 
-std::string RateJson(const LossFreeRate& rate) {
-  return absl::StrFormat(
-      R"({"subject":%s,"payload_bytes":%d,"subscribers":%d,"datagrams_per_second":%.0f,"cpu_ns_per_delivery":%.1f,)"
-      R"("next":%s})",
-      Quoted(rate.subject), rate.payload_bytes, rate.subscribers, rate.datagrams_per_second, rate.cpu_ns_per_delivery,
-      Quoted(rate.next));
+std::string ComparisonName(const Series& series, const Series& reference) {
+  return absl::StrCat(series.subject, " / ", reference.subject);
+}
+
+void WriteSummary(const Summary& summary, JsonWriter* json) {
+  json->Open('{').Key("median").Number(summary.median).Key("least").Number(summary.least);
+  json->Key("most").Number(summary.most).Key("rounds").Number(static_cast<double>(summary.values)).Close();
+}
+
+void WriteRound(const Round& round, JsonWriter* json) {
+  json->Open('{').Key("valid").Bool(round.valid()).Key("invalid").Open('[');
+  for (const std::string& why : round.invalid()) json->Text(why);
+  json->Close();
+  for (const auto& [name, value] : round.values()) json->Key(name).Number(value);
+  json->Close();
+}
+
+void WriteSeries(const Series& series, JsonWriter* json) {
+  json->Open('{').Key("subject").Text(series.subject);
+  if (!series.left_out.empty()) json->Key("left_out").Text(series.left_out);
+  json->Key("validity").Text(Validity(series)).Key("rounds").Open('[');
+  for (const Round& round : series.rounds) WriteRound(round, json);
+  json->Close().Key("summary").Open('{');
+  std::vector<std::string> names;
+  for (const Round& round : series.rounds) {
+    for (const auto& [name, value] : round.values()) {
+      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+    }
+  }
+  for (const std::string& name : names) {
+    const auto summary = SummaryOf(series, name);
+    if (!summary.has_value()) continue;
+    json->Key(name);
+    WriteSummary(*summary, json);
+  }
+  json->Close().Close();
+}
+
+void WriteCell(const Cell& cell, JsonWriter* json) {
+  json->Open('{').Key("case").Text(cell.case_name).Key("title").Text(cell.title).Key("parameters").Open('{');
+  for (const auto& [name, value] : cell.parameters) json->Key(name).Number(value);
+  json->Close().Key("series").Open('[');
+  for (const Series& series : cell.series) WriteSeries(series, json);
+  json->Close().Key("ratios").Open('[');
+  for (const auto& [series, reference] : Comparisons(cell)) {
+    for (const Metric& metric : kMetrics) {
+      const auto ratio = RatioOf(*series, *reference, metric.name);
+      if (metric.shown != Shown::kWithRatio || !ratio.has_value()) continue;
+      json->Open('{').Key("of").Text(series->subject).Key("to").Text(reference->subject).Key("metric");
+      json->Text(metric.name).Key("ratio");
+      WriteSummary(*ratio, json);
+      json->Close();
+    }
+  }
+  json->Close().Key("table").Text(CellTable(cell)).Close();
+}
+
+void WriteJudgement(const Judgement& judgement, JsonWriter* json) {
+  const Target& target = *judgement.target;
+  json->Open('{').Key("work").Text(target.work).Key("case").Text(target.case_name).Key("metric").Text(target.metric);
+  json->Key("reference").Text(target.reference).Key("target").Text(BoundText(target)).Key("measured");
+  if (judgement.measured.has_value()) {
+    WriteSummary(*judgement.measured, json);
+  } else {
+    json->Open('{').Close();
+  }
+  json->Key("verdict").Text(VerdictText(judgement.verdict)).Close();
 }
 
 }  // namespace
 
 std::string HostText(const Report& report) {
-  return absl::StrFormat(
-      "mcgw %s; %s; kernel %s; %s, %d cores; server on core %d, sender and readers on core %d, nice %d\n",
-      report.version, report.host.system, report.host.kernel, report.host.processor, report.host.cores,
-      report.server_core, report.client_core, report.priority);
+  std::string text = absl::StrFormat(
+      "mcgw %s; gRPC %s; %s; kernel %s; %s, %d cores; server on core %d, sender and readers on core %d;"
+      " nice %d; %s, %d rounds",
+      report.mcgw_version, report.grpc_version, report.host.system, report.host.kernel, report.host.processor,
+      report.host.cores, report.server_core, report.client_core, report.priority, report.mode, report.rounds);
+  if (!report.nats_version.empty()) absl::StrAppend(&text, "; ", report.nats_version);
+  if (!report.zmq_version.empty()) absl::StrAppend(&text, "; ZeroMQ ", report.zmq_version);
+  return absl::StrCat(text, "\n");
 }
 
-std::string CaseTable(const Case& result) {
-  std::vector<Row> rows = {{"", "CPU ns/delivery", "p50 us", "p99 us", "switches/delivery", "missing", "announced",
-                            "client core", "valid rounds"}};
-  for (size_t i = 0; i < result.subjects.size(); ++i) {
-    const std::vector<Outcome>& rounds = result.outcomes[i];
-    uint64_t missing = 0, announced = 0;
-    for (const Outcome& outcome : rounds) missing += outcome.missing;
-    for (const Outcome& outcome : rounds) announced += outcome.announced;
-    const bool server = result.subjects[i] != kDirect;
-    rows.push_back({result.subjects[i], server ? Over(rounds, &Outcome::cpu_ns_per_delivery) : "-",
-                    Over(rounds, &Outcome::p50_us), Over(rounds, &Outcome::p99_us),
-                    server ? Over(rounds, &Outcome::switches_per_delivery) : "-", absl::StrCat(missing),
-                    absl::StrCat(announced), Over(rounds, &Outcome::client_core_busy), Validity(rounds)});
+std::string CellTable(const Cell& cell) {
+  const std::vector<Metric> columns = ColumnsOf(cell);
+  std::vector<Row> rows(1, {""});
+  for (const Metric& metric : columns) rows.front().emplace_back(metric.label);
+  rows.front().emplace_back("valid rounds");
+  for (const Series& series : cell.series) {
+    Row row = {series.subject};
+    for (const Metric& metric : columns) row.push_back(SummaryText(SummaryOf(series, metric.name)));
+    row.push_back(Validity(series));
+    rows.push_back(std::move(row));
   }
-  const std::vector<Outcome>* gateway = RoundsOf(result, kGateway);
-  for (const char* name : {kTcp, kTcpBatch, kDirect}) {
-    const std::vector<Outcome>* reference = RoundsOf(result, name);
-    if (gateway == nullptr || reference == nullptr) continue;
-    rows.push_back({absl::StrCat("mcgw / ", name), Ratio(*gateway, *reference, &Outcome::cpu_ns_per_delivery),
-                    Ratio(*gateway, *reference, &Outcome::p50_us), Ratio(*gateway, *reference, &Outcome::p99_us), "",
-                    "", "", "", ""});
-  }
-  return absl::StrFormat("%d B, %d subscriber%s, %.0f datagrams/s\n\n%s", result.work.payload_bytes,
-                         result.work.subscribers, result.work.subscribers == 1 ? "" : "s",
-                         result.work.datagrams_per_second, Format(rows));
-}
-
-std::string RateTable(const std::vector<LossFreeRate>& rates) {
-  std::vector<Row> rows = {{"", "payload", "subscribers", "loss-free", "CPU ns/delivery", "what ended the search"}};
-  for (const LossFreeRate& rate : rates) {
-    const bool some = rate.datagrams_per_second != 0;
-    rows.push_back({rate.subject, absl::StrCat(rate.payload_bytes, " B"), absl::StrCat(rate.subscribers),
-                    some ? absl::StrFormat("%.0f/s", rate.datagrams_per_second) : "none",
-                    some ? Number(rate.cpu_ns_per_delivery) : "-", rate.next});
+  for (const auto& [series, reference] : Comparisons(cell)) {
+    Row row = {ComparisonName(*series, *reference)};
+    for (const Metric& metric : columns) {
+      row.push_back(metric.shown == Shown::kWithRatio ? SummaryText(RatioOf(*series, *reference, metric.name)) : "");
+    }
+    row.emplace_back("");
+    rows.push_back(std::move(row));
   }
   return Format(rows);
 }
 
-std::string ToJson(const Report& report) {
-  const auto case_json = [](std::string* out, const Case& each) { *out += CaseJson(each); };
-  const auto rate_json = [](std::string* out, const LossFreeRate& each) { *out += RateJson(each); };
-  return absl::StrFormat(
-      "{\"version\":%s,\"system\":%s,\"kernel\":%s,\"processor\":%s,\"cores\":%d,\"server_core\":%d,"
-      "\"client_core\":%d,\"nice\":%d,\n\"cases\":[\n%s],\n\"loss_free_rates\":[\n%s]}\n",
-      Quoted(report.version), Quoted(report.host.system), Quoted(report.host.kernel), Quoted(report.host.processor),
-      report.host.cores, report.server_core, report.client_core, report.priority,
-      absl::StrJoin(report.cases, ",\n", case_json), absl::StrJoin(report.rates, ",\n", rate_json));
+std::string TargetTable(absl::Span<const Judgement> judgements) {
+  std::vector<Row> rows = {{"work", "target", "measured", ""}};
+  for (const Judgement& judgement : judgements) {
+    rows.push_back({judgement.target->work, BoundText(*judgement.target), SummaryText(judgement.measured),
+                    VerdictText(judgement.verdict)});
+  }
+  return Format(rows);
+}
+
+std::string ToJson(const Report& report, absl::Span<const Judgement> judgements) {
+  JsonWriter json;
+  json.Open('{').Key("mode").Text(report.mode).Key("seconds").Number(report.seconds);
+  json.Key("mcgw").Text(report.mcgw_version).Key("grpc").Text(report.grpc_version);
+  json.Key("nats").Text(report.nats_version).Key("zmq").Text(report.zmq_version);
+  json.Key("system").Text(report.host.system).Key("kernel").Text(report.host.kernel);
+  json.Key("processor").Text(report.host.processor).Key("cores").Number(report.host.cores);
+  json.Key("server_core").Number(report.server_core).Key("client_core").Number(report.client_core);
+  json.Key("nice").Number(report.priority).Key("rounds").Number(report.rounds);
+  json.Key("machine").Text(HostText(report)).Key("notes").Open('[');
+  for (const std::string& note : report.notes) json.Text(note);
+  json.Close().Key("cells").Open('[');
+  for (const Cell& cell : report.cells) WriteCell(cell, &json);
+  json.Close().Key("targets").Open('[');
+  for (const Judgement& judgement : judgements) WriteJudgement(judgement, &json);
+  json.Close().Close();
+  return json.text();
 }
 
 }  // namespace mcgw::bench

@@ -1,53 +1,42 @@
-// What came out, as a table for people and as JSON for programs.
+// What came out, as tables for people and as JSON for programs.
 
 #ifndef MCGW_BENCH_REPORT_H_
 #define MCGW_BENCH_REPORT_H_
 
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "bench/host.h"
-#include "bench/trial.h"
+#include "bench/result.h"
+#include "bench/target.h"
 
 namespace mcgw::bench {
 
-// One load on all subjects, in turn, several times. outcomes[i] belongs to subjects[i], by round.
-struct Case {
-  Work work;
-  std::vector<std::string> subjects;
-  std::vector<std::vector<Outcome>> outcomes;
-};
-
-// The search for the highest rate without loss, of one subject.
-struct LossFreeRate {
-  std::string subject;
-  size_t payload_bytes = 0;
-  int subscribers = 0;
-  double datagrams_per_second = 0;  // 0: none of the rates.
-  double cpu_ns_per_delivery = 0;   // There.
-  std::string next;                 // What ended the search: what became of the next rate, or "the last rate tried".
-};
-
 struct Report {
   HostFacts host;
-  std::string version;
+  std::string mcgw_version;
+  std::string grpc_version;
+  std::string nats_version;  // Empty where it is not there; so the next.
+  std::string zmq_version;
+  std::string mode;  // "quick" or "full".
+  int rounds = 0;
   int server_core = 0;
   int client_core = 0;
   int priority = 0;
-  std::vector<Case> cases;
-  std::vector<LossFreeRate> rates;
+  double seconds = 0;  // That the whole run took.
+  std::vector<Cell> cells;
+  std::vector<std::string> notes;  // What was left out, and why.
 };
 
-// Medians over the valid rounds, with the range in parentheses, and the ratios of the gateway to each TCP gateway,
-// taken within each round. Markdown tables, aligned.
+// Markdown, aligned. A cell's table has a row for each subject (medians over the valid rounds, the range in
+// parentheses) and one for each comparison, taken within each round.
 std::string HostText(const Report& report);
-std::string CaseTable(const Case& result);
-std::string RateTable(const std::vector<LossFreeRate>& rates);
+std::string CellTable(const Cell& cell);
+std::string TargetTable(absl::Span<const Judgement> judgements);
 
-// All of it, each round by itself.
-std::string ToJson(const Report& report);
+// Each round by itself, and the medians, ranges, ratios and judgements on targets that follow from them.
+std::string ToJson(const Report& report, absl::Span<const Judgement> judgements);
 
 }  // namespace mcgw::bench
 

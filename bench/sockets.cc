@@ -71,16 +71,30 @@ absl::StatusOr<OwnedFd> OpenReceiver(const Group& group) {
 }
 
 absl::StatusOr<OwnedFd> OpenSender(const Group& group) {
-  OwnedFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const bool ip6 = group.address.find(':') != std::string::npos;
+  OwnedFd fd(socket(ip6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return ErrnoError("socket");
   if (auto status = SetOption(fd, SOL_SOCKET, SO_SNDBUF, kBufferBytes, "SO_SNDBUF"); !status.ok()) return status;
-  if (auto status = SetOption(fd, IPPROTO_IP, IP_MULTICAST_IF, Request(group), "IP_MULTICAST_IF"); !status.ok()) {
-    return status;
-  }
-  const sockaddr_in address = Ip4(group.address, group.port);
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+  const int index = static_cast<int>(if_nametoindex(group.interface.c_str()));
+  const auto through = ip6 ? SetOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, index, "IPV6_MULTICAST_IF")
+                           : SetOption(fd, IPPROTO_IP, IP_MULTICAST_IF, Request(group), "IP_MULTICAST_IF");
+  if (!through.ok()) return through;
+  const sockaddr_in address4 = Ip4(group.address, group.port);
+  sockaddr_in6 address6 = {};
+  address6.sin6_family = AF_INET6;
+  address6.sin6_port = htons(group.port);
+  if (ip6) inet_pton(AF_INET6, group.address.c_str(), &address6.sin6_addr);
+  const auto* address =
+      ip6 ? reinterpret_cast<const sockaddr*>(&address6) : reinterpret_cast<const sockaddr*>(&address4);
+  if (connect(fd.get(), address, ip6 ? sizeof(address6) : sizeof(address4)) != 0) {
     return ErrnoError("connect to the group");
   }
+  return fd;
+}
+
+absl::StatusOr<OwnedFd> ConnectBlocking(const std::string& target) {
+  auto fd = Connect(target);
+  if (fd.ok() && fcntl(fd->get(), F_SETFL, 0) != 0) return ErrnoError("O_NONBLOCK");
   return fd;
 }
 

@@ -2,53 +2,85 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bench/reference/zmq_relay.h"
 
 namespace mcgw::bench {
 namespace {
 
-constexpr std::array<absl::string_view, 5> kNames = {kDirect, kTcp, kTcpBatch, kGateway, kGatewayUnix};
+constexpr std::array<absl::string_view, 11> kNames = {kDirect, kTcp,       kTcpBatch, kTcpRing, kGrpcSingle, kNats,
+                                                      kZmq,    kGrpcEmpty, kGrpcGso,  kGateway, kGatewayUnix};
 constexpr uint16_t kGroupPort = 7000;
 constexpr uint16_t kServerPort = 7100;  // And those after it, one for each subject.
 constexpr char kSocketPath[] = "/run/mcgw-bench.sock";
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Subject>> Subject::Start(absl::string_view name, const std::string& programs, int core) {
+std::vector<std::string> Subject::Command(const Programs& programs, const SubjectOptions& options) const {
+  const auto reference = [&](const char* command, const std::vector<std::string>& flags = {}) {
+    std::vector<std::string> all = {
+        programs.directory + "/mcgw-bench", command,       "--group",        group_.address, "--group-port",
+        absl::StrCat(group_.port),          "--interface", group_.interface, "--port",       absl::StrCat(port_)};
+    all.insert(all.end(), flags.begin(), flags.end());
+    return all;
+  };
+  std::vector<std::string> log;
+  if (options.log_bytes != 0) log = {"--log-bytes", absl::StrCat(options.log_bytes)};
+  if (name_ == kTcp) return reference("tcp-gateway");
+  if (name_ == kTcpBatch) return reference("tcp-gateway", {"--batch"});
+  if (name_ == kTcpRing) {
+    if (options.oldest) log.emplace_back("--oldest");
+    return reference("tcp-ring", log);
+  }
+  if (name_ == kGrpcSingle) return reference("grpc-single", log);
+  if (name_ == kZmq) return reference("zmq-relay");
+  if (name_ == kGrpcEmpty || name_ == kGrpcGso) return reference("send-server");
+  if (name_ == kNats) return {programs.nats_server, "-a", "127.0.0.1", "-p", absl::StrCat(port_)};
+  std::vector<std::string> gateway = {programs.directory + "/mcgwd", "--listen", target(), "--interface",
+                                      group_.interface};
+  if (options.log_bytes != 0) {
+    for (const char* flag : {"--channel-log-bytes", "--total-log-bytes"}) {
+      gateway.insert(gateway.end(), {flag, absl::StrCat(options.log_bytes)});
+    }
+  }
+  gateway.insert(gateway.end(), options.gateway_flags.begin(), options.gateway_flags.end());
+  return gateway;
+}
+
+absl::StatusOr<std::unique_ptr<Subject>> Subject::Start(absl::string_view name, const Programs& programs, int core,
+                                                        const SubjectOptions& options) {
   const auto place = std::find(kNames.begin(), kNames.end(), name) - kNames.begin();
   if (place == static_cast<std::ptrdiff_t>(kNames.size())) {
     return absl::InvalidArgumentError(absl::StrCat("nothing to measure is called ", name));
   }
+  if (name == kNats && programs.nats_server.empty()) return absl::NotFoundError("nats-server is not installed");
+  if (name == kZmq && ZmqVersion().empty()) return absl::NotFoundError("built without libzmq");
   const Group group = {.address = absl::StrCat("239.77.0.", place + 1), .port = kGroupPort, .interface = "a0"};
-  const std::string port = absl::StrCat(kServerPort + place);
-  std::unique_ptr<Subject> subject(new Subject(std::string(name), group));
-  std::vector<std::string> command;
-  if (name == kTcp || name == kTcpBatch) {
-    command = {programs + "/mcgw-bench", "tcp-gateway", "--group",       group.address, "--group-port",
-               absl::StrCat(group.port), "--interface", group.interface, "--port",      port};
-    if (name == kTcpBatch) command.emplace_back("--batch");
-  } else if (name == kGateway) {
-    command = {programs + "/mcgwd", "--listen", absl::StrCat("127.0.0.1:", port), "--interface", group.interface};
-  } else if (name == kGatewayUnix) {
-    command = {programs + "/mcgwd", "--listen", absl::StrCat("unix:", kSocketPath), "--interface", group.interface};
-  } else {
-    return subject;
-  }
-  auto server = Process::Start(command, core);
+  std::unique_ptr<Subject> subject(
+      new Subject(std::string(name), group, static_cast<uint16_t>(kServerPort + place), options.oldest));
+  if (name == kDirect) return subject;
+  auto server = Process::Start(subject->Command(programs, options), core);
   if (!server.ok()) return server.status();
   subject->server_ = *std::move(server);
   return subject;
 }
 
-absl::StatusOr<std::unique_ptr<Reader>> Subject::MakeReader() const {
-  const auto place = std::find(kNames.begin(), kNames.end(), name_) - kNames.begin();
-  const auto port = static_cast<uint16_t>(kServerPort + place);
+std::string Subject::target() const {
+  return name_ == kGatewayUnix ? absl::StrCat("unix:", kSocketPath) : absl::StrCat("127.0.0.1:", port_);
+}
+
+absl::StatusOr<std::unique_ptr<Reader>> Subject::MakeReader(Subscription wish) const {
+  wish.oldest = oldest_;
   if (name_ == kDirect) return MakeDirectReader(group_);
-  if (name_ == kGateway) return MakeGrpcReader(absl::StrCat("127.0.0.1:", port), {.group = group_});
-  if (name_ == kGatewayUnix) return MakeGrpcReader(absl::StrCat("unix:", kSocketPath), {.group = group_});
-  return MakeTcpReader(port);
+  if (name_ == kNats) return MakeNatsReader(port_);
+  if (name_ == kZmq) return MakeZmqReader(port_);
+  if (name_ == kTcp || name_ == kTcpBatch || name_ == kTcpRing) return MakeTcpReader(port_);
+  return MakeGrpcReader(target(), wish);
+}
+
+absl::StatusOr<std::unique_ptr<Feed>> Subject::MakeFeed() const {
+  return name_ == kNats ? MakeNatsFeed(port_) : MakeMulticastFeed({group_});
 }
 
 }  // namespace mcgw::bench

@@ -1,78 +1,95 @@
 #include "bench/trial.h"
 
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bench/generator.h"
-#include "bench/host.h"
-#include "bench/reader_loop.h"
+#include "bench/metrics.h"
+#include "bench/statistics.h"
 
 namespace mcgw::bench {
 namespace {
 
 constexpr int64_t kNsPerSecond = 1'000'000'000;
-constexpr int64_t kReadyNs = 10 * kNsPerSecond;
+constexpr int64_t kReadyNs = 60 * kNsPerSecond;
 constexpr int64_t kTailNs = 2 * kNsPerSecond;  // How long the last datagrams may take.
 constexpr double kWarmUpSeconds = 0.1;
+constexpr uint64_t kLeastWarmUp = 10;  // For each channel.
 constexpr useconds_t kSettleUs = 50'000;
 constexpr double kLeastOfRate = 0.98;
 
-struct Snapshot {
-  Usage server;
-  int64_t own_cpu_ns = 0;
-  CoreTime server_core;
-  CoreTime client_core;
-  int64_t at_ns = 0;
-  uint64_t network_drops = 0;
+struct Total {
+  uint64_t deliveries = 0, missing = 0, announced = 0, unannounced = 0, disordered = 0;
+  std::vector<uint32_t> latencies_ns, ages_ns;
 };
 
-Snapshot TakeSnapshot(const Subject& subject, Cores cores) {
-  Snapshot snapshot;
-  if (subject.server() != nullptr) snapshot.server = subject.server()->usage();
-  timespec own = {};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
-  snapshot.own_cpu_ns = own.tv_sec * kNsPerSecond + own.tv_nsec;
-  snapshot.server_core = ReadCoreTime(cores.server);
-  snapshot.client_core = ReadCoreTime(cores.client);
-  snapshot.at_ns = NowNs();
-  snapshot.network_drops = NetworkDrops();
-  return snapshot;
-}
-
-// The value below which `part` of the values lie; sorts them partly.
-double QuantileUs(std::vector<uint32_t>* values, double part) {
-  if (values->empty()) return 0;
-  const auto at = values->begin() + static_cast<std::ptrdiff_t>(part * static_cast<double>(values->size() - 1));
-  std::nth_element(values->begin(), at, values->end());
-  return *at / 1e3;
-}
-
-void Judge(const Work& work, const SendRecord& sent, uint64_t unannounced, uint64_t disordered, uint64_t drops,
-           Outcome* outcome) {
-  if (!sent.status.ok()) outcome->invalid.push_back(absl::StrCat("sender: ", sent.status.message()));
-  if (outcome->sent_per_second < kLeastOfRate * work.datagrams_per_second) {
-    outcome->invalid.push_back(absl::StrFormat("the sender reached only %.0f/s", outcome->sent_per_second));
+Total TakeTotal(const ReaderLoop& loop, size_t channels, uint64_t last) {
+  Total total;
+  for (const auto& reader : loop.readers()) {
+    const std::vector<Account*> accounts = reader->accounts();
+    // A channel that brought nothing has no account.
+    if (accounts.size() < channels) total.missing += (channels - accounts.size()) * last;
+    if (accounts.size() < channels) total.unannounced += (channels - accounts.size()) * last;
+    for (Account* account : accounts) {
+      account->End(last);
+      total.deliveries += account->deliveries();
+      total.missing += account->missing();
+      total.announced += account->announced();
+      total.unannounced += account->unannounced();
+      total.disordered += account->disordered();
+      total.latencies_ns.insert(total.latencies_ns.end(), account->latencies_ns().begin(),
+                                account->latencies_ns().end());
+      total.ages_ns.insert(total.ages_ns.end(), account->ages_ns().begin(), account->ages_ns().end());
+    }
   }
-  if (disordered != 0) outcome->invalid.push_back(absl::StrCat(disordered, " twice or out of order"));
-  if (unannounced != 0) outcome->invalid.push_back(absl::StrCat(unannounced, " lost without a word"));
-  if (drops != 0) outcome->invalid.push_back(absl::StrCat(drops, " dropped before any socket"));
-  if (outcome->client_core_busy > kMostClientBusy) {
-    outcome->invalid.push_back(absl::StrFormat("client core %.0f %% busy, %.0f %% with this measurement",
-                                               100 * outcome->client_core_busy, 100 * outcome->client_own));
-  }
+  return total;
 }
 
-absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject, int count) {
+void SetLatencies(Total* total, Round* round) {
+  const auto us = [](std::vector<uint32_t>* values, double part) { return Quantile(values, part) / 1e3; };
+  if (total->latencies_ns.empty()) return;
+  round->Set(kP50, us(&total->latencies_ns, 0.5));
+  round->Set(kP90, us(&total->latencies_ns, 0.9));
+  round->Set(kP99, us(&total->latencies_ns, 0.99));
+  round->Set(kP999, us(&total->latencies_ns, 0.999));
+  round->Set(kMax, us(&total->latencies_ns, 1));
+  if (total->ages_ns.empty()) return;
+  round->Set(kKernelP50, us(&total->ages_ns, 0.5));
+  round->Set(kKernelP99, us(&total->ages_ns, 0.99));
+}
+
+void Judge(const Work& work, const SendRecord& sent, const Total& total, uint64_t drops, Round* round) {
+  const double rate = *round->Get(kSentRate);
+  if (!sent.status.ok()) round->Disturb(absl::StrCat("sender: ", sent.status.message()));
+  if (rate < kLeastOfRate * work.datagrams_per_second) {
+    round->Disturb(absl::StrFormat("the sender reached only %.0f/s", rate));
+  }
+  if (total.disordered != 0) round->Invalidate(absl::StrCat(total.disordered, " twice or out of order"));
+  if (total.unannounced != 0) round->Invalidate(absl::StrCat(total.unannounced, " lost without a word"));
+  if (drops != 0) round->Disturb(absl::StrCat(drops, " dropped before any socket"));
+}
+
+bool AllHave(const ReaderLoop& loop, size_t channels, uint64_t last) {
+  return std::ranges::all_of(loop.readers(), [&](const auto& reader) {
+    const std::vector<Account*> accounts = reader->accounts();
+    return accounts.size() >= channels &&
+           std::ranges::all_of(accounts, [last](const Account* account) { return account->last() >= last; });
+  });
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject, int count, const Subscription& wish) {
   std::vector<std::unique_ptr<Reader>> readers;
   for (int i = 0; i < count; ++i) {
-    auto reader = subject.MakeReader();
+    auto reader = subject.MakeReader(wish);
     if (!reader.ok()) return reader.status();
     readers.push_back(*std::move(reader));
   }
@@ -87,77 +104,70 @@ absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject, 
   return loop;
 }
 
-}  // namespace
-
 absl::StatusOr<Outcome> RunTrial(const Subject& subject, const Work& work, Cores cores) {
-  auto socket = OpenSenderOnPeer(subject.group());
-  if (!socket.ok()) return socket.status();
-  auto loop = OpenReaders(subject, work.subscribers);
+  auto feed = subject.MakeFeed();
+  if (!feed.ok()) return feed.status();
+  auto loop = OpenReaders(subject, work.subscribers, {.groups = {subject.group()}});
   if (!loop.ok()) return loop.status();
+  return RunTrial(subject, loop->get(), feed->get(), work, cores);
+}
 
+absl::StatusOr<Outcome> RunTrial(const Subject& subject, ReaderLoop* loop, Feed* feed, const Work& work, Cores cores) {
+  const size_t channels = feed->channels();
   Load load = {.payload_bytes = work.payload_bytes, .datagrams_per_second = work.datagrams_per_second};
-  const auto warm_up = std::max<uint64_t>(10, static_cast<uint64_t>(kWarmUpSeconds * work.datagrams_per_second));
-  const auto measured = static_cast<uint64_t>(work.seconds * work.datagrams_per_second);
-  for (const auto& reader : (*loop)->readers()) reader->account().Measure(warm_up + 1, measured);
+  // Numbers of one channel.
+  const double rate = work.datagrams_per_second / static_cast<double>(channels);
+  const auto warm_up = std::max(kLeastWarmUp, static_cast<uint64_t>(kWarmUpSeconds * rate));
+  const auto measured = std::max<uint64_t>(1, static_cast<uint64_t>(work.seconds * rate));
+  for (const auto& reader : loop->readers()) reader->Measure(warm_up + 1, measured);
 
-  Snapshot before;
+  std::optional<Meter> meter;
   SendRecord sent;
   std::atomic<int64_t> sent_at_ns{0};
   std::thread sender([&] {
-    load.datagrams = warm_up;
-    Generate(socket->get(), load, 1);
+    load.datagrams = warm_up * channels;
+    Generate(feed, load, 1);
     usleep(kSettleUs);
-    before = TakeSnapshot(subject, cores);
-    load.datagrams = measured;
-    sent = Generate(socket->get(), load, warm_up + 1);
+    meter.emplace(subject.server(), cores);
+    load.datagrams = measured * channels;
+    sent = Generate(feed, load, warm_up * channels + 1);
     sent_at_ns = NowNs();
   });
   const uint64_t last = warm_up + measured;
   const auto done = [&] {
     const int64_t at_ns = sent_at_ns;
     if (at_ns == 0) return false;
-    if (NowNs() > at_ns + kTailNs) return true;
-    return std::ranges::all_of((*loop)->readers(),
-                               [last](const auto& reader) { return reader->account().last() >= last; });
+    return NowNs() > at_ns + kTailNs || AllHave(*loop, channels, last);
   };
-  const auto finished = (*loop)->RunUntil(done, INT64_MAX);
+  // The sender always comes to an end: more than a second behind, it gives up.
+  const auto finished = loop->RunUntil(done, INT64_MAX);
   sender.join();
+  meter->Stop();
   if (!finished.ok()) return finished.status();
-  const Snapshot after = TakeSnapshot(subject, cores);
 
+  Total total = TakeTotal(*loop, channels, last);
   Outcome outcome;
-  std::vector<uint32_t> latencies_ns;
-  uint64_t unannounced = 0, disordered = 0;
-  for (const auto& reader : (*loop)->readers()) {
-    Account& account = reader->account();
-    account.End(last);
-    latencies_ns.insert(latencies_ns.end(), account.latencies_ns().begin(), account.latencies_ns().end());
-    outcome.missing += account.missing();
-    outcome.announced += account.announced();
-    unannounced += account.unannounced();
-    disordered += account.disordered();
+  Round& round = outcome.round;
+  const double deliveries = std::max<double>(1, static_cast<double>(total.deliveries));
+  const double datagrams = static_cast<double>(measured * channels);
+  if (subject.server() != nullptr) {
+    round.Set(kCpuPerDelivery, meter->cpu_ns() / deliveries);
+    round.Set(kSwitches, meter->switches() / deliveries);
   }
-  outcome.deliveries = latencies_ns.size();
-  const double deliveries = std::max<double>(1, static_cast<double>(latencies_ns.size()));
-  outcome.cpu_ns_per_delivery = static_cast<double>(after.server.cpu_ns - before.server.cpu_ns) / deliveries;
-  outcome.switches_per_delivery =
-      static_cast<double>(after.server.voluntary_switches - before.server.voluntary_switches) / deliveries;
-  outcome.p50_us = QuantileUs(&latencies_ns, 0.5);
-  outcome.p99_us = QuantileUs(&latencies_ns, 0.99);
-  outcome.max_us = QuantileUs(&latencies_ns, 1);
+  SetLatencies(&total, &round);
+  round.Set(kDeliveries, static_cast<double>(total.deliveries));
+  round.Set(kMissing, static_cast<double>(total.missing));
+  round.Set(kAnnounced, static_cast<double>(total.announced));
   const double spent_ns = static_cast<double>(sent.elapsed_ns) + 1e9 / work.datagrams_per_second;
-  outcome.sent_per_second = static_cast<double>(measured) * 1e9 / spent_ns;
-  outcome.client_core_busy = BusyPart(before.client_core, after.client_core);
-  outcome.low_priority = LowPart(before.client_core, after.client_core);
-  const double wall_ns = std::max<double>(1, static_cast<double>(after.at_ns - before.at_ns));
-  outcome.client_own = static_cast<double>(after.own_cpu_ns - before.own_cpu_ns) / wall_ns;
-  const double own = static_cast<double>(after.server.cpu_ns - before.server.cpu_ns) / wall_ns;
-  outcome.others_on_server_core = std::max(
-      0.0, BusyPart(before.server_core, after.server_core) + LowPart(before.server_core, after.server_core) - own);
-  if (subject.server() != nullptr) outcome.server_resident_bytes = subject.server()->resident_bytes();
-  const uint64_t drops = after.network_drops - before.network_drops;
-  Judge(work, sent, unannounced, disordered, drops, &outcome);
-  outcome.broken_promise = subject.promises() && (disordered != 0 || (unannounced != 0 && drops == 0));
+  round.Set(kSentRate, datagrams * 1e9 / spent_ns);
+  meter->Fill(&round);
+  if (work.per_datagram) {
+    round.Set(kCpuPerDatagram, meter->cpu_ns() / datagrams);
+    round.Set(kUserCpuPerDatagram, meter->user_cpu_ns() / datagrams);
+  }
+  Judge(work, sent, total, meter->network_drops(), &round);
+  outcome.broken_promise =
+      subject.promises() && (total.disordered != 0 || (total.unannounced != 0 && meter->network_drops() == 0));
   return outcome;
 }
 

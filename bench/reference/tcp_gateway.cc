@@ -1,4 +1,4 @@
-#include "bench/tcp_gateway.h"
+#include "bench/reference/tcp_gateway.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

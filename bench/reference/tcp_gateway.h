@@ -2,8 +2,8 @@
 // connection, behind its length in four bytes of the host's order. No numbering, no metadata, no word about losses; a
 // connection that does not read holds up all others.
 
-#ifndef MCGW_BENCH_TCP_GATEWAY_H_
-#define MCGW_BENCH_TCP_GATEWAY_H_
+#ifndef MCGW_BENCH_REFERENCE_TCP_GATEWAY_H_
+#define MCGW_BENCH_REFERENCE_TCP_GATEWAY_H_
 
 #include <cstdint>
 
@@ -24,4 +24,4 @@ absl::Status RunTcpGateway(const TcpGatewayOptions& options);
 
 }  // namespace mcgw::bench
 
-#endif  // MCGW_BENCH_TCP_GATEWAY_H_
+#endif  // MCGW_BENCH_REFERENCE_TCP_GATEWAY_H_

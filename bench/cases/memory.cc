@@ -1,0 +1,139 @@
+// Memory, and the time that a start takes.
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "bench/context.h"
+#include "bench/metrics.h"
+#include "bench/saturated.h"
+
+namespace mcgw::bench {
+namespace {
+
+struct MemoryWork {
+  int subscribers = 1000;
+  int channels = 10'000;
+  int readers_of_all = 10;
+};
+
+std::vector<Group> Groups(const Subject& subject, int count) {
+  std::vector<Group> groups;
+  for (int i = 0; i < count; ++i) {
+    groups.push_back({.address = absl::StrFormat("239.81.%d.%d", i >> 8, i & 255),
+                      .port = subject.group().port,
+                      .interface = subject.group().interface});
+  }
+  return groups;
+}
+
+// By how much the server grows by that many readers of `wish`, which join one that is there.
+absl::StatusOr<double> GrowthBy(const Subject& subject, int readers, const Subscription& wish) {
+  const int64_t before = subject.server()->resident_bytes();
+  auto loop = OpenReaders(subject, readers, wish);
+  if (!loop.ok()) return loop.status();
+  return static_cast<double>(subject.server()->resident_bytes() - before);
+}
+
+// Each in a server of its own, since what was freed is not always given back.
+absl::StatusOr<Outcome> MeasureMemory(Context* context, const char* name, const MemoryWork& work) {
+  const SubjectOptions options = {
+      .gateway_flags = {"--max-connections", "2000", "--total-log-bytes", absl::StrCat(1 << 30)}};
+  auto subject = Subject::Start(name, context->programs(), context->cores().server, options);
+  if (!subject.ok()) return subject.status();
+  const Subscription one = {.groups = {(*subject)->group()}};
+  auto holder = OpenReaders(**subject, 1, one);
+  if (!holder.ok()) return holder.status();
+  const auto by_subscribers = GrowthBy(**subject, work.subscribers, one);
+  if (!by_subscribers.ok()) return by_subscribers.status();
+  Outcome outcome;
+  outcome.round.Set(kBytesPerSubscriber, *by_subscribers / work.subscribers);
+  if (name != std::string(kGateway)) return outcome;
+
+  holder->reset();
+  subject->reset();
+  subject = Subject::Start(name, context->programs(), context->cores().server, options);
+  if (!subject.ok()) return subject.status();
+  holder = OpenReaders(**subject, 1, one);
+  if (!holder.ok()) return holder.status();
+  const Subscription all = {.groups = Groups(**subject, work.channels)};
+  const int64_t before = (*subject)->server()->resident_bytes();
+  auto first = OpenReaders(**subject, 1, all);
+  if (!first.ok()) return first.status();
+  const auto by_channels = static_cast<double>((*subject)->server()->resident_bytes() - before);
+  outcome.round.Set(kBytesPerChannel, by_channels / work.channels);
+  const auto by_cursors = GrowthBy(**subject, work.readers_of_all, all);
+  if (!by_cursors.ok()) return by_cursors.status();
+  outcome.round.Set(kBytesPerCursor, *by_cursors / (static_cast<double>(work.channels) * work.readers_of_all));
+  return outcome;
+}
+
+absl::StatusOr<Outcome> MeasureFlatness(Context* context, const Subject& subject, int subscribers, uint64_t datagrams) {
+  std::vector<double> samples;
+  auto outcome = RunEndToEnd(
+      subject,
+      {.payload_bytes = 200,
+       .subscribers = subscribers,
+       .datagrams = datagrams,
+       .progress = [&](uint64_t) { samples.push_back(static_cast<double>(subject.server()->resident_bytes())); }},
+      context->cores());
+  if (!outcome.ok()) return outcome;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    outcome->round.Set(absl::StrCat("resident_bytes_", i + 1), samples[i]);  // After each tenth.
+  }
+  // The log is full after the first tenth.
+  if (!samples.empty()) outcome->round.Set(kGrowth, *std::ranges::max_element(samples) - samples.front());
+  return outcome;
+}
+
+}  // namespace
+
+void RunMemoryCase(Context* context) {
+  const MemoryWork work = context->Pick<MemoryWork>({200, 1000, 10}, {});
+  std::vector<Contestant> contestants;
+  for (const char* name : {kTcpBatch, kGrpcSingle, kGateway}) {
+    if (!context->Wanted(name)) continue;
+    contestants.push_back({name, [context, name, &work] { return MeasureMemory(context, name, work); }});
+  }
+  context->Measure({.case_name = kMemoryCase,
+                    .title = absl::StrCat("by ", work.subscribers, " idle subscribers, ", work.channels,
+                                          " quiet channels, ", work.channels * work.readers_of_all, " cursors"),
+                    .parameters = {{kSubscribers, work.subscribers}, {kChannels, work.channels}},
+                    .series = {}},
+                   contestants);
+}
+
+void RunFlatMemoryCase(Context* context) {
+  const auto subjects = context->Start({kGateway}, {});
+  if (subjects.empty()) return;
+  constexpr int kReaders = 64;
+  const uint64_t deliveries = context->Pick<uint64_t>(5'000'000, 50'000'000);
+  context->Measure(
+      {.case_name = kFlatMemoryCase,
+       .title = absl::StrCat(deliveries, " deliveries of 200 B to ", kReaders, " subscribers"),
+       .parameters = {{kPayloadBytes, 200}, {kSubscribers, kReaders}, {"deliveries", static_cast<double>(deliveries)}},
+       .series = {}},
+      {{kGateway, [&] { return MeasureFlatness(context, *subjects.front(), kReaders, deliveries / kReaders); }}}, 1);
+}
+
+void RunStartUpCase(Context* context) {
+  std::vector<Contestant> contestants;
+  for (const char* name : {kTcpBatch, kGrpcEmpty, kGateway}) {
+    if (!context->Wanted(name)) continue;
+    contestants.push_back({name, [context, name]() -> absl::StatusOr<Outcome> {
+                             auto subject = Subject::Start(name, context->programs(), context->cores().server, {});
+                             if (!subject.ok()) return subject.status();
+                             Outcome outcome;
+                             outcome.round.Set(kStartUp,
+                                               static_cast<double>((*subject)->server()->start_up_ns()) / 1e6);
+                             outcome.round.Set(kResident, static_cast<double>((*subject)->server()->resident_bytes()));
+                             return outcome;
+                           }});
+  }
+  context->Measure({.case_name = kStartUpCase, .title = "from fork to ready", .parameters = {}, .series = {}},
+                   contestants, std::max(5, context->options().rounds));
+}
+
+}  // namespace mcgw::bench
