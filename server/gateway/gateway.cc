@@ -40,6 +40,7 @@ Gateway::Gateway(const Options& options, std::unique_ptr<net::SocketFactory> soc
   services_.sockets = sockets_.get();
   services_.slabs = fanout::SlabPool::Create(options.total_log_bytes);
   services_.options = options;
+  services_.socket_budget = SocketBudget(options.channel_descriptors, options.limits.channels);
   for (std::unique_ptr<net::EventLoop>& loop : loops) {
     auto receive = std::make_unique<fanout::ReceiveShard>(loop.get(), sockets_.get(), services_.slabs);
     services_.shards.push_back(receive.get());

@@ -59,7 +59,7 @@ InterfaceManager::Hold::Hold(InterfaceManager* manager, std::shared_ptr<Channel>
     : manager_(manager), channel_(std::move(channel)), log_(std::move(log)), holder_(std::move(holder)) {}
 
 InterfaceManager::InterfaceManager(ChannelServices* services, uint32_t index, std::string name)
-    : services_(services), index_(index), name_(std::move(name)) {}
+    : services_(services), index_(index), name_(std::move(name)), sockets_(&services->socket_budget) {}
 
 InterfaceManager::~InterfaceManager() {
   net::MutexLock lock(&mutex_);
@@ -84,7 +84,8 @@ absl::StatusOr<std::shared_ptr<InterfaceManager::Channel>> InterfaceManager::Fin
       fanout::ChannelLog::Options{.channel_id = id, .budget_bytes = services_->options.channel_log_bytes},
       services_->slabs);
   auto channel =
-      std::make_shared<Channel>(key, Reception::Spec{.sockets = services_->sockets,
+      std::make_shared<Channel>(key, Reception::Spec{.sockets = &sockets_,
+                                                     .factory = services_->sockets,
                                                      .shard = shard,
                                                      .log = std::move(log),
                                                      .group = key.first,
@@ -177,7 +178,8 @@ void InterfaceManager::Sweep(int64_t now_ns) {
   const int64_t keep_ns = absl::ToInt64Nanoseconds(services_->options.keep_after_leave);
   net::MutexLock lock(&mutex_);
   for (auto at = channels_.begin(); at != channels_.end();) {
-    const Channel& channel = *at->second;
+    Channel& channel = *at->second;
+    channel.reception.TellIfIdle();
     if (channel.holds.empty() && now_ns - channel.left_ns >= keep_ns) {
       spdlog::debug("dropped the log of {}", Describe(channel));
       at = channels_.erase(at);
@@ -201,7 +203,7 @@ std::map<net::IpAddress, uint32_t> InterfaceManager::Sockets() const {
   net::MutexLock lock(&mutex_);
   std::map<net::IpAddress, uint32_t> sockets;
   for (const auto& [key, channel] : channels_) {
-    if (channel->reception.is_open()) ++sockets[key.first];
+    if (channel->reception.is_open()) sockets[key.first] += static_cast<uint32_t>(channel->reception.socket_count());
   }
   return sockets;
 }
@@ -218,6 +220,7 @@ std::vector<ChannelSnapshot> InterfaceManager::Snapshot() const {
     snapshot.joined = channel->reception.is_open();
     if (snapshot.joined) {
       snapshot.told = channel->reception.told();
+      snapshot.sockets = channel->reception.Sockets();
       snapshot.socket = channel->reception.Facts();
     }
     const fanout::ReceiveCounters& counters = channel->reception.counters();

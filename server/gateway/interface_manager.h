@@ -23,6 +23,7 @@
 #include "server/fanout/receive_shard.h"
 #include "server/fanout/slab_pool.h"
 #include "server/fanout/source_filter.h"
+#include "server/gateway/channel_sockets.h"
 #include "server/gateway/limits.h"
 #include "server/gateway/reception.h"
 #include "server/net/multicast_socket.h"
@@ -33,6 +34,7 @@ namespace mcgw::gateway {
 // What all interfaces share. Outlives them.
 struct ChannelServices {
   net::SocketFactory* sockets = nullptr;
+  SocketBudget socket_budget;
   std::vector<fanout::ReceiveShard*> shards;  // At least one; a channel belongs to one for its life.
   std::shared_ptr<fanout::SlabPool> slabs;
   Options options;
@@ -59,9 +61,10 @@ struct ChannelSnapshot {
   std::vector<Holder> holders;
   fanout::SourceFilter wished;
   bool joined = false;
-  std::optional<uint32_t> host_users;  // Sockets of all the host that hold the group on the interface.
-  fanout::SourceFilter told;           // What the kernel was told; with `joined`.
-  net::ReceiveSocketFacts socket;      // With `joined`.
+  std::optional<uint32_t> host_users;   // Sockets of all the host that hold the group on the interface.
+  fanout::SourceFilter told;            // What the kernel was told; with `joined`.
+  std::vector<SocketSnapshot> sockets;  // With `joined`.
+  net::ReceiveSocketFacts socket;       // The sum of them, with the inode of the first.
   uint64_t read = 0;
   uint64_t logged = 0;
   uint64_t kernel_drops = 0;
@@ -121,7 +124,7 @@ class InterfaceManager {
   // Joins, or shares what is joined. CHANNEL_LIMIT, SOURCE_LIMIT, PORT_IN_USE, INTERFACE_NOT_FOUND, HOST_LIMIT.
   absl::StatusOr<std::unique_ptr<Hold>> Acquire(const net::IpAddress& group, uint16_t port, Holder holder);
 
-  // Drops the logs of channels that nobody has held for keep_after_leave.
+  // Drops the logs of channels that nobody has held for keep_after_leave, and tells the kernel what was put off.
   void Sweep(int64_t now_ns);
 
   std::vector<ChannelSnapshot> Snapshot() const;
@@ -146,6 +149,7 @@ class InterfaceManager {
   const std::string name_;
 
   mutable net::Mutex mutex_;
+  ChannelSockets sockets_ ABSL_GUARDED_BY(mutex_);
   std::map<Key, std::shared_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
 };
 

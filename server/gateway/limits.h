@@ -31,8 +31,9 @@ struct Options {
   size_t total_log_bytes = 256 << 20;
   size_t socket_buffer_bytes = 32 << 20;
   size_t subscriber_lag_limit_bytes = 4 << 20;
-  uint16_t source_port = 0;  // To send from, in both families; 0: the kernel chooses.
-  int shards = 1;            // Receive threads.
+  uint16_t source_port = 0;                // To send from, in both families; 0: the kernel chooses.
+  int shards = 1;                          // Receive threads.
+  size_t channel_descriptors = 1'000'000;  // Most sockets that channels may have in all.
   Limits limits;
 };
 

@@ -247,7 +247,10 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
   fact->set_joined(snapshot.joined);
   if (snapshot.joined && !snapshot.told.IsAnySource()) WriteFilter(snapshot.told, fact->mutable_source_filter());
   if (snapshot.host_users.has_value()) fact->set_host_users(*snapshot.host_users);
-  if (snapshot.socket.inode != 0) fact->add_socket_inodes(snapshot.socket.inode);
+  for (const gateway::SocketSnapshot& socket : snapshot.sockets) {
+    fact->add_socket_inodes(socket.facts.inode);
+    if (socket.shared) fact->set_shared(true);
+  }
   fact->set_receive_buffer_bytes(snapshot.socket.receive_buffer_bytes);
   fact->set_receive_queue_bytes(snapshot.socket.queued_bytes);
 

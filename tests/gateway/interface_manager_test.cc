@@ -181,17 +181,6 @@ TEST_F(InterfaceManagerTest, AFilterThatGrowsTooLongIsWidenedAndNarrowedAgain) {
   EXPECT_EQ(kernel_->receiver("239.1.1.1")->filter(), "INCLUDE{10.0.0.2, 10.0.0.3}");
 }
 
-TEST_F(InterfaceManagerTest, ASourceSpecificGroupIsNeverWidened) {
-  kernel_->set_max_sources(2);
-  const HoldPtr held = Acquire("232.1.1.1", Include({"10.0.0.2"}));
-  const SourceFilter too_many = Include({"10.0.0.2", "10.0.0.3", "10.0.0.4"});
-  EXPECT_EQ(net::ReasonOf(TryAcquire("232.1.1.2", too_many).status()), net::Reason::kSourceLimit);
-  EXPECT_EQ(net::ReasonOf(TryAcquire("232.1.1.1", too_many).status()), net::Reason::kSourceLimit);
-  EXPECT_EQ(net::ReasonOf(held->SetFilter(too_many)), net::Reason::kSourceLimit);
-  EXPECT_EQ(held->filter(), Include({"10.0.0.2"}));
-  EXPECT_EQ(kernel_->receiver("232.1.1.1")->filter(), "INCLUDE{10.0.0.2}");
-}
-
 // ---- Channels that are kept ----
 
 TEST_F(InterfaceManagerTest, AChannelJoinedAgainInTimeGoesOnBehindAnInterruption) {
