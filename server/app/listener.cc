@@ -229,7 +229,8 @@ void Acceptor::Accept(int listener_fd) {
   if (connections_.size() >= most_connections_) {
     const int64_t now_ns = net::MonotonicNs();
     if (now_ns - last_warning_ns_ > 10'000'000'000) {
-      spdlog::warn("refused a connection: there are {} already (max_connections)", most_connections_);
+      spdlog::warn("refused a connection: there are {} already (max_connections, or the limit of open files)",
+                   most_connections_);
       last_warning_ns_ = now_ns;
     }
     return;

@@ -1,7 +1,6 @@
 #include "server/app/server.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +10,7 @@
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
+#include "server/app/descriptors.h"
 #include "server/net/clock.h"
 #include "server/net/linux_multicast_socket.h"
 #include "server/net/status.h"
@@ -29,12 +29,20 @@ constexpr int64_t kSweepNs = 1'000'000'000;
 const char* const kServices[] = {"multicast.gateway.v1.MulticastGatewayService",
                                  "multicast.gateway.v1.InspectionService", ""};
 
-// One descriptor per channel and per connection: take what the hard limit allows.
-void RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
+// What the limit of open files leaves for connections and channels.
+DescriptorSplit Split(const Config& config) {
+  const size_t limit = RaiseDescriptorLimit();
+  const DescriptorSplit split =
+      SplitDescriptors(limit, static_cast<size_t>(config.listen_size()), config.max_connections());
+  if (split.connections < config.max_connections()) {
+    spdlog::warn(
+        "the limit of open files, {}, leaves room for {} connections, not max_connections {}: raise it "
+        "(LimitNOFILE, ulimit -Hn)",
+        limit, split.connections, config.max_connections());
+  }
+  spdlog::info("{} open files: {} for the sockets of channels, {} for {} connections", limit, split.channels,
+               2 * split.connections, split.connections);
+  return split;
 }
 
 }  // namespace
@@ -59,13 +67,13 @@ class Server::InterfaceRefresh : public net::EventLoop::Handler {
 Server::Server(const Config& config) : config_(config) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config) {
-  RaiseDescriptorLimit();
   auto server = std::unique_ptr<Server>(new Server(config));
   if (absl::Status status = server->Serve(); !status.ok()) return status;
   return server;
 }
 
 absl::Status Server::Serve() {
+  const DescriptorSplit descriptors = Split(config_);
   // First what can fail, and takes nothing that others would miss.
   std::vector<std::unique_ptr<ListenSocket>> sockets;
   for (const std::string& address : config_.listen()) {
@@ -80,8 +88,10 @@ absl::Status Server::Serve() {
   absl::StatusOr<std::unique_ptr<net::InterfaceWatch>> watch = net::InterfaceWatch::Create();
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
+  gateway::Options options = GatewayOptions(config_);
+  options.channel_descriptors = descriptors.channels;
   absl::StatusOr<std::unique_ptr<gateway::Gateway>> gateway =
-      gateway::Gateway::Create(GatewayOptions(config_), net::NewLinuxSocketFactory());
+      gateway::Gateway::Create(options, net::NewLinuxSocketFactory());
   if (!gateway.ok()) return gateway.status();
   gateway_ = *std::move(gateway);
   refresh_ = std::make_unique<InterfaceRefresh>(watch_.get(), &gateway_->directory());
@@ -118,7 +128,7 @@ absl::Status Server::Serve() {
     pthread_setname_np(pthread_self(), "mcgw-control");
     RunControl();
   });
-  acceptor_ = std::make_unique<Acceptor>(std::move(sockets), config_.max_connections(),
+  acceptor_ = std::make_unique<Acceptor>(std::move(sockets), descriptors.connections,
                                          [external](int listener_fd, net::OwnedFd connection) {
                                            grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters p;
                                            p.listener_fd = listener_fd;
