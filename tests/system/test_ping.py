@@ -48,6 +48,22 @@ def test_the_first_ring_finds_who_is_on_the_network(net, mcgw, peer_mcgw, group)
     wait_no_member(group, "b0", host="peer")
 
 
+@GROUPS
+def test_ring_0_is_the_gateways_own_host(net, mcgw, peer_mcgw, group):
+    """Whoever is on the network does not hear it."""
+    del net
+    with pong(peer_mcgw, channel(group, 5000, "b0")) as outside:
+        assert mcgw.run("ping", channel(group, 5000, "a0"), "--min-ttl", "host", "--max-ttl", "host", "--timeout",
+                        "0.2").returncode == 6
+        with pong(mcgw, channel(group, 5000, "a0")):
+            found = mcgw.ok("ping", channel(group, 5000, "a0"), "--min-ttl", "host").stdout
+            assert found.startswith("ring=0 "), found
+            assert " routers=0 " in found
+        outside.signal(signal.SIGINT)
+        assert outside.wait() == 0
+        assert outside.stdout.items() == []
+
+
 def test_json_tells_answers_and_a_summary(net, mcgw, peer_mcgw):
     with pong(peer_mcgw, channel(GROUP, 5000, "b0"), "-o", "json", "--count", "6") as answerer:
         text = mcgw.ok("ping", channel(GROUP, 5000, "a0"), "--all", "--max-ttl", "4", "--count", "2", "--timeout", "0.2",
