@@ -241,12 +241,24 @@ void Gateway::Sweep(int64_t now_ns) {
 
 // ---- Inspection ----
 
-absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels() const {
+absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels(const ChannelQuery& query) const {
   const absl::StatusOr<net::KernelMemberships> kernel = net::ReadKernelMemberships();
   const std::vector<HostMemberships::Held> host_only = sender_.host_memberships().List();
-  std::vector<ChannelSnapshot> all;
+  std::vector<const InterfaceManager*> managers;
   for (const InterfaceManager* manager : registry_.All()) {
-    for (ChannelSnapshot& snapshot : manager->Snapshot()) {
+    if (query.interface_name.empty() || manager->name() == query.interface_name) managers.push_back(manager);
+  }
+  // A page of many channels looks closely at its own only.
+  std::vector<uint64_t> ids;
+  for (const InterfaceManager* manager : managers) {
+    const std::vector<uint64_t> more = manager->ChannelIds(query);
+    ids.insert(ids.end(), more.begin(), more.end());
+  }
+  std::sort(ids.begin(), ids.end());
+  if (ids.size() > query.most) ids.resize(query.most);
+  std::vector<ChannelSnapshot> all;
+  for (const InterfaceManager* manager : managers) {
+    for (ChannelSnapshot& snapshot : manager->Snapshot(&ids)) {
       if (kernel.ok()) {
         const auto at = kernel->users.find({manager->index(), snapshot.status.group});
         snapshot.host_users = at == kernel->users.end() ? 0 : at->second;

@@ -107,7 +107,7 @@ class Gateway {
   const Sender& sender() const { return sender_; }
 
   // In order of channel id.
-  absl::StatusOr<std::vector<ChannelSnapshot>> ListChannels() const;
+  absl::StatusOr<std::vector<ChannelSnapshot>> ListChannels(const ChannelQuery& query = {}) const;
   absl::StatusOr<std::vector<InterfaceSnapshot>> ListInterfaces();
   InterfaceDirectory& directory() { return directory_; }
 

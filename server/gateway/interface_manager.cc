@@ -208,11 +208,22 @@ std::map<net::IpAddress, uint32_t> InterfaceManager::Sockets() const {
   return sockets;
 }
 
-std::vector<ChannelSnapshot> InterfaceManager::Snapshot() const {
+std::vector<uint64_t> InterfaceManager::ChannelIds(const ChannelQuery& query) const {
+  net::MutexLock lock(&mutex_);
+  std::vector<uint64_t> ids;
+  for (const auto& [key, channel] : channels_) {
+    const bool asked = (!query.group.has_value() || key.first == *query.group) &&
+                       (query.port == 0 || key.second == query.port) && channel->log->channel_id() > query.after_id;
+    if (asked) ids.push_back(channel->log->channel_id());
+  }
+  return ids;
+}
+
+std::vector<ChannelSnapshot> InterfaceManager::Snapshot(const std::vector<uint64_t>* ids) const {
   net::MutexLock lock(&mutex_);
   std::vector<ChannelSnapshot> snapshots;
-  snapshots.reserve(channels_.size());
   for (const auto& [key, channel] : channels_) {
+    if (ids != nullptr && !std::binary_search(ids->begin(), ids->end(), channel->log->channel_id())) continue;
     ChannelSnapshot snapshot;
     snapshot.status = StatusLocked(*channel);
     for (const Hold* hold : channel->holds) snapshot.holders.push_back(hold->holder_);

@@ -55,6 +55,15 @@ struct Holder {
   int64_t since_unix_ns = 0;
 };
 
+// Which channels to look at.
+struct ChannelQuery {
+  uint64_t after_id = 0;                // Those with a greater id,
+  size_t most = SIZE_MAX;               // the first so many of them,
+  std::string interface_name;           // on one interface,
+  std::optional<net::IpAddress> group;  // of one group,
+  uint16_t port = 0;                    // and of one port. Empty, nothing and 0: all.
+};
+
 // A channel as it is at one moment.
 struct ChannelSnapshot {
   fanout::ChannelStatus status;
@@ -127,7 +136,10 @@ class InterfaceManager {
   // Drops the logs of channels that nobody has held for keep_after_leave, and tells the kernel what was put off.
   void Sweep(int64_t now_ns);
 
-  std::vector<ChannelSnapshot> Snapshot() const;
+  // The ids of the channels that are asked for, by id in `query.after_id` and its group and port; in no order.
+  std::vector<uint64_t> ChannelIds(const ChannelQuery& query) const;
+  // With `ids`, sorted, only of these.
+  std::vector<ChannelSnapshot> Snapshot(const std::vector<uint64_t>* ids = nullptr) const;
   // Holds, for a family; and for each group the sockets that hold it.
   size_t Holds(net::Family family) const;
   std::map<net::IpAddress, uint32_t> Sockets() const;

@@ -92,12 +92,14 @@ absl::Status ListChannels(gateway::Gateway* gateway, const v1::ListChannelsReque
                           v1::ListChannelsResponse* response) {
   const absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
-  std::string interface_name = request.interface();
-  if (const absl::StatusOr<net::IpAddress> address = net::IpAddress::Parse(interface_name); address.ok()) {
+  gateway::ChannelQuery query{.after_id = page->after, .most = size_t{page->size} + 1};
+  query.interface_name = request.interface();
+  if (const absl::StatusOr<net::IpAddress> address = net::IpAddress::Parse(request.interface()); address.ok()) {
     const std::shared_ptr<const net::InterfaceTable> table = gateway->directory().table();
-    if (const net::Interface* found = table->FindByAddress(*address); found != nullptr) interface_name = found->name;
+    if (const net::Interface* found = table->FindByAddress(*address); found != nullptr) {
+      query.interface_name = found->name;
+    }
   }
-  std::optional<net::IpAddress> group;
   if (!request.group().empty()) {
     const absl::StatusOr<net::IpAddress> parsed = ReadAddress(request.group(), "group");
     if (!parsed.ok()) return parsed.status();
@@ -105,17 +107,13 @@ absl::Status ListChannels(gateway::Gateway* gateway, const v1::ListChannelsReque
       return Error(Reason::kNotAMulticastGroup, "group",
                    net::StrCat(request.group(), " is not a multicast group (224.0.0.0/4, ff00::/8)"));
     }
-    group = *parsed;
+    query.group = *parsed;
   }
   if (request.port() > 65535) return ReadPort(request.port(), "port").status();
-  const absl::StatusOr<std::vector<gateway::ChannelSnapshot>> channels = gateway->ListChannels();
+  query.port = static_cast<uint16_t>(request.port());
+  const absl::StatusOr<std::vector<gateway::ChannelSnapshot>> channels = gateway->ListChannels(query);
   if (!channels.ok()) return channels.status();
   for (const gateway::ChannelSnapshot& snapshot : *channels) {
-    const fanout::ChannelStatus& status = snapshot.status;
-    if (status.channel_id <= page->after || (!interface_name.empty() && status.interface_name != interface_name) ||
-        (group.has_value() && status.group != *group) || (request.port() != 0 && status.port != request.port())) {
-      continue;
-    }
     if (static_cast<uint32_t>(response->channels_size()) == page->size) {
       const auto& last = response->channels(response->channels_size() - 1);
       response->set_next_page_token(std::to_string(last.state().channel().channel_id()));

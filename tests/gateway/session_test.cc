@@ -300,5 +300,26 @@ TEST_F(SessionTest, WithAllInterfacesARefusedFilterLeavesTheOldOneWanted) {
   EXPECT_THAT(Deliver(stream.get()), ::testing::UnorderedElementsAre("kept", "changed"));
 }
 
+// ---- Looking at many channels ----
+
+TEST_F(SessionTest, AQueryShowsTheChannelsThatItAsksFor) {
+  const std::string session = Join("", Request("*", "239.1.1.1")).session_id;
+  Join(session, Request("a0", "239.1.1.2"));
+  Join(session, Request("a0", "239.1.1.2", {}, 5001));
+  const auto ids = [&](const ChannelQuery& query) {
+    const std::vector<ChannelSnapshot> channels = gateway_->ListChannels(query).value();
+    std::vector<uint64_t> found;
+    for (const ChannelSnapshot& channel : channels) found.push_back(channel.status.channel_id);
+    return found;
+  };
+  EXPECT_THAT(ids({}), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(ids({.most = 3}), ElementsAre(1, 2, 3));
+  EXPECT_THAT(ids({.after_id = 3, .most = 3}), ElementsAre(4));
+  EXPECT_THAT(ids({.interface_name = "a1"}), ElementsAre(2));
+  EXPECT_THAT(ids({.group = testing::Ip("239.1.1.2")}), ElementsAre(3, 4));
+  EXPECT_THAT(ids({.group = testing::Ip("239.1.1.2"), .port = 5001}), ElementsAre(4));
+  EXPECT_THAT(ids({.interface_name = "a2"}), IsEmpty());
+}
+
 }  // namespace
 }  // namespace mcgw::gateway
