@@ -13,6 +13,7 @@ enum ExitCode {
   kCountNotReached = 4,  // sub ended before --count datagrams came.
   kSomeNotSent = 5,      // pub sent some datagrams and others failed.
   kNobodyAnswered = 6,   // ping went through its rings, and nobody answered.
+  kFaultFound = 7,       // doctor found an error.
   kSignalBase = 128,     // Stopped by a signal before what was asked for was done: 130 for SIGINT, 143 for SIGTERM.
 };
 

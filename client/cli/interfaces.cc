@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "client/cli/command.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/table.h"
@@ -17,17 +18,20 @@ constexpr char kDescription[] = "List the network interfaces of the gateway's ho
 constexpr char kFooter[] =
     R"(Columns: STATE is what keeps the interface from being used, or "ok"; DEFAULT the families for which an empty
 interface means this one; STAR those for which * takes it; WISHED the memberships of the gateway's clients on
-it; JOINED the groups that the host's kernel has joined on it. -o json prints all that the gateway knows.
+it; JOINED the groups that the host's kernel has joined on it. --long shows each interface with its flags, the
+versions of IGMP and MLD in force, its counters, why * leaves it out, and each group that the kernel has joined with
+its users. -o json prints all that the gateway knows.
 
 Examples:
   mcgw interfaces
-  mcgw interfaces eth0
+  mcgw interfaces eth0 --long
   mcgw interfaces -o json | jq '.[].name'
 )";
 
 struct Options {
   std::string interface;
   std::string format = "text";
+  bool full = false;
 };
 
 bool HasFlag(const v1::NetworkInterface& interface, v1::InterfaceFlag flag) {
@@ -65,6 +69,61 @@ std::vector<std::string> Row(const v1::NetworkInterface& interface) {
           absl::StrJoin(interface.addresses(), ",")};
 }
 
+// "UP RUNNING MULTICAST": the names of an enumeration without their prefix, lower case with spaces if they are prose.
+template <typename Values, typename Name>
+std::string Names(const Values& values, absl::string_view prefix, Name name) {
+  return absl::StrJoin(values, " ", [&](std::string* out, int value) {
+    const std::string& full = name(value);
+    absl::StrAppend(out, full.empty() ? absl::StrCat(value) : std::string(absl::StripPrefix(full, prefix)));
+  });
+}
+
+void AppendFamily(absl::string_view name, absl::string_view protocol, const v1::InterfaceFamily& family,
+                  std::string* text) {
+  const std::string version = family.membership_protocol_version() == 0
+                                  ? absl::StrCat(protocol, " version unknown")
+                                  : absl::StrCat(protocol, "v", family.membership_protocol_version());
+  const std::string star =
+      family.star_exclusions().empty()
+          ? "* takes it"
+          : absl::StrCat("* leaves it out: ", Names(family.star_exclusions(), "STAR_EXCLUSION_", [](int value) {
+                           return v1::StarExclusion_Name(static_cast<v1::StarExclusion>(value));
+                         }));
+  absl::StrAppend(text, "  ", name, "       ", version, "; ", family.default_interface() ? "default; " : "", star, "; ",
+                  family.wished_memberships(), " wished, ", family.kernel_membership_count(), " joined\n");
+  for (const v1::KernelMembership& membership : family.kernel_memberships()) {
+    absl::StrAppend(text, "             ", membership.group(), ": users ", membership.users(), ", of the gateway ",
+                    membership.gateway_users(), "\n");
+  }
+}
+
+std::string Block(const v1::NetworkInterface& interface) {
+  const v1::InterfaceCounters& counters = interface.counters();
+  std::string text = absl::StrCat(interface.name(), " (index ", interface.index(), "): ", State(interface), "\n");
+  const auto line = [&text](absl::string_view label, absl::string_view value) {
+    if (value.empty()) return;
+    absl::StrAppend(&text, "  ", label, std::string(11 - label.size(), ' '), value, "\n");
+  };
+  line("flags", Names(interface.flags(), "INTERFACE_FLAG_",
+                      [](int flag) { return v1::InterfaceFlag_Name(static_cast<v1::InterfaceFlag>(flag)); }));
+  line("kind", interface.kind());
+  line("master", interface.master_name());
+  line("mac", interface.mac_address());
+  line("mtu", absl::StrCat(interface.mtu_bytes()));
+  line("carrier", !interface.has_carrier() ? "unknown" : interface.carrier() ? "yes" : "no");
+  line("addresses", absl::StrJoin(interface.addresses(), ", "));
+  line("device", absl::StrCat(counters.has_device_multicast_packets()
+                                  ? absl::StrCat(counters.device_multicast_packets(), " multicast packets received, ")
+                                  : "",
+                              counters.device_receive_dropped_packets(), " dropped on receipt"));
+  line("gateway", absl::StrCat(counters.read_datagrams(), " datagrams read, ", counters.kernel_dropped_datagrams(),
+                               " dropped by the kernel, ", counters.sent_datagrams(), " sent, ",
+                               counters.send_failed_datagrams(), " failed to send"));
+  AppendFamily("ipv4", "IGMP", interface.ipv4(), &text);
+  AppendFamily("ipv6", "MLD", interface.ipv6(), &text);
+  return text;
+}
+
 int RunInterfaces(const Options& options, const GlobalOptions& global) {
   const auto client = client::Client::Connect(global.gateway);
   if (!client.ok()) return Fail(client.status());
@@ -77,6 +136,9 @@ int RunInterfaces(const Options& options, const GlobalOptions& global) {
     for (const v1::NetworkInterface& interface : *interfaces) messages.push_back(&interface);
     return Print(ToJsonArray(messages));
   }
+  if (options.full)
+    return Print(absl::StrJoin(*interfaces, "\n",
+                               [](std::string* out, const auto& interface) { out->append(Block(interface)); }));
   std::vector<std::vector<std::string>> rows = {
       {"NAME", "INDEX", "STATE", "MTU", "DEFAULT", "STAR", "WISHED", "JOINED", "ADDRESSES"}};
   for (const v1::NetworkInterface& interface : *interfaces) rows.push_back(Row(interface));
@@ -91,6 +153,7 @@ void AddInterfaces(CLI::App* app, const GlobalOptions* global, Run* run) {
   auto options = std::make_shared<Options>();
   command->add_option("interface", options->interface, "Only this one: its name or one of its addresses")
       ->type_name("INTERFACE");
+  command->add_flag("--long", options->full, "Show everything of each interface, in lines instead of columns");
   command->add_option("-o,--output", options->format, "text or json")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"text", "json"}).description(""))

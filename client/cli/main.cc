@@ -27,6 +27,7 @@ Exit codes:
   4    sub: ended before --count datagrams came
   5    pub: some datagrams were sent, others not
   6    ping: nobody answered
+  7    doctor: an error was found
   130  stopped by Ctrl-C before --count or the end of the input; 143 by SIGTERM
 
 Examples:
@@ -67,6 +68,7 @@ int Main(int argc, char** argv) {
   AddDescribe(&app, &global, &run);
   AddPing(&app, &global, &run);
   AddPong(&app, &global, &run);
+  AddDoctor(&app, &global, &run);
   AddHealth(&app, &global, &run);
   try {
     app.parse(argc, argv);

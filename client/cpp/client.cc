@@ -162,6 +162,11 @@ absl::StatusOr<v1::DescribeGroupResponse> Client::DescribeGroup(const v1::Descri
                                          address_);
 }
 
+absl::StatusOr<v1::DiagnoseResponse> Client::Diagnose(const v1::DiagnoseRequest& request) {
+  return Call<v1::DiagnoseResponse>(*stubs_->inspection, &v1::InspectionService::Stub::Diagnose, request,
+                                    options_.rpc_timeout, address_);
+}
+
 absl::StatusOr<ServingStatus> Client::CheckHealth(absl::string_view service) {
   grpc::ClientContext context;
   context.set_deadline(Deadline(options_.rpc_timeout));

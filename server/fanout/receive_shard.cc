@@ -31,6 +31,7 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
     uint64_t read = 0;
     uint64_t payload_bytes = 0;
     net::IpAddress source;
+    uint8_t hop_limit = 0;
     bool missing = false;  // A shared socket has dropped something between these times.
     int64_t missing_from_unix_ns = 0;
     int64_t missing_to_unix_ns = 0;
@@ -100,6 +101,7 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
       Add(&channel.read, sink.read);
       Add(&channel.payload_bytes, sink.payload_bytes);
       channel.last_receive_unix_ns.store(last_unix_ns, std::memory_order_relaxed);
+      channel.last_hop_limit.store(sink.hop_limit, std::memory_order_relaxed);
       read += std::exchange(sink.read, 0);
       sink.payload_bytes = 0;
       net::MutexLock lock(&channel.mutex);
@@ -222,6 +224,7 @@ bool ReceiveShard::ReadOnce(Receiver* receiver, bool* drained) {
     ++sink->read;
     sink->payload_bytes += datagram.payload.size();
     sink->source = datagram.source;
+    sink->hop_limit = datagram.hop_limit;
   }
   receiver->Commit();
   return true;

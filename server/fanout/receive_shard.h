@@ -32,6 +32,7 @@ struct ReceiveCounters {
   std::atomic<uint64_t> mismatches{0};     // Of another group or interface, at a socket of its own; discarded.
   std::atomic<uint64_t> errors{0};         // Failed reads.
   std::atomic<int64_t> last_receive_unix_ns{0};
+  std::atomic<uint8_t> last_hop_limit{0};  // With which the last one came.
 
   // Who sent last.
   net::IpAddress last_source() const {

@@ -1,9 +1,9 @@
 #include "server/gateway/gateway.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "server/net/clock.h"
+#include "server/net/host_settings.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "spdlog/spdlog.h"
@@ -24,6 +24,9 @@ absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Create(const Options& options,
     loops.push_back(*std::move(loop));
   }
   auto gateway = std::unique_ptr<Gateway>(new Gateway(options, std::move(sockets), std::move(host), std::move(loops)));
+  // Needs a capability that the gateway does without.
+  absl::StatusOr<std::unique_ptr<net::QuerierListener>> queriers = net::QuerierListener::Create();
+  if (queriers.ok()) gateway->queriers_ = *std::move(queriers);
   if (absl::Status status = gateway->directory_.Refresh(); !status.ok()) return status;
   if (absl::Status status = gateway->sender_.Open(); !status.ok()) return status;
   gateway->sender_.Sweep(net::MonotonicNs());  // It learns the host's addresses.
@@ -36,7 +39,8 @@ Gateway::Gateway(const Options& options, std::unique_ptr<net::SocketFactory> soc
       directory_(std::move(host), options.interfaces, options.default_interface),
       registry_(&services_),
       sender_(sockets_.get(), &directory_, options.source_port, options.limits.sending_sessions),
-      sessions_(&memberships_, options.limits.sessions) {
+      sessions_(&memberships_, options.limits.sessions),
+      reverse_path_drops_before_(net::ReadHostSettings().reverse_path_drops.value_or(0)) {
   services_.sockets = sockets_.get();
   services_.slabs = fanout::SlabPool::Create(options.total_log_bytes);
   services_.options = options;
@@ -225,6 +229,7 @@ void Gateway::Drain(absl::Duration grace) {
 }
 
 void Gateway::Sweep(int64_t now_ns) {
+  if (queriers_ != nullptr) queriers_->Drain();
   for (const std::shared_ptr<Session>& session : sessions_.All()) {
     net::MutexLock lock(&session->mutex);
     if (session->ended || !session->streams.empty() || now_ns < session->expires_ns) continue;
@@ -237,91 +242,6 @@ void Gateway::Sweep(int64_t now_ns) {
   for (Shard& shard : shards_) shard.receive->Sweep();
   net::MutexLock lock(&mutex_);
   for (Subscription* subscription : subscriptions_) subscription->subscriber().RequestSweep();
-}
-
-// ---- Inspection ----
-
-absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels(const ChannelQuery& query) const {
-  const absl::StatusOr<net::KernelMemberships> kernel = net::ReadKernelMemberships();
-  const std::vector<HostMemberships::Held> host_only = sender_.host_memberships().List();
-  std::vector<const InterfaceManager*> managers;
-  for (const InterfaceManager* manager : registry_.All()) {
-    if (query.interface_name.empty() || manager->name() == query.interface_name) managers.push_back(manager);
-  }
-  // A page of many channels looks closely at its own only.
-  std::vector<uint64_t> ids;
-  for (const InterfaceManager* manager : managers) {
-    const std::vector<uint64_t> more = manager->ChannelIds(query);
-    ids.insert(ids.end(), more.begin(), more.end());
-  }
-  std::sort(ids.begin(), ids.end());
-  if (ids.size() > query.most) ids.resize(query.most);
-  std::vector<ChannelSnapshot> all;
-  for (const InterfaceManager* manager : managers) {
-    for (ChannelSnapshot& snapshot : manager->Snapshot(&ids)) {
-      if (kernel.ok()) {
-        const auto at = kernel->users.find({manager->index(), snapshot.status.group});
-        snapshot.host_users = at == kernel->users.end() ? 0 : at->second;
-        snapshot.joined = snapshot.joined && *snapshot.host_users > 0;
-      }
-      for (const HostMemberships::Held& held : host_only) {
-        if (held.interface_index != manager->index() || held.group != snapshot.status.group) continue;
-        snapshot.holders.push_back(
-            {.kind = Holder::Kind::kGateway, .selector = manager->name(), .since_unix_ns = held.since_unix_ns});
-      }
-      all.push_back(std::move(snapshot));
-    }
-  }
-  std::sort(all.begin(), all.end(), [](const ChannelSnapshot& a, const ChannelSnapshot& b) {
-    return a.status.channel_id < b.status.channel_id;
-  });
-  return all;
-}
-
-InterfaceSnapshot Gateway::SnapshotOf(const net::Interface& interface, const net::KernelMemberships& kernel,
-                                      const std::array<uint32_t, 2>& defaults) const {
-  const InterfaceManager* manager = nullptr;
-  for (const InterfaceManager* candidate : registry_.All()) {
-    if (candidate->index() == interface.index) manager = candidate;
-  }
-  std::map<net::IpAddress, uint32_t> sockets;
-  if (manager != nullptr) sockets = manager->Sockets();
-  for (const HostMemberships::Held& held : sender_.host_memberships().List()) {
-    if (held.interface_index == interface.index) ++sockets[held.group];
-  }
-
-  InterfaceSnapshot snapshot{.interface = interface, .permitted = directory_.IsPermitted(interface.name)};
-  for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
-    const bool is_v6 = family == net::Family::kIpv6;
-    InterfaceSnapshot::PerFamily& entry = snapshot.families[is_v6];
-    entry.exclusions = directory_.StarExclusions(interface, family);
-    entry.is_default = defaults[is_v6] == interface.index;
-    if (manager != nullptr) entry.memberships = manager->Holds(family);
-    if (const auto at = kernel.igmp_version.find(interface.index); !is_v6 && at != kernel.igmp_version.end()) {
-      entry.protocol_version = at->second;
-    }
-  }
-  for (auto at = kernel.users.lower_bound({interface.index, net::IpAddress()});
-       at != kernel.users.end() && at->first.first == interface.index; ++at) {
-    const net::IpAddress& group = at->first.second;
-    const auto ours = sockets.find(group);
-    snapshot.families[!group.is_v4()].kernel.push_back({group, at->second, ours == sockets.end() ? 0 : ours->second});
-  }
-  return snapshot;
-}
-
-absl::StatusOr<std::vector<InterfaceSnapshot>> Gateway::ListInterfaces() {
-  if (absl::Status status = directory_.Refresh(); !status.ok()) return status;
-  const absl::StatusOr<net::KernelMemberships> kernel = net::ReadKernelMemberships();
-  if (!kernel.ok()) return kernel.status();
-  const std::array<uint32_t, 2> defaults = {directory_.DefaultIndex(net::Family::kIpv4),
-                                            directory_.DefaultIndex(net::Family::kIpv6)};
-  std::vector<InterfaceSnapshot> all;
-  const std::shared_ptr<const net::InterfaceTable> table = directory_.table();
-  for (const net::Interface& interface : table->interfaces()) {
-    all.push_back(SnapshotOf(interface, *kernel, defaults));
-  }
-  return all;
 }
 
 }  // namespace mcgw::gateway

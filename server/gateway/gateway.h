@@ -17,6 +17,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -28,19 +29,23 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/fanout/receive_shard.h"
+#include "server/gateway/diagnosis.h"
 #include "server/gateway/interface_directory.h"
 #include "server/gateway/interface_manager.h"
 #include "server/gateway/interface_registry.h"
 #include "server/gateway/limits.h"
 #include "server/gateway/membership_set.h"
 #include "server/gateway/policy.h"
+#include "server/gateway/send_account.h"
 #include "server/gateway/sender.h"
 #include "server/gateway/session.h"
 #include "server/gateway/subscription.h"
 #include "server/net/clock.h"
+#include "server/net/device_counters.h"
 #include "server/net/event_loop.h"
 #include "server/net/kernel_memberships.h"
 #include "server/net/multicast_socket.h"
+#include "server/net/querier_listener.h"
 
 namespace mcgw::gateway {
 
@@ -77,6 +82,9 @@ struct InterfaceSnapshot {
     size_t memberships = 0;         // Of the gateway's clients.
     std::vector<KernelMembership> kernel;
   } families[2];
+  std::optional<net::DeviceCounters> device;
+  ReceiveTotals received;
+  InterfaceSends sends;
 };
 
 // Thread-safe, but for its construction and destruction. Join, Leave, Subscribe, the end of a subscription, and Send
@@ -109,6 +117,9 @@ class Gateway {
   // In order of channel id.
   absl::StatusOr<std::vector<ChannelSnapshot>> ListChannels(const ChannelQuery& query = {}) const;
   absl::StatusOr<std::vector<InterfaceSnapshot>> ListInterfaces();
+  // Why nothing arrives: what was looked into, and what was found, the gravest first. Joins and sends nothing. An
+  // interface that does not exist is a finding. Reads much of /proc and asks rtnetlink for each interface.
+  absl::StatusOr<std::vector<Finding>> Diagnose(const DiagnosisRequest& request);
   InterfaceDirectory& directory() { return directory_; }
 
   // From now on Join, Subscribe and new sends are refused with DRAINING, and open streams are told.
@@ -140,8 +151,26 @@ class Gateway {
                                                         std::optional<absl::Duration> lease);
   static void TellStreams(Session* session, const std::vector<MembershipSet::ChannelPtr>& touched,
                           fanout::ChangeCause cause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(session->mutex);
-  InterfaceSnapshot SnapshotOf(const net::Interface& interface, const net::KernelMemberships& kernel,
-                               const std::array<uint32_t, 2>& defaults) const;
+  // Null if nobody has ever asked for the interface.
+  const InterfaceManager* ManagerOf(uint32_t interface_index) const;
+  // How many sockets of the gateway hold each group on an interface.
+  std::map<net::IpAddress, uint32_t> SocketsOn(uint32_t interface_index) const;
+  // What SnapshotOf needs to know of all interfaces.
+  struct HostSnapshot {
+    net::KernelMemberships memberships;
+    std::map<uint32_t, net::DeviceCounters> devices;
+    std::array<uint32_t, 2> defaults = {};  // The interface of an empty selector, for each family.
+  };
+  InterfaceSnapshot SnapshotOf(const net::Interface& interface, const HostSnapshot& host) const;
+  uint32_t ProtocolVersion(const net::Interface& interface, net::Family family,
+                           const net::KernelMemberships& kernel) const;
+  // Of a diagnosis.
+  struct Gathering;
+  DiagnosisFacts GatherFacts(Gathering* gathering);
+  HostFacts GatherHost(const Gathering& gathering) const;
+  InterfaceFacts GatherInterface(const Gathering& gathering, const net::Interface& interface) const;
+  std::vector<ChannelFacts> GatherChannels(const Gathering& gathering, const net::Interface& interface) const;
+  absl::Status TryBind(const ChannelFacts& channel, const net::Interface& interface) const;
   // Ends a session whose mutex is held: its memberships go, its streams are told.
   static std::vector<uint64_t> EndLocked(Session* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(session->mutex);
 
@@ -153,6 +182,8 @@ class Gateway {
   MembershipServices memberships_;
   Sender sender_;  // Before the sessions, whose sources it counts.
   SessionTable sessions_;
+  std::unique_ptr<net::QuerierListener> queriers_;  // Null without CAP_NET_RAW; set before any other call.
+  const uint64_t reverse_path_drops_before_;        // Of the host, when the gateway began.
   std::atomic<bool> draining_{false};
   std::atomic<uint64_t> next_subscriber_id_{1};
 

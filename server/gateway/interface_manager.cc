@@ -182,12 +182,26 @@ void InterfaceManager::Sweep(int64_t now_ns) {
     channel.reception.TellIfIdle();
     if (channel.holds.empty() && now_ns - channel.left_ns >= keep_ns) {
       spdlog::debug("dropped the log of {}", Describe(channel));
+      AddTotals(channel, &retired_);
       at = channels_.erase(at);
       services_->channels.fetch_sub(1);
     } else {
       ++at;
     }
   }
+}
+
+void InterfaceManager::AddTotals(const Channel& channel, ReceiveTotals* totals) {
+  const fanout::ReceiveCounters& counters = channel.reception.counters();
+  totals->read += counters.read.load(std::memory_order_relaxed) + counters.mismatches.load(std::memory_order_relaxed);
+  totals->kernel_drops += channel.log->kernel_drops();
+}
+
+ReceiveTotals InterfaceManager::Totals() const {
+  net::MutexLock lock(&mutex_);
+  ReceiveTotals totals = retired_;
+  for (const auto& [key, channel] : channels_) AddTotals(*channel, &totals);
+  return totals;
 }
 
 size_t InterfaceManager::Holds(net::Family family) const {
@@ -239,6 +253,7 @@ std::vector<ChannelSnapshot> InterfaceManager::Snapshot(const std::vector<uint64
     snapshot.mismatches = counters.mismatches.load(std::memory_order_relaxed);
     snapshot.last_datagram_unix_ns = counters.last_receive_unix_ns.load(std::memory_order_relaxed);
     if (snapshot.last_datagram_unix_ns != 0) snapshot.last_source = counters.last_source().ToString();
+    snapshot.last_hop_limit = counters.last_hop_limit.load(std::memory_order_relaxed);
     const fanout::ChannelLog& log = *channel->log;
     snapshot.logged = log.logged();
     snapshot.kernel_drops = log.kernel_drops();

@@ -88,6 +88,13 @@ struct ChannelSnapshot {
   int64_t created_unix_ns = 0;
   int64_t last_datagram_unix_ns = 0;  // 0: none yet.
   std::string last_source;
+  uint8_t last_hop_limit = 0;
+};
+
+// What an interface's channels received together, those that are no more included.
+struct ReceiveTotals {
+  uint64_t read = 0;
+  uint64_t kernel_drops = 0;
 };
 
 // Thread-safe. Its mutex is held during system calls of the control path; the data path never takes it.
@@ -140,6 +147,7 @@ class InterfaceManager {
   std::vector<uint64_t> ChannelIds(const ChannelQuery& query) const;
   // With `ids`, sorted, only of these.
   std::vector<ChannelSnapshot> Snapshot(const std::vector<uint64_t>* ids = nullptr) const;
+  ReceiveTotals Totals() const;
   // Holds, for a family; and for each group the sockets that hold it.
   size_t Holds(net::Family family) const;
   std::map<net::IpAddress, uint32_t> Sockets() const;
@@ -153,6 +161,7 @@ class InterfaceManager {
   fanout::SourceFilter FilterOf(const Hold& hold) const;
 
   absl::StatusOr<std::shared_ptr<Channel>> FindOrAdd(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void AddTotals(const Channel& channel, ReceiveTotals* totals);
   fanout::ChannelStatus StatusLocked(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Describe(const Channel& channel) const;
 
@@ -163,6 +172,7 @@ class InterfaceManager {
   mutable net::Mutex mutex_;
   ChannelSockets sockets_ ABSL_GUARDED_BY(mutex_);
   std::map<Key, std::shared_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+  ReceiveTotals retired_ ABSL_GUARDED_BY(mutex_);  // Of channels that are no more.
 };
 
 }  // namespace mcgw::gateway

@@ -189,9 +189,11 @@ absl::StatusOr<std::vector<SendResult>> Sender::Send(const SendRequest& request,
       if (!failures.empty()) result.status = InRequest(failures.front().status);
     }
     if (result.status.ok()) {
+      account_.Sent(exit.interface.index, 1);
       counters_.sent.fetch_add(1, std::memory_order_relaxed);
       counters_.payload_bytes.fetch_add(payload.size(), std::memory_order_relaxed);
     } else {
+      account_.Failed(exit.interface.index, result.status);
       counters_.failed.fetch_add(1, std::memory_order_relaxed);
     }
     results.push_back(std::move(result));
@@ -233,6 +235,7 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
     size_t payload_bytes = 0;
     const auto fail = [&](uint32_t i, const absl::Status& status) {
       if (failed[i].second == nullptr) failed[i] = {status, &exit};
+      account_.Failed(exit.interface.index, status);
       counters_.failed.fetch_add(1, std::memory_order_relaxed);
     };
     counters_.requested.fetch_add(count, std::memory_order_relaxed);
@@ -252,6 +255,7 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
       payload_bytes -= datagrams[failure.index].payload.size();
       fail(items[failure.index], InRequest(failure.status));
     }
+    account_.Sent(exit.interface.index, sent);
     counters_.sent.fetch_add(sent, std::memory_order_relaxed);
     counters_.payload_bytes.fetch_add(payload_bytes, std::memory_order_relaxed);
   }

@@ -17,6 +17,7 @@
 #include "server/gateway/interface_directory.h"
 #include "server/gateway/policy.h"
 #include "server/gateway/send_source.h"
+#include "server/gateway/send_account.h"
 #include "server/net/multicast_socket.h"
 
 namespace mcgw::gateway {
@@ -88,6 +89,7 @@ class Sender {
   void Sweep(int64_t now_ns);
 
   const SendCounters& counters() const { return counters_; }
+  const SendAccount& account() const { return account_; }
   // The port that datagrams of a family leave from where no session sends; 0 while the host does not know the family.
   uint16_t source_port(net::Family family) const { return own_.port(family); }
   // What the gateway sends, for those who receive it.
@@ -119,6 +121,7 @@ class Sender {
   SendSource own_;
   HostMemberships host_memberships_;
   SendCounters counters_;
+  SendAccount account_;
   std::atomic<size_t> sources_{0};
 };
 

@@ -1,6 +1,5 @@
 #include "server/net/interface_table.h"
 
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -8,103 +7,45 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstring>
-#include <functional>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "server/net/netlink.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 
 namespace mcgw::net {
+
+using netlink::AddressFamily;
+using netlink::AddressIn;
+using netlink::AttributesIn;
+using netlink::AttributesOf;
+using netlink::MnlSocket;
+
 namespace {
 
-constexpr size_t kAnswerBytes = 32 * 1024;  // The most that the kernel puts in one part of a dump.
-constexpr int kMaxDumpAttempts = 10;        // A dump that a change interrupts is begun again.
-constexpr int kMaxMessagesPerDrain = 256;   // So that a storm of changes cannot hold the loop.
+constexpr int kMaxMessagesPerDrain = 256;  // So that a storm of changes cannot hold the loop.
 
-using MessageHandler = std::function<void(const nlmsghdr&)>;
-
-struct CloseMnlSocket {
-  void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
-};
-using MnlSocket = std::unique_ptr<mnl_socket, CloseMnlSocket>;
-
-absl::StatusOr<MnlSocket> OpenNetlink(int flags, unsigned groups) {
-  MnlSocket socket(mnl_socket_open2(NETLINK_ROUTE, flags | SOCK_CLOEXEC));
-  if (socket == nullptr) return ErrnoStatus(errno, "open a netlink socket");
-  if (mnl_socket_bind(socket.get(), groups, MNL_SOCKET_AUTOPID) < 0) return ErrnoStatus(errno, "bind a netlink socket");
-  return socket;
+// "02:00:00:00:00:01"; empty where there is none, or only zeros as on the loopback.
+std::string MacText(const nlattr* attribute) {
+  std::string text;
+  if (attribute == nullptr) return text;
+  const auto* const bytes = static_cast<const uint8_t*>(mnl_attr_get_payload(attribute));
+  const size_t size = mnl_attr_get_payload_len(attribute);
+  if (std::all_of(bytes, bytes + size, [](uint8_t byte) { return byte == 0; })) return text;
+  for (size_t i = 0; i < size; ++i) absl::StrAppendFormat(&text, "%s%02x", i == 0 ? "" : ":", bytes[i]);
+  return text;
 }
-
-int OnMessage(const nlmsghdr* message, void* handler) {
-  (*static_cast<MessageHandler*>(handler))(*message);
-  return MNL_CB_OK;
-}
-
-// Sends a request and hands each message of the answer to `handler`. Returns 0 or an errno; EINTR where a change
-// interrupted a dump, whose answer is then not to be used.
-int Ask(mnl_socket* socket, nlmsghdr* request, MessageHandler handler) {
-  alignas(nlmsghdr) char answer[kAnswerBytes];
-  request->nlmsg_seq = 1;
-  const unsigned port = mnl_socket_get_portid(socket);
-  if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0) return errno;
-  int result = MNL_CB_OK;
-  while (result > MNL_CB_STOP) {
-    const ssize_t length = mnl_socket_recvfrom(socket, answer, sizeof(answer));
-    if (length < 0 && errno == EINTR) continue;
-    if (length < 0) return errno;
-    result = mnl_cb_run(answer, static_cast<size_t>(length), request->nlmsg_seq, port, OnMessage, &handler);
-    // An answer to a request that is not a dump has no end mark.
-    if ((request->nlmsg_flags & NLM_F_DUMP) == 0) break;
-  }
-  return result < 0 ? errno : 0;
-}
-
-// The attributes of a message by type; null where absent.
-template <size_t kMaxType>
-using Attributes = std::array<const nlattr*, kMaxType + 1>;
-
-template <size_t kMaxType>
-int KeepAttribute(const nlattr* attribute, void* into) {
-  Attributes<kMaxType>& attributes = *static_cast<Attributes<kMaxType>*>(into);
-  const uint16_t type = mnl_attr_get_type(attribute);
-  if (type < attributes.size()) attributes[type] = attribute;
-  return MNL_CB_OK;
-}
-
-template <size_t kMaxType>
-Attributes<kMaxType> AttributesOf(const nlmsghdr& message, size_t header_bytes) {
-  Attributes<kMaxType> attributes = {};
-  mnl_attr_parse(&message, static_cast<unsigned>(header_bytes), KeepAttribute<kMaxType>, &attributes);
-  return attributes;
-}
-
-std::optional<IpAddress> AddressIn(const nlattr* attribute) {
-  if (attribute == nullptr) return std::nullopt;
-  if (mnl_attr_get_payload_len(attribute) == sizeof(in_addr)) {
-    in_addr v4;
-    std::memcpy(&v4, mnl_attr_get_payload(attribute), sizeof(v4));
-    return IpAddress::FromV4(v4);
-  }
-  if (mnl_attr_get_payload_len(attribute) == sizeof(in6_addr)) {
-    in6_addr v6;
-    std::memcpy(&v6, mnl_attr_get_payload(attribute), sizeof(v6));
-    return IpAddress::FromV6(v6);
-  }
-  return std::nullopt;
-}
-
-int AddressFamily(Family family) { return family == Family::kIpv4 ? AF_INET : AF_INET6; }
 
 Interface ReadLink(const nlmsghdr& message) {
   const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
   const auto attributes = AttributesOf<IFLA_LINK_NETNSID>(message, sizeof(*link));
   Interface result;
   result.index = static_cast<uint32_t>(link->ifi_index);
+  result.flags = link->ifi_flags;
   result.up = (link->ifi_flags & IFF_UP) != 0;
   result.multicast = (link->ifi_flags & IFF_MULTICAST) != 0;
   result.loopback = (link->ifi_flags & IFF_LOOPBACK) != 0;
@@ -112,14 +53,12 @@ Interface ReadLink(const nlmsghdr& message) {
   const bool in_operation = !result.up || (link->ifi_flags & IFF_RUNNING) != 0;
   result.carrier = in_operation && (carrier == nullptr || mnl_attr_get_u8(carrier) != 0);
   if (const nlattr* const name = attributes[IFLA_IFNAME]) result.name = mnl_attr_get_str(name);
+  result.mac_address = MacText(attributes[IFLA_ADDRESS]);
   if (const nlattr* const mtu = attributes[IFLA_MTU]) result.mtu_bytes = mnl_attr_get_u32(mtu);
   if (const nlattr* const master = attributes[IFLA_MASTER]) result.master_index = mnl_attr_get_u32(master);
   result.peer_in_other_namespace = attributes[IFLA_LINK_NETNSID] != nullptr;
-  if (const nlattr* const info = attributes[IFLA_LINKINFO]) {
-    Attributes<IFLA_INFO_KIND> kinds = {};
-    mnl_attr_parse_nested(info, KeepAttribute<IFLA_INFO_KIND>, &kinds);
-    if (kinds[IFLA_INFO_KIND] != nullptr) result.kind = mnl_attr_get_str(kinds[IFLA_INFO_KIND]);
-  }
+  const auto info = AttributesIn<IFLA_INFO_KIND>(attributes[IFLA_LINKINFO]);
+  if (info[IFLA_INFO_KIND] != nullptr) result.kind = mnl_attr_get_str(info[IFLA_INFO_KIND]);
   return result;
 }
 
@@ -139,24 +78,13 @@ void ReadAddress(const nlmsghdr& message, std::vector<Interface>* interfaces) {
   }
 }
 
-// Asks for everything of one type; EINTR as in Ask.
-int Dump(mnl_socket* socket, uint16_t type, int family, size_t header_bytes, MessageHandler handler) {
-  alignas(nlmsghdr) char buffer[MNL_NLMSG_HDRLEN + 64] = {};
-  nlmsghdr* const request = mnl_nlmsg_put_header(buffer);
-  request->nlmsg_type = type;
-  request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  auto* const header = static_cast<unsigned char*>(mnl_nlmsg_put_extra_header(request, header_bytes));
-  header[0] = static_cast<unsigned char>(family);  // ifinfomsg, ifaddrmsg and rtmsg all begin with it.
-  return Ask(socket, request, std::move(handler));
-}
-
 int ReadOnce(mnl_socket* socket, std::vector<Interface>* interfaces) {
   interfaces->clear();
-  const int error = Dump(socket, RTM_GETLINK, AF_UNSPEC, sizeof(ifinfomsg), [&](const nlmsghdr& message) {
+  const int error = netlink::Dump(socket, RTM_GETLINK, AF_UNSPEC, sizeof(ifinfomsg), [&](const nlmsghdr& message) {
     if (message.nlmsg_type == RTM_NEWLINK) interfaces->push_back(ReadLink(message));
   });
   if (error != 0) return error;
-  return Dump(socket, RTM_GETADDR, AF_UNSPEC, sizeof(ifaddrmsg), [&](const nlmsghdr& message) {
+  return netlink::Dump(socket, RTM_GETADDR, AF_UNSPEC, sizeof(ifaddrmsg), [&](const nlmsghdr& message) {
     if (message.nlmsg_type == RTM_NEWADDR) ReadAddress(message, interfaces);
   });
 }
@@ -181,16 +109,11 @@ InterfaceTable::InterfaceTable(std::vector<Interface> interfaces) : interfaces_(
 }
 
 absl::StatusOr<InterfaceTable> InterfaceTable::Read() {
-  int error = EINTR;
-  for (int attempt = 0; attempt < kMaxDumpAttempts && error == EINTR; ++attempt) {
-    // A new socket each time: the rest of an interrupted dump is left behind with the old one.
-    absl::StatusOr<MnlSocket> socket = OpenNetlink(0, 0);
-    if (!socket.ok()) return socket.status();
-    std::vector<Interface> interfaces;
-    error = ReadOnce(socket->get(), &interfaces);
-    if (error == 0) return InterfaceTable(std::move(interfaces));
-  }
-  return ErrnoStatus(error, "read the interfaces");
+  std::vector<Interface> interfaces;
+  const absl::Status status =
+      netlink::Uninterrupted("read the interfaces", [&](mnl_socket* socket) { return ReadOnce(socket, &interfaces); });
+  if (!status.ok()) return status;
+  return InterfaceTable(std::move(interfaces));
 }
 
 const Interface* InterfaceTable::FindByName(std::string_view name) const {
@@ -217,7 +140,7 @@ const Interface* InterfaceTable::FindByAddress(const IpAddress& address) const {
 }
 
 absl::StatusOr<uint32_t> RouteInterface(const IpAddress& destination) {
-  absl::StatusOr<MnlSocket> socket = OpenNetlink(0, 0);
+  absl::StatusOr<MnlSocket> socket = netlink::Open(0, 0);
   if (!socket.ok()) return socket.status();
   alignas(nlmsghdr) char buffer[MNL_NLMSG_HDRLEN + 64] = {};
   nlmsghdr* const request = mnl_nlmsg_put_header(buffer);
@@ -229,7 +152,7 @@ absl::StatusOr<uint32_t> RouteInterface(const IpAddress& destination) {
   mnl_attr_put(request, RTA_DST, destination.bytes().size(), destination.bytes().data());
 
   uint32_t index = 0;
-  const int error = Ask(socket->get(), request, [&](const nlmsghdr& message) {
+  const int error = netlink::Ask(socket->get(), request, [&](const nlmsghdr& message) {
     if (message.nlmsg_type != RTM_NEWROUTE) return;
     const unsigned char type = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message))->rtm_type;
     if (type == RTN_UNREACHABLE || type == RTN_BLACKHOLE || type == RTN_PROHIBIT) return;
@@ -285,7 +208,7 @@ class NetlinkInterfaceWatch final : public InterfaceWatch {
   bool Drain() override {
     bool changed = false;
     for (int i = 0; i < kMaxMessagesPerDrain; ++i) {
-      alignas(nlmsghdr) char buffer[kAnswerBytes];
+      alignas(nlmsghdr) char buffer[netlink::kAnswerBytes];
       const ssize_t length = mnl_socket_recvfrom(socket_.get(), buffer, sizeof(buffer));
       if (length < 0 && errno == EAGAIN) break;
       if (length < 0 && errno == EINTR) continue;
@@ -318,21 +241,20 @@ class NetlinkInterfaceWatch final : public InterfaceWatch {
 }  // namespace
 
 absl::StatusOr<uint32_t> DefaultRouteInterface(Family family) {
-  int error = EINTR;
-  for (int attempt = 0; attempt < kMaxDumpAttempts && error == EINTR; ++attempt) {
-    absl::StatusOr<MnlSocket> socket = OpenNetlink(0, 0);
-    if (!socket.ok()) return socket.status();
-    BestRoute best;
-    error = Dump(socket->get(), RTM_GETROUTE, AddressFamily(family), sizeof(rtmsg),
-                 [&](const nlmsghdr& message) { ConsiderDefaultRoute(message, &best); });
-    if (error == 0 && best.index != 0) return best.index;
-  }
-  if (error != 0) return ErrnoStatus(error, "read the routes");
+  BestRoute best;
+  const absl::Status status = netlink::Uninterrupted("read the routes", [&](mnl_socket* socket) {
+    best = {};
+    return netlink::Dump(socket, RTM_GETROUTE, AddressFamily(family), sizeof(rtmsg),
+                         [&](const nlmsghdr& message) { ConsiderDefaultRoute(message, &best); });
+  });
+  if (!status.ok()) return status;
+  if (best.index != 0) return best.index;
   return Error(Reason::kNoRoute, "", absl::StrCat("the host has no ", ToAbsl(FamilyName(family)), " default route"));
 }
 
 absl::StatusOr<std::unique_ptr<InterfaceWatch>> InterfaceWatch::Create() {
-  absl::StatusOr<MnlSocket> socket = OpenNetlink(SOCK_NONBLOCK, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+  absl::StatusOr<MnlSocket> socket =
+      netlink::Open(SOCK_NONBLOCK, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
   if (!socket.ok()) return socket.status();
   return std::make_unique<NetlinkInterfaceWatch>(*std::move(socket));
 }

@@ -29,8 +29,10 @@ struct Interface {
   // IFLA_CARRIER, true where the driver does not say; while up, IFF_RUNNING too: the kernel puts a link in operation up
   // to a second after its carrier came, and loses in silence what is sent before.
   bool carrier = false;
-  bool multicast = false;  // IFF_MULTICAST
-  bool loopback = false;   // IFF_LOOPBACK
+  bool multicast = false;   // IFF_MULTICAST
+  bool loopback = false;    // IFF_LOOPBACK
+  uint32_t flags = 0;       // All of IFF_*, the three above among them.
+  std::string mac_address;  // "02:00:00:00:00:01"; empty if it has none.
   uint32_t mtu_bytes = 0;
   uint32_t master_index = 0;             // The bridge, bond or VRF that it is enslaved to; 0 for none.
   std::string kind;                      // IFLA_INFO_KIND: "veth", "bridge", "vlan"; empty for hardware.

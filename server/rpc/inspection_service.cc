@@ -140,6 +140,15 @@ absl::Status DescribeGroup(const v1::DescribeGroupRequest& request, v1::Describe
   return absl::OkStatus();
 }
 
+absl::Status Diagnose(gateway::Gateway* gateway, const v1::DiagnoseRequest& request, v1::DiagnoseResponse* response) {
+  const absl::StatusOr<gateway::DiagnosisRequest> asked = ReadDiagnose(request);
+  if (!asked.ok()) return asked.status();
+  const absl::StatusOr<std::vector<gateway::Finding>> findings = gateway->Diagnose(*asked);
+  if (!findings.ok()) return findings.status();
+  for (const gateway::Finding& finding : *findings) WriteFinding(finding, response->add_findings());
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* InspectionService::ListInterfaces(grpc::CallbackServerContext* context,
@@ -171,9 +180,10 @@ grpc::ServerUnaryReactor* InspectionService::DescribeGroup(grpc::CallbackServerC
   return Answer(context, rpc::DescribeGroup(*request, response));
 }
 
-grpc::ServerUnaryReactor* InspectionService::Diagnose(grpc::CallbackServerContext* context, const v1::DiagnoseRequest*,
-                                                      v1::DiagnoseResponse*) {
-  return Answer(context, NotYet("Diagnose"));
+grpc::ServerUnaryReactor* InspectionService::Diagnose(grpc::CallbackServerContext* context,
+                                                      const v1::DiagnoseRequest* request,
+                                                      v1::DiagnoseResponse* response) {
+  return Answer(context, rpc::Diagnose(gateway_, *request, response));
 }
 
 }  // namespace mcgw::rpc

@@ -195,4 +195,25 @@ absl::StatusOr<gateway::SubscribeRequest> ReadSubscribe(const v1::SubscribeReque
   return request;
 }
 
+absl::StatusOr<gateway::DiagnosisRequest> ReadDiagnose(const v1::DiagnoseRequest& message) {
+  gateway::DiagnosisRequest request;
+  request.selector = message.interface();
+  if (!message.group().empty()) {
+    absl::StatusOr<net::IpAddress> group = ReadAddress(message.group(), "group");
+    if (!group.ok()) return group.status();
+    request.group = *group;
+  }
+  if (message.port() != 0) {
+    const absl::StatusOr<uint16_t> port = ReadPort(message.port(), "port");
+    if (!port.ok()) return port.status();
+    request.port = *port;
+  }
+  if (!message.source_address().empty()) {
+    absl::StatusOr<net::IpAddress> source = ReadAddress(message.source_address(), "source_address");
+    if (!source.ok()) return source.status();
+    request.source = *source;
+  }
+  return request;
+}
+
 }  // namespace mcgw::rpc

@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "multicast/gateway/v1/gateway_service.pb.h"
+#include "multicast/gateway/v1/inspection_service.pb.h"
 #include "server/gateway/gateway.h"
 
 namespace mcgw::rpc {
@@ -25,6 +26,7 @@ absl::StatusOr<gateway::SendRequest> ReadSend(const v1::Destination& destination
 // Defaults are the gateway's.
 absl::StatusOr<gateway::SubscribeRequest> ReadSubscribe(const v1::SubscribeRequest& message,
                                                         const gateway::Options& options);
+absl::StatusOr<gateway::DiagnosisRequest> ReadDiagnose(const v1::DiagnoseRequest& message);
 
 }  // namespace mcgw::rpc
 

@@ -1,7 +1,10 @@
 #include "server/rpc/write_response.h"
 
+#include <net/if.h>
+
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/net/text.h"
@@ -85,6 +88,18 @@ v1::HolderKind ToKind(gateway::Holder::Kind kind) {
   }
   return v1::HOLDER_KIND_UNSPECIFIED;
 }
+
+constexpr std::pair<uint32_t, v1::InterfaceFlag> kInterfaceFlags[] = {
+    {IFF_UP, v1::INTERFACE_FLAG_UP},
+    {IFF_RUNNING, v1::INTERFACE_FLAG_RUNNING},
+    {IFF_MULTICAST, v1::INTERFACE_FLAG_MULTICAST},
+    {IFF_ALLMULTI, v1::INTERFACE_FLAG_ALLMULTI},
+    {IFF_BROADCAST, v1::INTERFACE_FLAG_BROADCAST},
+    {IFF_LOOPBACK, v1::INTERFACE_FLAG_LOOPBACK},
+    {IFF_POINTOPOINT, v1::INTERFACE_FLAG_POINT_TO_POINT},
+    {IFF_PROMISC, v1::INTERFACE_FLAG_PROMISCUOUS},
+    {IFF_NOARP, v1::INTERFACE_FLAG_NO_ARP},
+};
 
 v1::StarExclusion ToExclusion(InterfaceDirectory::Exclusion exclusion) {
   switch (exclusion) {
@@ -285,9 +300,10 @@ void WriteInterface(const gateway::InterfaceSnapshot& snapshot, const net::Inter
   const net::Interface& interface = snapshot.interface;
   message->set_name(interface.name);
   message->set_index(interface.index);
-  if (interface.up) message->add_flags(v1::INTERFACE_FLAG_UP);
-  if (interface.multicast) message->add_flags(v1::INTERFACE_FLAG_MULTICAST);
-  if (interface.loopback) message->add_flags(v1::INTERFACE_FLAG_LOOPBACK);
+  for (const auto& [bit, flag] : kInterfaceFlags) {
+    if ((interface.flags & bit) != 0) message->add_flags(flag);
+  }
+  message->set_mac_address(interface.mac_address);
   for (const net::InterfaceAddress& address : interface.addresses) {
     message->add_addresses(net::StrCat(address.address.ToString(), "/", static_cast<int>(address.prefix_length)));
   }
@@ -316,6 +332,30 @@ void WriteInterface(const gateway::InterfaceSnapshot& snapshot, const net::Inter
       if (out->kernel_memberships_size() == 1000) break;
     }
   }
+  v1::InterfaceCounters* const counters = message->mutable_counters();
+  if (snapshot.device.has_value()) {
+    // Drivers that do not count say 0.
+    if (snapshot.device->multicast_packets > 0) {
+      counters->set_device_multicast_packets(snapshot.device->multicast_packets);
+    }
+    counters->set_device_receive_dropped_packets(snapshot.device->dropped_packets);
+  }
+  counters->set_read_datagrams(snapshot.received.read);
+  counters->set_kernel_dropped_datagrams(snapshot.received.kernel_drops);
+  counters->set_sent_datagrams(snapshot.sends.sent);
+  counters->set_send_failed_datagrams(snapshot.sends.failed);
+}
+
+void WriteFinding(const gateway::Finding& finding, v1::Finding* message) {
+  // The numbers are the same.
+  message->set_code(static_cast<v1::FindingCode>(finding.code));
+  message->set_severity(static_cast<v1::FindingSeverity>(finding.severity));
+  message->set_interface_name(finding.interface_name);
+  message->set_channel_id(finding.channel_id);
+  message->set_seen(finding.seen);
+  message->set_why(finding.why);
+  message->set_remedy_command(finding.remedy_command);
+  message->set_remedy(finding.remedy);
 }
 
 }  // namespace mcgw::rpc

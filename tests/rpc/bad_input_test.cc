@@ -198,13 +198,11 @@ TEST_F(BadInputTest, WhatIsNotServedYetSaysSo) {
     EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
     EXPECT_EQ(Take(status).reason, "NOT_IMPLEMENTED");
   };
-  grpc::ClientContext contexts[3];
+  grpc::ClientContext contexts[2];
   v1::ListSubscribersResponse subscribers;
   expect_unserved(inspection_->ListSubscribers(&contexts[0], {}, &subscribers));
   v1::GetLedgerResponse ledger;
   expect_unserved(inspection_->GetLedger(&contexts[1], {}, &ledger));
-  v1::DiagnoseResponse findings;
-  expect_unserved(inspection_->Diagnose(&contexts[2], {}, &findings));
 }
 
 TEST_F(BadInputTest, LeavingWhatIsNotHeld) {

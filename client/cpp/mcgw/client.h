@@ -64,6 +64,8 @@ class Client {
       multicast::gateway::v1::ListInterfacesRequest request = {});
   absl::StatusOr<std::vector<multicast::gateway::v1::ChannelInfo>> ListChannels(
       multicast::gateway::v1::ListChannelsRequest request = {});
+  absl::StatusOr<multicast::gateway::v1::DiagnoseResponse> Diagnose(
+      const multicast::gateway::v1::DiagnoseRequest& request = {});
 
   absl::StatusOr<multicast::gateway::v1::DescribeGroupResponse> DescribeGroup(
       const multicast::gateway::v1::DescribeGroupRequest& request);

@@ -118,10 +118,10 @@ class InspectionServiceServicer(object):
 
     def Diagnose(self, request, context):
         """Diagnose answers why nothing arrives: it checks the host, and the interface and channel if
-        named, and answers findings with remedies, the gravest first. It joins and sends nothing,
-        except that it may try a route or a send that cannot leave the host. Errors: INVALID_ARGUMENT:
-        INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_PORT, INVALID_SOURCE. An interface that does
-        not exist is a finding and no error.
+        named, and answers findings with remedies, the gravest first. It joins and sends nothing; it may
+        look a route up, and bind a port that the gateway does not hold for a moment. Errors:
+        INVALID_ARGUMENT: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_PORT, INVALID_SOURCE,
+        CONFLICTING_FIELDS. An interface that does not exist is a finding and no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1677,7 +1677,8 @@ type DiagnoseResponse struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// One finding for each check made, the gravest first: ERROR, WARNING, UNKNOWN, INFO, OK.
+	// One finding for each check made, the gravest first: ERROR, WARNING, UNKNOWN, INFO, OK. At most
+	// 1000; of more, the least grave are left out.
 	Findings []*Finding `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
 }
 

@@ -63,10 +63,10 @@ type InspectionServiceClient interface {
 	// INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_HOP_LIMIT.
 	DescribeGroup(ctx context.Context, in *DescribeGroupRequest, opts ...grpc.CallOption) (*DescribeGroupResponse, error)
 	// Diagnose answers why nothing arrives: it checks the host, and the interface and channel if
-	// named, and answers findings with remedies, the gravest first. It joins and sends nothing,
-	// except that it may try a route or a send that cannot leave the host. Errors: INVALID_ARGUMENT:
-	// INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_PORT, INVALID_SOURCE. An interface that does
-	// not exist is a finding and no error.
+	// named, and answers findings with remedies, the gravest first. It joins and sends nothing; it may
+	// look a route up, and bind a port that the gateway does not hold for a moment. Errors:
+	// INVALID_ARGUMENT: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_PORT, INVALID_SOURCE,
+	// CONFLICTING_FIELDS. An interface that does not exist is a finding and no error.
 	Diagnose(ctx context.Context, in *DiagnoseRequest, opts ...grpc.CallOption) (*DiagnoseResponse, error)
 }
 
@@ -174,10 +174,10 @@ type InspectionServiceServer interface {
 	// INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_HOP_LIMIT.
 	DescribeGroup(context.Context, *DescribeGroupRequest) (*DescribeGroupResponse, error)
 	// Diagnose answers why nothing arrives: it checks the host, and the interface and channel if
-	// named, and answers findings with remedies, the gravest first. It joins and sends nothing,
-	// except that it may try a route or a send that cannot leave the host. Errors: INVALID_ARGUMENT:
-	// INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_PORT, INVALID_SOURCE. An interface that does
-	// not exist is a finding and no error.
+	// named, and answers findings with remedies, the gravest first. It joins and sends nothing; it may
+	// look a route up, and bind a port that the gateway does not hold for a moment. Errors:
+	// INVALID_ARGUMENT: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_PORT, INVALID_SOURCE,
+	// CONFLICTING_FIELDS. An interface that does not exist is a finding and no error.
 	Diagnose(context.Context, *DiagnoseRequest) (*DiagnoseResponse, error)
 	mustEmbedUnimplementedInspectionServiceServer()
 }

@@ -347,7 +347,8 @@ type InterfaceFamily struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Version of IGMP (1, 2 or 3) or MLD (1 or 2) in force. 0 if not known. It says what the kernel
+	// Version of IGMP (1, 2 or 3) or MLD (1 or 2) in force. 0 if not known, as for MLD where a querier
+	// of version 1 was heard at some time that the gateway did not witness. It says what the kernel
 	// speaks, not whether a querier listens.
 	MembershipProtocolVersion uint32 `protobuf:"varint,1,opt,name=membership_protocol_version,json=membershipProtocolVersion,proto3" json:"membership_protocol_version,omitempty"`
 	// Whether `*` takes the interface: exactly if this is empty. Otherwise all reasons why not.
@@ -511,7 +512,8 @@ type InterfaceCounters struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Multicast packets that the device counted as received. Unset if the driver does not count.
+	// Multicast packets that the device counted as received. Unset while it has counted none, as
+	// drivers do that do not count.
 	DeviceMulticastPackets *uint64 `protobuf:"varint,1,opt,name=device_multicast_packets,json=deviceMulticastPackets,proto3,oneof" json:"device_multicast_packets,omitempty"`
 	// Packets that the device dropped on receipt.
 	DeviceReceiveDroppedPackets uint64 `protobuf:"varint,2,opt,name=device_receive_dropped_packets,json=deviceReceiveDroppedPackets,proto3" json:"device_receive_dropped_packets,omitempty"`

@@ -1,0 +1,348 @@
+// Gathers the facts of a diagnosis: the part of Gateway that finds out what the checks judge. It reads, looks routes up
+// and may bind a port for a moment; it joins and sends nothing.
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/gateway/gateway.h"
+#include "server/net/membership_protocol.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+
+namespace mcgw::gateway {
+namespace {
+
+using net::Error;
+using net::Family;
+using net::IpAddress;
+using net::Reason;
+
+constexpr Family kFamilies[] = {Family::kIpv4, Family::kIpv6};
+
+int IndexOf(Family family) { return static_cast<int>(family); }
+
+// Any group of the family will do: one of site-local scope.
+IpAddress AnyGroup(Family family) { return *IpAddress::Parse(family == Family::kIpv4 ? "239.255.0.1" : "ff15::1"); }
+
+absl::Status CheckRequest(const DiagnosisRequest& request) {
+  if (request.group.has_value() && !request.group->IsMulticast()) {
+    return Error(Reason::kNotAMulticastGroup, "group",
+                 net::StrCat(request.group->ToString(), " is not a multicast group (224.0.0.0/4, ff00::/8)"));
+  }
+  if (request.port != 0 && !request.group.has_value()) {
+    return Error(Reason::kConflictingFields, "port",
+                 net::StrCat("port ", request.port, " without a group: name the group too, or neither"));
+  }
+  if (!request.source.has_value()) return absl::OkStatus();
+  const IpAddress& source = *request.source;
+  if (source.IsMulticast() || source.IsUnspecified() || source.IsBroadcast()) {
+    return Error(Reason::kInvalidSource, "source_address",
+                 net::StrCat(source.ToString(), " is not a sender's unicast address"));
+  }
+  if (request.group.has_value() && source.family() != request.group->family()) {
+    return Error(Reason::kInvalidSource, "source_address",
+                 net::StrCat(source.ToString(), " is not an ", net::FamilyName(request.group->family()),
+                             " address, as the group is"));
+  }
+  return absl::OkStatus();
+}
+
+bool Matches(const ChannelSnapshot& channel, const DiagnosisRequest& request) {
+  return !request.group.has_value() ||
+         (channel.status.group == *request.group && (request.port == 0 || channel.status.port == request.port));
+}
+
+// What an empty selector failed to mean.
+Finding Unresolved(const absl::Status& status) {
+  const Reason reason = net::ReasonOf(status);
+  const FindingCode code = reason == Reason::kInterfaceNotAllowed ? FindingCode::kInterfacePermitted
+                           : reason == Reason::kInterfaceNotFound ? FindingCode::kInterfaceExists
+                                                                  : FindingCode::kRoute;
+  return {code,
+          Severity::kError,
+          net::StrCat("no interface is named, and none follows: ", net::ToStd(status.message())),
+          net::StrCat("a join without an interface fails with ", net::ReasonName(reason)),
+          "",
+          "name an interface: GROUP:PORT%INTERFACE"};
+}
+
+// The interfaces that a question is about, by index; of those that are no more, the names.
+struct Subject {
+  std::vector<uint32_t> indices;
+  std::vector<std::string> gone;
+};
+
+// Answers questions about routes, each once.
+class Routes {
+ public:
+  explicit Routes(const net::InterfaceTable* table) : table_(table) {}
+
+  SourceFacts Back(const IpAddress& source) {
+    const auto [at, is_new] = back_.try_emplace(source);
+    if (is_new) {
+      at->second.source = source;
+      if (const absl::StatusOr<net::Route> route = net::LookUpRoute(source); route.ok()) at->second.route = *route;
+      const net::Interface* const interface = table_->FindByIndex(at->second.route.interface_index);
+      if (interface != nullptr) at->second.route_interface = interface->name;
+    }
+    return at->second;
+  }
+
+ private:
+  const net::InterfaceTable* const table_;
+  std::map<IpAddress, SourceFacts> back_;
+};
+
+void FindMaster(const net::Interface& interface, const net::InterfaceTable& table, InterfaceFacts* facts) {
+  const net::Interface* bridge = interface.kind == "bridge" ? &interface : nullptr;
+  if (const net::Interface* const master = table.FindByIndex(interface.master_index); master != nullptr) {
+    facts->master_name = master->name;
+    facts->master_kind = master->kind;
+    if (master->kind == "bridge") bridge = master;
+  }
+  if (bridge == nullptr) return;
+  if (const absl::StatusOr<net::BridgeState> state = net::ReadBridgeState(bridge->index); state.ok()) {
+    facts->bridge = BridgeFacts{bridge->name, *state};
+  }
+}
+
+std::vector<SourceFacts> SourcesOf(const ChannelFacts& channel, Routes* routes) {
+  std::vector<SourceFacts> sources;
+  if (channel.asked_source.has_value()) {
+    sources.push_back(routes->Back(*channel.asked_source));
+  } else if (channel.snapshot.has_value()) {
+    const ChannelSnapshot& snapshot = *channel.snapshot;
+    if (snapshot.wished.mode() == net::FilterMode::kInclude) {
+      for (const IpAddress& source : snapshot.wished.sources()) sources.push_back(routes->Back(source));
+    }
+    const absl::StatusOr<IpAddress> last = IpAddress::Parse(snapshot.last_source);
+    if (last.ok()) sources.push_back(routes->Back(*last));
+  }
+  return sources;
+}
+
+// Which families a question about an interface concerns: the group's; else those of its channels; else those that it
+// has addresses of, and both if it has none.
+void SetConcern(const DiagnosisRequest& request, const std::vector<ChannelFacts>& channels, InterfaceFacts* facts) {
+  bool concerned[2] = {false, false};
+  if (request.group.has_value()) concerned[IndexOf(request.group->family())] = true;
+  for (const ChannelFacts& channel : channels) {
+    if (channel.interface_name != facts->interface.name) continue;
+    const int family = IndexOf(channel.group.family());
+    concerned[family] = true;
+    const bool wants = channel.group.IsSourceSpecific() ||
+                       (channel.snapshot.has_value() && channel.snapshot->wished.mode() == net::FilterMode::kInclude &&
+                        !channel.snapshot->wished.sources().empty());
+    facts->families[family].wants_sources |= wants;
+  }
+  if (!concerned[0] && !concerned[1]) {
+    for (const Family family : kFamilies) concerned[IndexOf(family)] = facts->interface.HasAddress(family);
+  }
+  const bool any = concerned[0] || concerned[1];
+  for (int family = 0; family < 2; ++family) facts->families[family].concerned = concerned[family] || !any;
+}
+
+}  // namespace
+
+// What the gathering shares.
+struct Gateway::Gathering {
+  const DiagnosisRequest& request;
+  std::shared_ptr<const net::InterfaceTable> table;
+  std::vector<ChannelSnapshot> channels;
+  net::KernelMemberships kernel;
+  std::vector<Finding> findings;  // Found on the way.
+
+  // The interfaces of the channels that match.
+  Subject OfChannels() const {
+    Subject subject;
+    for (const ChannelSnapshot& channel : channels) {
+      if (!Matches(channel, request)) continue;
+      if (table->FindByIndex(channel.status.interface_index) != nullptr) {
+        subject.indices.push_back(channel.status.interface_index);
+      } else {
+        subject.gone.push_back(channel.status.interface_name);
+      }
+    }
+    std::sort(subject.indices.begin(), subject.indices.end());
+    subject.indices.erase(std::unique(subject.indices.begin(), subject.indices.end()), subject.indices.end());
+    std::sort(subject.gone.begin(), subject.gone.end());
+    subject.gone.erase(std::unique(subject.gone.begin(), subject.gone.end()), subject.gone.end());
+    return subject;
+  }
+
+  Subject OfStar(const InterfaceDirectory& directory) {
+    Subject subject;
+    for (const net::Interface& interface : table->interfaces()) {
+      const bool taken = std::any_of(std::begin(kFamilies), std::end(kFamilies), [&](Family family) {
+        return (!request.group.has_value() || request.group->family() == family) &&
+               directory.StarExclusions(interface, family).empty();
+      });
+      if (taken) subject.indices.push_back(interface.index);
+    }
+    if (subject.indices.empty()) {
+      findings.push_back({FindingCode::kInterfacePermitted, Severity::kError, "`*` takes no interface of this host",
+                          "it takes those that are permitted, up, with the MULTICAST flag and an address of the "
+                          "family, but not the loopback and what is enslaved",
+                          "", "see why by `mcgw interfaces --long`; then mend one, or name one"});
+    }
+    return subject;
+  }
+};
+
+absl::StatusOr<std::vector<Finding>> Gateway::Diagnose(const DiagnosisRequest& request) {
+  if (absl::Status status = CheckRequest(request); !status.ok()) return status;
+  if (absl::Status status = directory_.Refresh(); !status.ok()) return status;
+  absl::StatusOr<std::vector<ChannelSnapshot>> channels = ListChannels();
+  if (!channels.ok()) return channels.status();
+  absl::StatusOr<net::KernelMemberships> kernel = net::ReadKernelMemberships();
+  if (!kernel.ok()) return kernel.status();
+  if (queriers_ != nullptr) queriers_->Drain();
+  Gathering gathering{request, directory_.table(), *std::move(channels), *std::move(kernel), {}};
+  const DiagnosisFacts facts = GatherFacts(&gathering);
+  return Judge(facts, std::move(gathering.findings));
+}
+
+DiagnosisFacts Gateway::GatherFacts(Gathering* gathering) {
+  const DiagnosisRequest& request = gathering->request;
+  const net::InterfaceTable& table = *gathering->table;
+  Subject subject;
+  if (request.selector == "*") {
+    subject = gathering->OfStar(directory_);
+  } else if (!request.selector.empty()) {
+    const absl::StatusOr<IpAddress> address = IpAddress::Parse(request.selector);
+    const net::Interface* const found =
+        address.ok() ? table.FindByAddress(*address) : table.FindByName(request.selector);
+    if (found != nullptr) {
+      subject.indices.push_back(found->index);
+    } else {
+      subject.gone.push_back(request.selector);
+    }
+  } else {
+    subject = gathering->OfChannels();
+    if (request.group.has_value() && subject.indices.empty() && subject.gone.empty()) {
+      const absl::StatusOr<std::vector<net::Interface>> resolved = directory_.Resolve("", *request.group);
+      if (resolved.ok()) {
+        subject.indices.push_back(resolved->front().index);
+      } else {
+        gathering->findings.push_back(Unresolved(resolved.status()));
+      }
+    }
+  }
+
+  DiagnosisFacts facts;
+  facts.host = GatherHost(*gathering);
+  Routes routes(&table);
+  for (const uint32_t index : subject.indices) {
+    const net::Interface* const interface = table.FindByIndex(index);
+    if (interface == nullptr) continue;
+    std::vector<ChannelFacts> channels = GatherChannels(*gathering, *interface);
+    for (ChannelFacts& channel : channels) channel.sources = SourcesOf(channel, &routes);
+    InterfaceFacts of_interface = GatherInterface(*gathering, *interface);
+    SetConcern(request, channels, &of_interface);
+    facts.interfaces.push_back(std::move(of_interface));
+    facts.channels.insert(facts.channels.end(), std::make_move_iterator(channels.begin()),
+                          std::make_move_iterator(channels.end()));
+  }
+  for (const std::string& name : subject.gone) {
+    InterfaceFacts missing;
+    missing.exists = false;
+    missing.interface.name = name;
+    facts.interfaces.push_back(std::move(missing));
+  }
+  if (!request.group.has_value() && request.selector.empty() && gathering->channels.empty()) {
+    gathering->findings.push_back({FindingCode::kMembershipWished, Severity::kInfo,
+                                   "no client of the gateway has joined anything", "there is nothing to receive", "",
+                                   "name a channel to look into it: mcgw doctor GROUP:PORT%INTERFACE"});
+  }
+  return facts;
+}
+
+HostFacts Gateway::GatherHost(const Gathering& gathering) const {
+  const int64_t now_ns = net::MonotonicNs();
+  std::optional<size_t> granted_bytes;
+  for (const ChannelSnapshot& channel : gathering.channels) {
+    if (channel.joined) granted_bytes = std::max(granted_bytes.value_or(0), GrantedBufferBytes(channel));
+  }
+  return {.settings = net::ReadHostSettings(),
+          .reverse_path_drops_before = reverse_path_drops_before_,
+          .channels = services_.channels.load(),
+          .channels_limit = services_.options.limits.channels,
+          .asked_buffer_bytes = services_.options.socket_buffer_bytes,
+          .granted_buffer_bytes = granted_bytes,
+          .listens_to_queriers = queriers_ != nullptr,
+          .listened_ns = queriers_ == nullptr ? 0 : now_ns - queriers_->since_ns(),
+          .now_monotonic_ns = now_ns,
+          .now_unix_ns = net::UnixNs()};
+}
+
+InterfaceFacts Gateway::GatherInterface(const Gathering& gathering, const net::Interface& interface) const {
+  InterfaceFacts facts;
+  facts.interface = interface;
+  facts.permitted = directory_.IsPermitted(interface.name);
+  FindMaster(interface, *gathering.table, &facts);
+  facts.settings = net::ReadInterfaceSettings(interface.name);
+  facts.mld = net::ReadMldCounters(interface.name);
+  facts.sends = sender_.account().Of(interface.index);
+  for (const Family family : kFamilies) {
+    FamilyFacts& of_family = facts.families[IndexOf(family)];
+    of_family.star_exclusions = directory_.StarExclusions(interface, family);
+    of_family.protocol_version = ProtocolVersion(interface, family, gathering.kernel);
+    of_family.forced_version =
+        family == Family::kIpv4 ? facts.settings.force_igmp_version : facts.settings.force_mld_version;
+    if (queriers_ != nullptr) of_family.last_query = queriers_->Last(interface.index, family);
+    const std::optional<IpAddress>& asked = gathering.request.group;
+    const IpAddress group = asked.has_value() && asked->family() == family ? *asked : AnyGroup(family);
+    if (const absl::StatusOr<net::Route> route = net::LookUpRoute(group, family == Family::kIpv4 ? 0 : interface.index);
+        route.ok()) {
+      of_family.route = *route;
+    }
+  }
+  return facts;
+}
+
+std::vector<ChannelFacts> Gateway::GatherChannels(const Gathering& gathering, const net::Interface& interface) const {
+  const DiagnosisRequest& request = gathering.request;
+  const std::map<IpAddress, uint32_t> sockets = SocketsOn(interface.index);
+  std::vector<ChannelFacts> channels;
+  const auto add = [&](const IpAddress& group, uint16_t port) -> ChannelFacts& {
+    ChannelFacts& facts = channels.emplace_back();
+    facts.group = group;
+    facts.port = port;
+    facts.interface_name = interface.name;
+    facts.named_interface = !request.selector.empty();
+    if (request.source.has_value() && request.source->family() == group.family()) facts.asked_source = request.source;
+    const auto users = gathering.kernel.users.find({interface.index, group});
+    if (users != gathering.kernel.users.end()) facts.host_users = users->second;
+    const auto ours = sockets.find(group);
+    if (ours != sockets.end()) facts.gateway_sockets = ours->second;
+    return facts;
+  };
+  for (const ChannelSnapshot& snapshot : gathering.channels) {
+    if (snapshot.status.interface_index != interface.index || !Matches(snapshot, request)) continue;
+    ChannelFacts& facts = add(snapshot.status.group, snapshot.status.port);
+    facts.named_interface = true;  // It was resolved.
+    facts.snapshot = snapshot;
+    // Only clients wish; what the gateway holds to keep datagrams on the host says nothing of the channel.
+    std::erase_if(facts.snapshot->holders, [](const Holder& holder) { return holder.kind == Holder::Kind::kGateway; });
+    if (snapshot.status.phase != fanout::ChannelPhase::kJoined) facts.bind = TryBind(facts, interface);
+  }
+  if (request.group.has_value() && channels.empty()) {
+    ChannelFacts& facts = add(*request.group, request.port);
+    if (request.port != 0) facts.bind = TryBind(facts, interface);
+  }
+  return channels;
+}
+
+absl::Status Gateway::TryBind(const ChannelFacts& channel, const net::Interface& interface) const {
+  return sockets_
+      ->NewReceiveSocket({.interface_index = interface.index,
+                          .interface_name = interface.name,
+                          .group = channel.group,
+                          .port = channel.port})
+      .status();
+}
+
+}  // namespace mcgw::gateway

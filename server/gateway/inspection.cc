@@ -1,0 +1,137 @@
+// What the gateway shows of itself and of its host: the part of Gateway that only looks.
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include "server/gateway/gateway.h"
+#include "server/net/device_counters.h"
+#include "server/net/host_settings.h"
+#include "server/net/membership_protocol.h"
+
+namespace mcgw::gateway {
+namespace {
+
+uint32_t MldVersionOn(const net::Interface& interface, const net::QuerierListener* queriers) {
+  std::optional<bool> v1_heard;
+  if (queriers != nullptr) {
+    const int64_t long_ago_ns = net::MonotonicNs() - net::kOlderQuerierPresentNs;
+    const std::optional<net::Query> v1 = queriers->Last(interface.index, net::Family::kIpv6, 1);
+    if (v1.has_value() && v1->heard_ns >= long_ago_ns) {
+      v1_heard = true;
+    } else if (queriers->since_ns() <= long_ago_ns) {
+      v1_heard = false;
+    }
+  }
+  return net::MldVersion(net::ReadMldCounters(interface.name),
+                         net::ReadInterfaceSettings(interface.name).force_mld_version, v1_heard);
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels(const ChannelQuery& query) const {
+  const absl::StatusOr<net::KernelMemberships> kernel = net::ReadKernelMemberships();
+  const std::vector<HostMemberships::Held> host_only = sender_.host_memberships().List();
+  std::vector<const InterfaceManager*> managers;
+  for (const InterfaceManager* manager : registry_.All()) {
+    if (query.interface_name.empty() || manager->name() == query.interface_name) managers.push_back(manager);
+  }
+  // A page of many channels looks closely at its own only.
+  std::vector<uint64_t> ids;
+  for (const InterfaceManager* manager : managers) {
+    const std::vector<uint64_t> more = manager->ChannelIds(query);
+    ids.insert(ids.end(), more.begin(), more.end());
+  }
+  std::sort(ids.begin(), ids.end());
+  if (ids.size() > query.most) ids.resize(query.most);
+  std::vector<ChannelSnapshot> all;
+  for (const InterfaceManager* manager : managers) {
+    for (ChannelSnapshot& snapshot : manager->Snapshot(&ids)) {
+      if (kernel.ok()) {
+        const auto at = kernel->users.find({manager->index(), snapshot.status.group});
+        snapshot.host_users = at == kernel->users.end() ? 0 : at->second;
+        snapshot.joined = snapshot.joined && *snapshot.host_users > 0;
+      }
+      for (const HostMemberships::Held& held : host_only) {
+        if (held.interface_index != manager->index() || held.group != snapshot.status.group) continue;
+        snapshot.holders.push_back(
+            {.kind = Holder::Kind::kGateway, .selector = manager->name(), .since_unix_ns = held.since_unix_ns});
+      }
+      all.push_back(std::move(snapshot));
+    }
+  }
+  std::sort(all.begin(), all.end(), [](const ChannelSnapshot& a, const ChannelSnapshot& b) {
+    return a.status.channel_id < b.status.channel_id;
+  });
+  return all;
+}
+
+const InterfaceManager* Gateway::ManagerOf(uint32_t interface_index) const {
+  for (const InterfaceManager* manager : registry_.All()) {
+    if (manager->index() == interface_index) return manager;
+  }
+  return nullptr;
+}
+
+std::map<net::IpAddress, uint32_t> Gateway::SocketsOn(uint32_t interface_index) const {
+  std::map<net::IpAddress, uint32_t> sockets;
+  if (const InterfaceManager* const manager = ManagerOf(interface_index); manager != nullptr) {
+    sockets = manager->Sockets();
+  }
+  for (const HostMemberships::Held& held : sender_.host_memberships().List()) {
+    if (held.interface_index == interface_index) ++sockets[held.group];
+  }
+  return sockets;
+}
+
+uint32_t Gateway::ProtocolVersion(const net::Interface& interface, net::Family family,
+                                  const net::KernelMemberships& kernel) const {
+  if (family == net::Family::kIpv6) return MldVersionOn(interface, queriers_.get());
+  const auto at = kernel.igmp_version.find(interface.index);
+  return at == kernel.igmp_version.end() ? 0 : at->second;
+}
+
+InterfaceSnapshot Gateway::SnapshotOf(const net::Interface& interface, const HostSnapshot& host) const {
+  const net::KernelMemberships& kernel = host.memberships;
+  const InterfaceManager* const manager = ManagerOf(interface.index);
+  const std::map<net::IpAddress, uint32_t> sockets = SocketsOn(interface.index);
+  InterfaceSnapshot snapshot{.interface = interface, .permitted = directory_.IsPermitted(interface.name)};
+  for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
+    const bool is_v6 = family == net::Family::kIpv6;
+    InterfaceSnapshot::PerFamily& entry = snapshot.families[is_v6];
+    entry.exclusions = directory_.StarExclusions(interface, family);
+    entry.is_default = host.defaults[is_v6] == interface.index;
+    if (manager != nullptr) entry.memberships = manager->Holds(family);
+    entry.protocol_version = ProtocolVersion(interface, family, kernel);
+  }
+  if (const auto at = host.devices.find(interface.index); at != host.devices.end()) snapshot.device = at->second;
+  if (manager != nullptr) snapshot.received = manager->Totals();
+  snapshot.sends = sender_.account().Of(interface.index);
+  for (auto at = kernel.users.lower_bound({interface.index, net::IpAddress()});
+       at != kernel.users.end() && at->first.first == interface.index; ++at) {
+    const net::IpAddress& group = at->first.second;
+    const auto ours = sockets.find(group);
+    snapshot.families[!group.is_v4()].kernel.push_back({group, at->second, ours == sockets.end() ? 0 : ours->second});
+  }
+  return snapshot;
+}
+
+absl::StatusOr<std::vector<InterfaceSnapshot>> Gateway::ListInterfaces() {
+  if (absl::Status status = directory_.Refresh(); !status.ok()) return status;
+  absl::StatusOr<net::KernelMemberships> memberships = net::ReadKernelMemberships();
+  if (!memberships.ok()) return memberships.status();
+  absl::StatusOr<std::map<uint32_t, net::DeviceCounters>> devices = net::ReadDeviceCounters();
+  if (!devices.ok()) return devices.status();
+  if (queriers_ != nullptr) queriers_->Drain();
+  const HostSnapshot host{
+      .memberships = *std::move(memberships),
+      .devices = *std::move(devices),
+      .defaults = {directory_.DefaultIndex(net::Family::kIpv4), directory_.DefaultIndex(net::Family::kIpv6)}};
+  std::vector<InterfaceSnapshot> all;
+  const std::shared_ptr<const net::InterfaceTable> table = directory_.table();
+  for (const net::Interface& interface : table->interfaces()) all.push_back(SnapshotOf(interface, host));
+  return all;
+}
+
+}  // namespace mcgw::gateway

@@ -1,0 +1,35 @@
+#include "server/net/device_counters.h"
+
+#include <linux/if_link.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "server/net/netlink.h"
+
+namespace mcgw::net {
+
+absl::StatusOr<std::map<uint32_t, DeviceCounters>> ReadDeviceCounters() {
+  std::map<uint32_t, DeviceCounters> counters;
+  const auto keep = [&](const nlmsghdr& message) {
+    if (message.nlmsg_type != RTM_NEWLINK) return;
+    const auto attributes = netlink::AttributesOf<IFLA_STATS64>(message, sizeof(ifinfomsg));
+    const nlattr* const attribute = attributes[IFLA_STATS64];
+    // Older kernels know fewer counters; those wanted are among the first.
+    if (attribute == nullptr || mnl_attr_get_payload_len(attribute) < offsetof(rtnl_link_stats64, collisions)) return;
+    rtnl_link_stats64 stats = {};  // The attribute is aligned to 4 bytes only.
+    std::memcpy(&stats, mnl_attr_get_payload(attribute), offsetof(rtnl_link_stats64, collisions));
+    const auto* const link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
+    counters[static_cast<uint32_t>(link->ifi_index)] = {.received_packets = stats.rx_packets,
+                                                        .multicast_packets = stats.multicast,
+                                                        .dropped_packets = stats.rx_dropped};
+  };
+  const absl::Status status = netlink::Uninterrupted("read the counters of the interfaces", [&](mnl_socket* socket) {
+    counters.clear();
+    return netlink::Dump(socket, RTM_GETLINK, AF_UNSPEC, sizeof(ifinfomsg), keep);
+  });
+  if (!status.ok()) return status;
+  return counters;
+}
+
+}  // namespace mcgw::net

@@ -1,0 +1,88 @@
+#include "server/net/host_settings.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "absl/strings/numbers.h"
+#include "server/net/text.h"
+
+namespace mcgw::net {
+namespace {
+
+// The interface's own setting gives way to that of all.
+std::optional<int64_t> ForcedVersion(std::string_view family, std::string_view interface_name,
+                                     std::string_view setting) {
+  const std::optional<int64_t> all = ReadSysctl(StrCat("net/", family, "/conf/all/", setting));
+  if (all.value_or(0) != 0) return all;
+  return ReadSysctl(StrCat("net/", family, "/conf/", interface_name, "/", setting));
+}
+
+uint64_t CountOpenFiles() {
+  std::error_code error;
+  const std::filesystem::directory_iterator files("/proc/self/fd", error);
+  if (error) return 0;
+  // The iterator's own descriptor is among them.
+  return static_cast<uint64_t>(std::max<std::ptrdiff_t>(std::distance(begin(files), end(files)) - 1, 0));
+}
+
+}  // namespace
+
+std::optional<int64_t> ReadSysctl(std::string_view path) {
+  std::ifstream file(StrCat("/proc/sys/", path));
+  int64_t value = 0;
+  if (!(file >> value)) return std::nullopt;
+  return value;
+}
+
+std::optional<uint64_t> CounterIn(const std::string& text, std::string_view protocol, std::string_view name) {
+  std::istringstream lines(text);
+  std::string names;
+  std::string values;
+  while (std::getline(lines, names) && std::getline(lines, values)) {
+    std::istringstream name_words(names);
+    std::istringstream value_words(values);
+    std::string one_name;
+    std::string one_value;
+    name_words >> one_name;
+    value_words >> one_value;
+    if (one_name != StrCat(protocol, ":")) continue;
+    while (name_words >> one_name && value_words >> one_value) {
+      uint64_t count = 0;
+      if (one_name == name && absl::SimpleAtoi(one_value, &count)) return count;
+    }
+  }
+  return std::nullopt;
+}
+
+HostSettings ReadHostSettings() {
+  HostSettings settings{.rmem_max = ReadSysctl("net/core/rmem_max"),
+                        .optmem_max = ReadSysctl("net/core/optmem_max"),
+                        .igmp_max_memberships = ReadSysctl("net/ipv4/igmp_max_memberships"),
+                        .igmp_max_msf = ReadSysctl("net/ipv4/igmp_max_msf"),
+                        .mld_max_msf = ReadSysctl("net/ipv6/mld_max_msf"),
+                        .reverse_path_drops = std::nullopt,
+                        .open_files = CountOpenFiles()};
+  std::ostringstream netstat;
+  netstat << std::ifstream("/proc/thread-self/net/netstat").rdbuf();
+  settings.reverse_path_drops = CounterIn(netstat.str(), "TcpExt", "IPReversePathFilter");
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) settings.open_files_limit = limit.rlim_cur;
+  return settings;
+}
+
+int64_t InterfaceSettings::rp_filter() const { return std::max(rp_filter_all.value_or(0), rp_filter_own.value_or(0)); }
+
+InterfaceSettings ReadInterfaceSettings(std::string_view interface_name) {
+  return {.rp_filter_all = ReadSysctl("net/ipv4/conf/all/rp_filter"),
+          .rp_filter_own = ReadSysctl(StrCat("net/ipv4/conf/", interface_name, "/rp_filter")),
+          .disable_ipv6 = ReadSysctl(StrCat("net/ipv6/conf/", interface_name, "/disable_ipv6")),
+          .force_igmp_version = ForcedVersion("ipv4", interface_name, "force_igmp_version"),
+          .force_mld_version = ForcedVersion("ipv6", interface_name, "force_mld_version")};
+}
+
+}  // namespace mcgw::net

@@ -1,0 +1,80 @@
+// Questions to rtnetlink, as the files of this floor ask them. Not for other floors.
+
+#ifndef MCGW_NET_NETLINK_H_
+#define MCGW_NET_NETLINK_H_
+
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/net/address.h"
+
+namespace mcgw::net::netlink {
+
+inline constexpr size_t kAnswerBytes = 32 * 1024;  // The most that the kernel puts in one part of a dump.
+
+using MessageHandler = std::function<void(const nlmsghdr&)>;
+
+struct CloseMnlSocket {
+  void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+};
+using MnlSocket = std::unique_ptr<mnl_socket, CloseMnlSocket>;
+
+// A socket that hears the multicast groups of rtnetlink in `groups` (RTMGRP_*); 0 to ask only.
+absl::StatusOr<MnlSocket> Open(int flags, unsigned groups);
+
+// Sends a request and hands each message of the answer to `handler`. Returns 0 or an errno; EINTR where a change
+// interrupted a dump, whose answer is then not to be used.
+int Ask(mnl_socket* socket, nlmsghdr* request, MessageHandler handler);
+
+// Asks for everything of one type; EINTR as in Ask. `header_bytes`: of ifinfomsg, ifaddrmsg or rtmsg.
+int Dump(mnl_socket* socket, uint16_t type, int family, size_t header_bytes, MessageHandler handler);
+
+// Runs `ask`, which dumps, with a new socket until no change interrupts it. Blocks for the kernel's answer only. `what`
+// says what was tried, for the error.
+absl::Status Uninterrupted(std::string_view what, const std::function<int(mnl_socket*)>& ask);
+
+// The attributes of a message by type; null where absent.
+template <size_t kMaxType>
+using Attributes = std::array<const nlattr*, kMaxType + 1>;
+
+template <size_t kMaxType>
+int KeepAttribute(const nlattr* attribute, void* into) {
+  Attributes<kMaxType>& attributes = *static_cast<Attributes<kMaxType>*>(into);
+  const uint16_t type = mnl_attr_get_type(attribute);
+  if (type < attributes.size()) attributes[type] = attribute;
+  return MNL_CB_OK;
+}
+
+template <size_t kMaxType>
+Attributes<kMaxType> AttributesOf(const nlmsghdr& message, size_t header_bytes) {
+  Attributes<kMaxType> attributes = {};
+  mnl_attr_parse(&message, static_cast<unsigned>(header_bytes), KeepAttribute<kMaxType>, &attributes);
+  return attributes;
+}
+
+// Those within an attribute; all null where that is null.
+template <size_t kMaxType>
+Attributes<kMaxType> AttributesIn(const nlattr* nest) {
+  Attributes<kMaxType> attributes = {};
+  if (nest != nullptr) mnl_attr_parse_nested(nest, KeepAttribute<kMaxType>, &attributes);
+  return attributes;
+}
+
+// Nothing for an attribute that is absent or holds no address.
+std::optional<IpAddress> AddressIn(const nlattr* attribute);
+
+int AddressFamily(Family family);  // AF_INET, AF_INET6
+
+}  // namespace mcgw::net::netlink
+
+#endif  // MCGW_NET_NETLINK_H_

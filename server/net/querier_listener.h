@@ -1,0 +1,65 @@
+// Hears the queriers of all links: routers and switches that ask who is a member of what.
+//
+// Two raw sockets, for IGMP and for the queries of MLD, which the kernel gives nothing else: datagrams on their way to
+// receivers pay nothing. They need CAP_NET_RAW; a gateway without it does without.
+
+#ifndef MCGW_NET_QUERIER_LISTENER_H_
+#define MCGW_NET_QUERIER_LISTENER_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <tuple>
+
+#include "absl/status/statusor.h"
+#include "server/net/address.h"
+#include "server/net/mutex.h"
+#include "server/net/owned_fd.h"
+
+namespace mcgw::net {
+
+// A query, general or of a group.
+struct Query {
+  IpAddress querier;     // Its source address; 0.0.0.0 or :: for a switch that asks on behalf of nobody.
+  uint32_t version = 0;  // IGMP 1, 2 or 3; MLD 1 or 2.
+  int64_t heard_ns = 0;  // Monotonic.
+};
+
+// Thread-safe. Never blocks.
+class QuerierListener {
+ public:
+  // PERMISSION_DENIED without CAP_NET_RAW. Without IPv6 on the host it hears IGMP only.
+  static absl::StatusOr<std::unique_ptr<QuerierListener>> Create();
+  QuerierListener(const QuerierListener&) = delete;
+  QuerierListener& operator=(const QuerierListener&) = delete;
+
+  // Takes in what was heard. The sockets hold some hundred queries, so once a second is plenty.
+  void Drain();
+
+  // The newest query that came by an interface; with `version`, the newest of that version. Nothing if none did.
+  std::optional<Query> Last(uint32_t interface_index, Family family, uint32_t version = 0) const;
+
+  // Since when it listens, monotonic.
+  int64_t since_ns() const { return since_ns_; }
+
+ private:
+  QuerierListener(OwnedFd igmp, OwnedFd mld);
+  void DrainSocket(int fd, Family family);
+
+  const OwnedFd igmp_;
+  const OwnedFd mld_;  // May be invalid.
+  const int64_t since_ns_;
+  mutable Mutex mutex_;
+  // By interface, family and version.
+  std::map<std::tuple<uint32_t, Family, uint32_t>, Query> last_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The version of an IGMP query, from its IPv4 header on; of an MLD query, from its ICMPv6 header on. 0 if it is none.
+uint32_t IgmpQueryVersion(std::string_view packet);
+uint32_t MldQueryVersion(std::string_view message);
+
+}  // namespace mcgw::net
+
+#endif  // MCGW_NET_QUERIER_LISTENER_H_

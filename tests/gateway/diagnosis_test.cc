@@ -1,0 +1,267 @@
+// Checks on made-up facts, for what a kernel is not easily brought to.
+
+#include "server/gateway/diagnosis.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "gtest/gtest.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+#include "tests/support/fakes.h"
+
+namespace mcgw::gateway {
+namespace {
+
+using testing::FakeInterface;
+using testing::Ip;
+
+constexpr int64_t kSecondNs = 1'000'000'000;
+constexpr int64_t kNowNs = 10'000 * kSecondNs;
+
+bool Says(const std::optional<Finding>& finding, Severity severity, std::string_view seen = "") {
+  return finding.has_value() && finding->severity == severity && absl::StrContains(finding->seen, net::ToAbsl(seen));
+}
+
+HostFacts Host() {
+  HostFacts host;
+  host.settings = {.rmem_max = 212992,
+                   .optmem_max = 131072,
+                   .igmp_max_memberships = 20,
+                   .igmp_max_msf = 10,
+                   .mld_max_msf = 64,
+                   .reverse_path_drops = 0,
+                   .open_files = 20,
+                   .open_files_limit = 1024};
+  host.channels_limit = 100;
+  host.asked_buffer_bytes = 1 << 20;
+  host.now_monotonic_ns = kNowNs;
+  host.now_unix_ns = kNowNs;
+  return host;
+}
+
+InterfaceFacts A0() {
+  InterfaceFacts facts;
+  facts.interface = FakeInterface(2, "a0", {"10.0.0.1/24", "fe80::1/64"});
+  facts.interface.mtu_bytes = 1500;
+  facts.settings = {
+      .rp_filter_all = 0, .rp_filter_own = 0, .disable_ipv6 = 0, .force_igmp_version = 0, .force_mld_version = 0};
+  facts.mld = net::MldCounters();
+  for (FamilyFacts& family : facts.families) family.concerned = true;
+  facts.families[0].protocol_version = 3;
+  facts.families[1].protocol_version = 2;
+  return facts;
+}
+
+// Joined by one client, any source.
+ChannelFacts Channel() {
+  ChannelFacts channel;
+  channel.group = Ip("239.1.1.1");
+  channel.port = 5000;
+  channel.interface_name = "a0";
+  ChannelSnapshot& snapshot = channel.snapshot.emplace();
+  snapshot.status.channel_id = 7;
+  snapshot.status.phase = fanout::ChannelPhase::kJoined;
+  snapshot.holders.emplace_back();
+  snapshot.joined = true;
+  snapshot.socket.receive_buffer_bytes = 2 << 20;
+  channel.host_users = channel.gateway_sockets = 1;
+  return channel;
+}
+
+TEST(Diagnosis, TellsHowMuchTheKernelGrantsOfAReceiveBuffer) {
+  HostFacts host = Host();
+  EXPECT_TRUE(
+      Says(CheckBufferLimit(host), Severity::kInfo, "212992"));  // Nothing is joined: not known what is granted.
+  host.granted_buffer_bytes = 212992;
+  const auto finding = CheckBufferLimit(host);
+  EXPECT_TRUE(Says(finding, Severity::kWarning, "212992"));
+  EXPECT_EQ(finding->remedy_command, "sysctl -w net.core.rmem_max=1048576");
+  host.granted_buffer_bytes = 1 << 20;  // By CAP_NET_ADMIN.
+  EXPECT_TRUE(Says(CheckBufferLimit(host), Severity::kOk));
+  host.granted_buffer_bytes.reset();
+  host.settings.rmem_max = 1 << 20;
+  EXPECT_TRUE(Says(CheckBufferLimit(host), Severity::kOk));
+  host.settings.rmem_max.reset();
+  EXPECT_TRUE(Says(CheckBufferLimit(host), Severity::kUnknown));
+}
+
+TEST(Diagnosis, TellsOfAChannelsSmallBuffer) {
+  const HostFacts host = Host();
+  ChannelFacts channel = Channel();
+  EXPECT_TRUE(Says(CheckBuffer(channel, host), Severity::kOk));
+  channel.snapshot->socket.receive_buffer_bytes = 2 * 212992;
+  EXPECT_TRUE(Says(CheckBuffer(channel, host), Severity::kInfo, "212992 of 1048576"));
+  channel.snapshot->kernel_drops = 3;
+  EXPECT_TRUE(Says(CheckBuffer(channel, host), Severity::kWarning));
+  EXPECT_TRUE(Says(CheckDrops(channel), Severity::kWarning, "dropped 3"));
+  // Raised since: only a new join has more.
+  HostFacts raised = host;
+  raised.settings.rmem_max = 1 << 20;
+  channel.snapshot->kernel_drops = 0;
+  EXPECT_TRUE(Says(CheckBuffer(channel, raised), Severity::kWarning));
+  EXPECT_TRUE(CheckBuffer(channel, raised)->remedy_command.empty());
+}
+
+TEST(Diagnosis, TellsOfLittleOptionMemory) {
+  HostFacts host = Host();
+  EXPECT_TRUE(Says(CheckKernelLimits(host), Severity::kOk));
+  host.settings.optmem_max = 500;
+  EXPECT_TRUE(Says(CheckKernelLimits(host), Severity::kWarning, "optmem_max is 500"));
+}
+
+TEST(Diagnosis, TellsOfDescriptorsAndChannelsBeforeTheyRunOut) {
+  HostFacts host = Host();
+  EXPECT_TRUE(Says(CheckDescriptors(host), Severity::kOk));
+  host.settings.open_files = 900;
+  EXPECT_TRUE(Says(CheckDescriptors(host), Severity::kWarning, "900 of at most 1024"));
+  host.settings.open_files = 1020;
+  EXPECT_TRUE(Says(CheckDescriptors(host), Severity::kError));
+  host.channels = 89;
+  EXPECT_TRUE(Says(CheckChannelLimit(host), Severity::kOk));
+  host.channels = 95;
+  EXPECT_TRUE(Says(CheckChannelLimit(host), Severity::kWarning));
+}
+
+TEST(Diagnosis, CountsOnlyTheReversePathDropsSinceItsStart) {
+  HostFacts host = Host();
+  host.settings.reverse_path_drops = 5;
+  host.reverse_path_drops_before = 5;
+  EXPECT_TRUE(Says(CheckReversePathDrops(host), Severity::kOk));
+  host.settings.reverse_path_drops = 8;
+  EXPECT_TRUE(Says(CheckReversePathDrops(host), Severity::kWarning, "dropped 3 packets"));
+}
+
+TEST(Diagnosis, SaysThatAQuerierIsMissingOnlyAfterListeningLongEnough) {
+  const InterfaceFacts facts = A0();
+  HostFacts host = Host();
+  for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
+    host.listens_to_queriers = false;
+    const auto deaf = CheckQuerier(facts, host, family);
+    EXPECT_TRUE(Says(deaf, Severity::kUnknown));
+    EXPECT_TRUE(absl::StrContains(deaf->remedy_command, "tcpdump")) << deaf->remedy_command;
+    host.listens_to_queriers = true;
+    host.listened_ns = 60 * kSecondNs;
+    EXPECT_TRUE(Says(CheckQuerier(facts, host, family), Severity::kUnknown, "60 s only"));
+    host.listened_ns = 300 * kSecondNs;
+    EXPECT_TRUE(Says(CheckQuerier(facts, host, family), Severity::kWarning, "no querier asked on a0"));
+  }
+}
+
+TEST(Diagnosis, TellsOfTheQuerierThatItHeard) {
+  InterfaceFacts facts = A0();
+  HostFacts host = Host();
+  host.listens_to_queriers = true;
+  host.listened_ns = 5000 * kSecondNs;
+  facts.families[0].last_query = net::Query{Ip("10.0.0.254"), 3, kNowNs - 12 * kSecondNs};
+  EXPECT_TRUE(
+      Says(CheckQuerier(facts, host, net::Family::kIpv4), Severity::kOk, "10.0.0.254, IGMPv3) asked on a0 12 s"));
+  facts.families[0].last_query->heard_ns = kNowNs - 600 * kSecondNs;
+  EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv4), Severity::kWarning, "10 min ago, and none since"));
+}
+
+TEST(Diagnosis, KnowsAQuerierByTheTracesItLeaves) {
+  InterfaceFacts facts = A0();
+  const HostFacts host = Host();
+  facts.families[0].protocol_version = 2;
+  EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv4), Severity::kOk, "IGMP version 2"));
+  facts.families[0].forced_version = 2;  // Then the version says nothing of a querier.
+  EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv4), Severity::kUnknown));
+  facts.mld->queries_received = 4;
+  EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv6), Severity::kOk, "4 MLD queries"));
+  facts.bridge = BridgeFacts{"br0", {.snooping = true, .querier = false, .hears_querier = {true, false}}};
+  EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv4), Severity::kOk, "br0 hears a querier"));
+  EXPECT_TRUE(Says(CheckBridge(facts, net::Family::kIpv4), Severity::kOk));
+  EXPECT_TRUE(Says(CheckBridge(facts, net::Family::kIpv6), Severity::kWarning, "br0 snoops MLD"));
+}
+
+TEST(Diagnosis, SaysThatAVersionIsNotKnown) {
+  InterfaceFacts facts = A0();
+  facts.families[1].protocol_version = 0;
+  EXPECT_TRUE(Says(CheckProtocol(facts, net::Family::kIpv6), Severity::kUnknown, "MLD"));
+  facts.mld.reset();  // IPv6 is off: CheckAddress says so.
+  EXPECT_FALSE(CheckProtocol(facts, net::Family::kIpv6).has_value());
+  EXPECT_FALSE(CheckQuerier(facts, Host(), net::Family::kIpv6).has_value());
+}
+
+TEST(Diagnosis, TellsOfMembershipsThatWaitFailOrAreOver) {
+  ChannelFacts channel = Channel();
+  EXPECT_TRUE(Says(CheckWished(channel), Severity::kOk, "1 membership wishes"));
+  channel.snapshot->joined = false;
+  EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kError, "lost the membership"));
+  channel.snapshot->status.phase = fanout::ChannelPhase::kWaiting;
+  EXPECT_TRUE(Says(CheckWished(channel), Severity::kError, "waits"));
+  EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kError, "has not joined"));
+  channel.snapshot->status.phase = fanout::ChannelPhase::kFailed;
+  channel.snapshot->status.error = net::Error(net::Reason::kPortInUse, "", "another has it");
+  EXPECT_TRUE(Says(CheckWished(channel), Severity::kError, "another has it"));
+  channel.snapshot->holders.clear();
+  EXPECT_TRUE(Says(CheckWished(channel), Severity::kError, "any more"));
+  EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kInfo, "but not for this channel"));
+}
+
+TEST(Diagnosis, AsksOfAQuietChannelWhereItsDatagramsAre) {
+  const HostFacts host = Host();
+  ChannelFacts channel = Channel();
+  channel.snapshot->created_unix_ns = kNowNs - 30 * kSecondNs;
+  EXPECT_TRUE(Says(CheckLastDatagram(channel, host), Severity::kInfo, "30 s ago"));
+  EXPECT_FALSE(CheckHopLimit(channel).has_value());
+  channel.snapshot->last_datagram_unix_ns = kNowNs - 5 * kSecondNs;
+  channel.snapshot->last_source = "10.0.0.2";
+  channel.snapshot->last_hop_limit = 7;
+  EXPECT_TRUE(Says(CheckLastDatagram(channel, host), Severity::kOk, "5 s ago from 10.0.0.2"));
+  EXPECT_TRUE(Says(CheckHopLimit(channel), Severity::kOk, "hop limit 7"));
+  channel.snapshot->last_datagram_unix_ns = kNowNs - 7300 * kSecondNs;
+  EXPECT_TRUE(Says(CheckLastDatagram(channel, host), Severity::kInfo, "2 h ago"));
+}
+
+TEST(Diagnosis, ReversePathKnowsItsOwnHostAndTheCasesItCannotJudge) {
+  InterfaceFacts facts = A0();
+  ChannelFacts channel = Channel();
+  EXPECT_TRUE(Says(CheckReversePath(channel, facts), Severity::kOk, "off"));
+  facts.settings.rp_filter_all = 1;
+  channel.sources = {{Ip("10.0.0.1"), {net::Route::Kind::kLocal, 1}, "lo"}};
+  EXPECT_TRUE(Says(CheckReversePath(channel, facts), Severity::kOk));
+  facts.settings.rp_filter_all.reset();
+  facts.settings.rp_filter_own.reset();
+  EXPECT_TRUE(Says(CheckReversePath(channel, facts), Severity::kUnknown, "cannot be read"));
+  channel.group = Ip("ff15::1");  // There is no such filter for IPv6.
+  EXPECT_FALSE(CheckReversePath(channel, facts).has_value());
+}
+
+TEST(Diagnosis, PutsTheGravestFirstAndKeepsTheAnswerSmall) {
+  DiagnosisFacts facts{Host(), {A0()}, {}};
+  facts.interfaces[0].interface.up = false;
+  for (size_t i = 0; i < kMostFindings; ++i) facts.channels.push_back(Channel());
+  const std::vector<Finding> findings = Judge(facts);
+  ASSERT_EQ(findings.size(), kMostFindings);
+  EXPECT_EQ(findings.front().code, FindingCode::kInterfaceUp);
+  EXPECT_EQ(findings.front().interface_name, "a0");
+  std::vector<Severity> order;
+  for (const Finding& finding : findings) {
+    if (order.empty() || order.back() != finding.severity) order.push_back(finding.severity);
+  }
+  EXPECT_EQ(order, (std::vector<Severity>{Severity::kError, Severity::kUnknown, Severity::kInfo}));
+}
+
+TEST(Diagnosis, NamesTheChannelOfAFinding) {
+  const std::vector<Finding> findings = Judge({Host(), {A0()}, {Channel()}});
+  for (const Finding& finding : findings) {
+    if (finding.code != FindingCode::kMembershipWished) continue;
+    EXPECT_EQ(finding.channel_id, 7u);
+    EXPECT_EQ(finding.interface_name, "a0");
+  }
+}
+
+TEST(Diagnosis, QuotesWhatAShellWouldTakeApart) {
+  EXPECT_EQ(ShellWord("eth0.100@x"), "eth0.100@x");
+  EXPECT_EQ(ShellWord("a;b"), "'a;b'");
+  EXPECT_EQ(ShellWord("a'b"), "'a'\\''b'");
+  EXPECT_EQ(ShellWord("[ff15::1]:5000%a0"), "'[ff15::1]:5000%a0'");
+  EXPECT_EQ(ShellWord(""), "''");
+}
+
+}  // namespace
+}  // namespace mcgw::gateway
