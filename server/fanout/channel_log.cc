@@ -7,6 +7,7 @@
 #include <random>
 
 #include "server/fanout/datagram_record.h"
+#include "server/net/clock.h"
 
 namespace mcgw::fanout {
 namespace {
@@ -15,8 +16,16 @@ namespace {
 constexpr int64_t kFastFillNs = 50'000'000;
 constexpr int64_t kSlowFillNs = 1'000'000'000;
 
-// More marks than this, and the oldest go with the slabs they stand in.
+// More marks than this, and the oldest go, with the slabs they stand in.
 constexpr size_t kMaxMarks = 4096;
+// Behind the tail marks are kept as long as there are not more than this.
+constexpr size_t kMarksKept = 1024;
+
+// Room made before the lock for slabs that are given up together; more of them allocate under it, which is rare.
+constexpr size_t kSlabsFreedAtOnce = 256;
+
+// How much time a slab's index spans; its deltas would hold a little more.
+constexpr int64_t kMostSlabTimeNs = 3'600'000'000'000;
 
 uint64_t RandomEpoch() {
   std::random_device random;
@@ -33,9 +42,12 @@ void StoreRelaxedAdd(std::atomic<uint64_t>* counter, uint64_t n) {
 }  // namespace
 
 ChannelLog::ChannelLog(const Options& options, std::shared_ptr<SlabPool> pool)
-    : options_(options), epoch_(RandomEpoch()), pool_(std::move(pool)) {}
+    : options_(options), epoch_(RandomEpoch()), begin_unix_ns_(net::UnixNs()), pool_(std::move(pool)) {}
 
-ChannelLog::~ChannelLog() = default;
+ChannelLog::~ChannelLog() {
+  net::MutexLock lock(&mutex_);
+  for (size_t i = 0; i < slabs_.size(); ++i) pool_->UncountLogged(*slabs_[i].get());
+}
 
 size_t ChannelLog::ChooseSlabClass(size_t record_bytes, int64_t now_ns) {
   if (current_ != nullptr) {
@@ -52,17 +64,23 @@ size_t ChannelLog::ChooseSlabClass(size_t record_bytes, int64_t now_ns) {
   return chosen;  // kOversize when none is large enough.
 }
 
-void ChannelLog::EnterSlab(size_t record_bytes, int64_t now_ns) {
+bool ChannelLog::FitsTimes(int64_t now_ns, int64_t wall_ns) const {
+  return now_ns - current_->begin_time_ns < kMostSlabTimeNs && wall_ns - current_->begin_wall_ns < kMostSlabTimeNs;
+}
+
+void ChannelLog::EnterSlab(size_t record_bytes, int64_t now_ns, int64_t wall_ns) {
   SlabRef slab = pool_->Acquire(ChooseSlabClass(record_bytes, now_ns), record_bytes);
   slab->begin_position = head_position_;
   slab->begin_sequence = next_sequence_;
   slab->begin_time_ns = now_ns;
+  slab->begin_wall_ns = wall_ns;
   if (current_ != nullptr) current_->published_records.store(current_records_, std::memory_order_release);
 
   // Only this thread changes the list, so it may look at its size without the lock's help to readers.
   while (footprint_bytes() + slab->footprint_bytes() > options_.budget_bytes && EvictOldest()) {
   }
   footprint_bytes_.fetch_add(slab->footprint_bytes(), std::memory_order_relaxed);
+  pool_->CountLogged(*slab.get());
   std::vector<SlabRef> storage;
   size_t capacity = 0;
   bool full = false;
@@ -84,16 +102,17 @@ void ChannelLog::EnterSlab(size_t record_bytes, int64_t now_ns) {
 
 void ChannelLog::Append(const net::ReceivedDatagram& datagram, int64_t now_ns) {
   const size_t most_bytes = datagram.payload.size() + kMaxRecordOverheadBytes;
+  greatest_wall_ns_ = std::max(greatest_wall_ns_, datagram.receive_time_unix_ns);
   if (current_ == nullptr || current_records_ == current_->max_records() ||
-      current_used_bytes_ + most_bytes > current_->capacity_bytes()) {
-    EnterSlab(most_bytes, now_ns);
+      current_used_bytes_ + most_bytes > current_->capacity_bytes() || !FitsTimes(now_ns, greatest_wall_ns_)) {
+    EnterSlab(most_bytes, now_ns, greatest_wall_ns_);
   }
   const uint64_t sequence = next_sequence_++;
   RecordEntry& entry = current_->entries()[current_records_++];
   entry.offset = current_used_bytes_;
   entry.sequence_delta = static_cast<uint32_t>(sequence - current_->begin_sequence);
-  entry.time_delta_us = static_cast<uint32_t>(
-      std::clamp<int64_t>((now_ns - current_->begin_time_ns) / 1000, 0, std::numeric_limits<uint32_t>::max()));
+  entry.time_delta_us = static_cast<uint32_t>(std::max<int64_t>(now_ns - current_->begin_time_ns, 0) / 1000);
+  entry.wall_delta_us = static_cast<uint32_t>((greatest_wall_ns_ - current_->begin_wall_ns) / 1000);
   const size_t size = EncodeRecord(options_.channel_id, sequence, datagram, current_->data() + current_used_bytes_);
   current_used_bytes_ += static_cast<uint32_t>(size);
   head_position_ += size;
@@ -130,6 +149,10 @@ void ChannelLog::AddMark(const Gap& gap) {
   bool too_many = false;
   {
     net::MutexLock lock(&mutex_);
+    while (marks_.size() >= kMaxMarks && marks_.front().position < tail_position_) {
+      marks_.PopFront();
+      ++first_mark_;
+    }
     full = marks_.full();
     capacity = marks_.capacity();
     too_many = marks_.size() >= kMaxMarks;
@@ -172,23 +195,83 @@ void ChannelLog::WakeWaiters() {
   to_ring_.clear();
 }
 
+void ChannelLog::MoveTail(uint64_t position, uint64_t sequence, std::vector<SlabRef>* freed) {
+  // What is given up is older than what follows, if that is known.
+  for (size_t i = 0; i < slabs_.size() && slabs_[i]->begin_position < position; ++i) {
+    const Slab& slab = *slabs_[i].get();
+    const uint32_t records = slab.published_records.load(std::memory_order_relaxed);
+    const uint32_t gone = slab.EntryAt(records, position - slab.begin_position);
+    if (gone == 0) break;
+    given_up_wall_ns_ = slab.begin_wall_ns + (int64_t{slab.entries()[gone - 1].wall_delta_us} + 1) * 1000;
+  }
+  tail_position_ = position;
+  tail_sequence_ = sequence;
+  while (slabs_.size() > 1 && slabs_[1]->begin_position <= position) freed->push_back(slabs_.PopFront());
+  while (marks_.size() > kMarksKept && marks_.front().position < position) {
+    marks_.PopFront();
+    ++first_mark_;
+  }
+}
+
+void ChannelLog::Discard(std::vector<SlabRef> freed, uint64_t records) {
+  StoreRelaxedAdd(&evicted_, records);
+  for (const SlabRef& slab : freed) {
+    footprint_bytes_.fetch_sub(slab->footprint_bytes(), std::memory_order_relaxed);
+    pool_->UncountLogged(*slab.get());
+  }
+}
+
 bool ChannelLog::EvictOldest() {
   // What goes has been published, lest the tail pass the head.
   if (committed_position_.load(std::memory_order_relaxed) != head_position_) Commit();
-  SlabRef evicted;  // Freed after the lock.
+  std::vector<SlabRef> freed;  // After the lock.
+  freed.reserve(2);
+  uint64_t records = 0;
   {
     net::MutexLock lock(&mutex_);
     if (slabs_.size() < 2) return false;
-    evicted = slabs_.PopFront();
-    const uint64_t tail = TailPosition();
-    while (!marks_.empty() && marks_.front().position < tail) {
-      marks_.PopFront();
-      ++first_mark_;
+    const uint64_t position = slabs_[1]->begin_position;
+    records = RecordsBetween(tail_position_, position);
+    MoveTail(position, slabs_[1]->begin_sequence, &freed);
+  }
+  Discard(std::move(freed), records);
+  return true;
+}
+
+void ChannelLog::EvictAll() {
+  Commit();
+  std::vector<SlabRef> freed;
+  freed.reserve(kSlabsFreedAtOnce);
+  uint64_t records = 0;
+  {
+    net::MutexLock lock(&mutex_);
+    if (slabs_.empty()) return;
+    records = RecordsBetween(tail_position_, head_position_);
+    MoveTail(head_position_, next_sequence_, &freed);
+    freed.push_back(slabs_.PopFront());
+    current_ = nullptr;
+  }
+  Discard(std::move(freed), records);
+}
+
+void ChannelLog::Expire(int64_t now_ns) {
+  if (options_.age_limit_ns == 0 || current_ == nullptr) return;
+  std::vector<SlabRef> freed;
+  freed.reserve(kSlabsFreedAtOnce);
+  uint64_t records = 0;
+  {
+    net::MutexLock lock(&mutex_);
+    const Cursor oldest = NotBeforeLocked(now_ns - options_.age_limit_ns);
+    if (oldest.position == committed_position_.load(std::memory_order_relaxed)) {
+      records = 0;
+    } else if (oldest.position <= tail_position_) {
+      return;
+    } else {
+      records = RecordsBetween(tail_position_, oldest.position);
+      MoveTail(oldest.position, oldest.sequence, &freed);
     }
   }
-  footprint_bytes_.fetch_sub(evicted->footprint_bytes(), std::memory_order_relaxed);
-  StoreRelaxedAdd(&evicted_, evicted->published_records.load(std::memory_order_relaxed));
-  return true;
+  records == 0 ? EvictAll() : Discard(std::move(freed), records);
 }
 
 }  // namespace mcgw::fanout

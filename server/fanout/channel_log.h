@@ -10,7 +10,8 @@
 // waiters; it is held for a few instructions, never across an allocation or a system call.
 //
 // A mark is an event at a place between two records: a loss, or an interruption whose extent nobody knows. A run of
-// records never crosses a mark.
+// records never crosses a mark. Marks outlive the records around them for a while, so that whoever was overtaken still
+// learns which numbers the kernel had dropped.
 
 #ifndef MCGW_FANOUT_CHANNEL_LOG_H_
 #define MCGW_FANOUT_CHANNEL_LOG_H_
@@ -19,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "server/fanout/event.h"
@@ -47,11 +49,20 @@ struct Run {
   Cursor next;  // The cursor after the run.
 };
 
+// What lies between a cursor and the head, as the log itself counts it.
+struct Backlog {
+  uint64_t next_sequence = 1;  // Of the head.
+  uint64_t datagrams = 0;      // Records, numbers that the kernel dropped, and numbers that the log has given up.
+  uint64_t bytes = 0;          // Of records, also of those given up.
+  int64_t oldest_ns = 0;       // When the first of the records still held was received (monotonic); 0 if none is.
+};
+
 class ChannelLog {
  public:
   struct Options {
     uint64_t channel_id = 0;
     size_t budget_bytes = 4 << 20;  // Of slabs; at least one slab is kept.
+    int64_t age_limit_ns = 0;       // How long a record is held at most; 0: no limit.
   };
   enum class ReadResult {
     kEmpty,      // The cursor is at the head (or at end_position); `run->next` is the same place.
@@ -66,6 +77,7 @@ class ChannelLog {
   ~ChannelLog();
 
   uint64_t channel_id() const { return options_.channel_id; }
+  const Options& options() const { return options_; }
   // Random; another log of the same channel has another.
   uint64_t epoch() const { return epoch_; }
 
@@ -81,6 +93,10 @@ class ChannelLog {
   void Commit();
   // Gives up the oldest slab, if there is more than the one being written. False if there was not.
   bool EvictOldest();
+  // Gives up all records, also those in the slab being written. Numbers go on.
+  void EvictAll();
+  // Gives up the records that are older than the age limit.
+  void Expire(int64_t now_ns);
   // For the gateway's accounts: what the log holds of the pool's budget. Any thread.
   size_t footprint_bytes() const { return footprint_bytes_.load(std::memory_order_relaxed); }
 
@@ -92,9 +108,30 @@ class ChannelLog {
   Cursor Oldest() const;
   Cursor AtSequence(uint64_t sequence) const;
   Cursor BytesBeforeHead(uint64_t bytes) const;
+  // At the first record received at `time_ns` (monotonic) or later; the head if there is none.
+  Cursor NotBefore(int64_t time_ns) const;
+  // Where one goes on that has dealt with all numbers below `sequence`, which is at most the head's: at that number,
+  // before the marks that stand there. If the log no longer holds it, the cursor is one that has been overtaken.
+  Cursor Resume(uint64_t sequence) const;
+  // At the first record that the kernel's wall clock stamped `unix_ns` or later; the head if there is none. `lost` says
+  // whether such records may have been before the oldest one, and at most how many; no value: not known.
+  struct AtTime {
+    Cursor cursor;
+    bool lost = false;
+    std::optional<uint64_t> at_most;
+  };
+  AtTime NotBeforeWallTime(int64_t unix_ns) const;
 
   // Reads on from `cursor`, at most `max_bytes` but at least one record, and not beyond `end_position`.
   ReadResult Read(const Cursor& cursor, size_t max_bytes, uint64_t end_position, Run* run, Gap* gap) const;
+
+  // Moves a cursor towards `end`, a later place of this log, without reading: over the numbers before the next mark, or
+  // over that mark. `gap` says what was passed: what a mark says, or numbers given up for `cause`. False, with the
+  // cursor at `end`, if nothing was left to pass.
+  bool PassOver(Cursor* cursor, const Cursor& end, GapCause cause, Gap* gap) const;
+
+  // Counts what is ahead of a cursor, by the records and marks there. Takes time with their number.
+  Backlog Ahead(const Cursor& cursor) const;
 
   uint64_t committed_position() const { return committed_position_.load(std::memory_order_seq_cst); }
   uint64_t next_sequence() const { return Head().sequence; }
@@ -119,22 +156,36 @@ class ChannelLog {
     uint64_t next_sequence() const { return gap.first_sequence + gap.count; }
   };
 
-  void EnterSlab(size_t record_bytes, int64_t now_ns);
+  void EnterSlab(size_t record_bytes, int64_t now_ns, int64_t wall_ns);
+  // Whether the newest slab's index can hold these times.
+  bool FitsTimes(int64_t now_ns, int64_t wall_ns) const;
+  // The tail is now here. Slabs before it go, to `freed`, but for the last; marks far behind it go too.
+  void MoveTail(uint64_t position, uint64_t sequence, std::vector<SlabRef>* freed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Discard(std::vector<SlabRef> freed, uint64_t records);
   size_t ChooseSlabClass(size_t record_bytes, int64_t now_ns);
   void AddMark(const Gap& gap);
   void WakeWaiters();
   bool AnythingBehind(const Cursor& cursor) const;
-  uint64_t TailPosition() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Records that begin at `from` or behind it, and before `to`.
+  uint64_t RecordsBetween(uint64_t from, uint64_t to) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  uint64_t NumbersAhead(const Cursor& cursor, const Cursor& head) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Cursor NotBeforeLocked(int64_t time_ns) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Index into slabs_ of the slab that holds `position`: the last that begins at or before it. There is at least one.
   size_t SlabIndexAt(uint64_t position) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The ordinal of the first mark that a cursor at this place has still to pass.
   uint64_t MarkFrom(uint64_t position, uint64_t sequence) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Cursor CursorAt(uint64_t position, uint64_t sequence) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // At a number that is held; `head` is the head.
+  Cursor RecordAt(uint64_t sequence, const Cursor& head) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // At a record by its place in the index, or at the first of the next slab if it is behind the last.
+  Cursor RecordOr(size_t slab_index, uint32_t entry, const Cursor& head) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Cursor OldestLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Cursor HeadLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   const uint64_t epoch_;
+  const int64_t begin_unix_ns_;
   const std::shared_ptr<SlabPool> pool_;
 
   // Of the writer.
@@ -144,6 +195,7 @@ class ChannelLog {
   uint64_t head_position_ = 0;
   uint64_t next_sequence_ = 1;
   uint64_t marks_added_ = 0;
+  int64_t greatest_wall_ns_ = 0;
   size_t slab_class_ = 0;
   std::vector<std::shared_ptr<Doorbell>> to_ring_;  // Kept for its capacity.
 
@@ -159,6 +211,11 @@ class ChannelLog {
 
   mutable net::Mutex mutex_;
   Ring<SlabRef> slabs_ ABSL_GUARDED_BY(mutex_);
+  // Where the log begins: at a record of the first slab, or at the head. What lies before it is no longer read.
+  uint64_t tail_position_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t tail_sequence_ ABSL_GUARDED_BY(mutex_) = 1;
+  int64_t given_up_wall_ns_ ABSL_GUARDED_BY(mutex_) =
+      0;  // The greatest receive time before the tail, or a little more.
   Ring<Mark> marks_ ABSL_GUARDED_BY(mutex_);
   uint64_t first_mark_ ABSL_GUARDED_BY(mutex_) = 0;  // The ordinal of marks_[0].
   WaiterList waiters_ ABSL_GUARDED_BY(mutex_);

@@ -7,14 +7,6 @@
 namespace mcgw::fanout {
 namespace {
 
-// The first entry at or behind `offset`.
-uint32_t EntryAt(const Slab& slab, uint32_t records, uint64_t offset) {
-  const RecordEntry* const begin = slab.entries();
-  return std::lower_bound(begin, begin + records, offset,
-                          [](const RecordEntry& entry, uint64_t at) { return entry.offset < at; }) -
-         begin;
-}
-
 // Where the numbers of entries `first` to `stop` have their first hole; `stop` if there is none.
 uint32_t GaplessFrom(const RecordEntry* entries, uint32_t first, uint32_t stop) {
   const auto gapless_to = [&](uint32_t entry) {
@@ -32,117 +24,6 @@ uint32_t GaplessFrom(const RecordEntry* entries, uint32_t first, uint32_t stop) 
 
 }  // namespace
 
-uint64_t ChannelLog::TailPosition() const { return slabs_.empty() ? 0 : slabs_.front()->begin_position; }
-
-size_t ChannelLog::SlabIndexAt(uint64_t position) const {
-  size_t low = 0;
-  size_t high = slabs_.size();
-  while (high - low > 1) {
-    const size_t middle = (low + high) / 2;
-    (slabs_[middle]->begin_position <= position ? low : high) = middle;
-  }
-  return low;
-}
-
-uint64_t ChannelLog::MarkFrom(uint64_t position, uint64_t sequence) const {
-  size_t low = 0;
-  size_t high = marks_.size();
-  while (low < high) {
-    const size_t middle = (low + high) / 2;
-    const Mark& mark = marks_[middle];
-    const bool passed = mark.position < position ||
-                        (mark.position == position &&
-                         (mark.gap.count > 0 ? mark.next_sequence() <= sequence : mark.gap.first_sequence < sequence));
-    passed ? low = middle + 1 : high = middle;
-  }
-  return first_mark_ + low;
-}
-
-Cursor ChannelLog::CursorAt(uint64_t position, uint64_t sequence) const {
-  return {.position = position, .sequence = sequence, .mark = MarkFrom(position, sequence)};
-}
-
-Cursor ChannelLog::OldestLocked() const {
-  if (slabs_.empty()) return HeadLocked();
-  return CursorAt(slabs_.front()->begin_position, slabs_.front()->begin_sequence);
-}
-
-Cursor ChannelLog::HeadLocked() const {
-  // In this order, the reverse of Commit's: no mark before the position is missed.
-  const uint64_t position = committed_position_.load(std::memory_order_acquire);
-  const uint64_t marks_end = marks_end_.load(std::memory_order_acquire);
-  uint64_t sequence = 1;
-  if (position > 0) {
-    // Nothing of a slab that begins at the head is committed: the last record is in the slab before. If that has gone,
-    // all before the slab is committed.
-    size_t at = SlabIndexAt(position);
-    if (at > 0 && slabs_[at]->begin_position == position) --at;
-    const Slab& slab = *slabs_[at].get();
-    sequence = slab.begin_sequence;
-    const uint32_t records = slab.published_records.load(std::memory_order_acquire);
-    const uint32_t end = EntryAt(slab, records, position - slab.begin_position);
-    if (end > 0) sequence = slab.begin_sequence + slab.entries()[end - 1].sequence_delta + 1;
-  }
-  uint64_t mark = std::max(first_mark_, std::min(marks_end, first_mark_ + marks_.size()));
-  // Marks behind the committed position are still to come.
-  while (mark > first_mark_ && marks_[mark - 1 - first_mark_].position > position) --mark;
-  if (mark > first_mark_) sequence = std::max(sequence, marks_[mark - 1 - first_mark_].next_sequence());
-  return {.position = position, .sequence = sequence, .mark = mark};
-}
-
-Cursor ChannelLog::Head() const {
-  net::MutexLock lock(&mutex_);
-  return HeadLocked();
-}
-
-Cursor ChannelLog::Oldest() const {
-  net::MutexLock lock(&mutex_);
-  return OldestLocked();
-}
-
-Cursor ChannelLog::AtSequence(uint64_t sequence) const {
-  net::MutexLock lock(&mutex_);
-  const Cursor head = HeadLocked();
-  if (sequence >= head.sequence || slabs_.empty()) return head;
-  const Cursor oldest = OldestLocked();
-  if (sequence <= oldest.sequence) return oldest;
-  size_t low = 0;
-  size_t high = slabs_.size();
-  while (high - low > 1) {
-    const size_t middle = (low + high) / 2;
-    (slabs_[middle]->begin_sequence <= sequence ? low : high) = middle;
-  }
-  const Slab& slab = *slabs_[low].get();
-  const uint32_t records = slab.published_records.load(std::memory_order_acquire);
-  const RecordEntry* const begin = slab.entries();
-  const RecordEntry* const at =
-      std::lower_bound(begin, begin + records, sequence - slab.begin_sequence,
-                       [](const RecordEntry& entry, uint64_t delta) { return entry.sequence_delta < delta; });
-  const uint64_t position = at != begin + records     ? slab.begin_position + at->offset
-                            : low + 1 < slabs_.size() ? slabs_[low + 1]->begin_position
-                                                      : head.position;
-  return CursorAt(std::min(position, head.position), sequence);
-}
-
-Cursor ChannelLog::BytesBeforeHead(uint64_t bytes) const {
-  net::MutexLock lock(&mutex_);
-  const Cursor head = HeadLocked();
-  const uint64_t tail = TailPosition();
-  if (slabs_.empty() || head.position <= tail) return head;
-  const uint64_t wanted = head.position - std::min(bytes, head.position - tail);
-  const size_t at = SlabIndexAt(wanted);
-  const Slab& slab = *slabs_[at].get();
-  const uint32_t records = slab.published_records.load(std::memory_order_acquire);
-  const uint32_t entry = EntryAt(slab, records, wanted - slab.begin_position);
-  if (entry == records) {  // In the last record: the next one is in the next slab.
-    if (at + 1 == slabs_.size() || slabs_[at + 1]->begin_position >= head.position) return head;
-    return CursorAt(slabs_[at + 1]->begin_position, slabs_[at + 1]->begin_sequence);
-  }
-  if (slab.begin_position + slab.entries()[entry].offset >= head.position) return head;
-  return CursorAt(slab.begin_position + slab.entries()[entry].offset,
-                  slab.begin_sequence + slab.entries()[entry].sequence_delta);
-}
-
 ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, uint64_t end_position, Run* run,
                                         Gap* gap) const {
   uint64_t next_mark = 0;
@@ -151,7 +32,7 @@ ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, 
     net::MutexLock lock(&mutex_);
     limit = std::min(committed_position_.load(std::memory_order_acquire), end_position);
     const uint64_t marks_end = marks_end_.load(std::memory_order_acquire);  // After the position, as in HeadLocked.
-    if (cursor.position < TailPosition()) return ReadResult::kOvertaken;
+    if (cursor.position < tail_position_) return ReadResult::kOvertaken;
     for (next_mark = std::max(cursor.mark, first_mark_); next_mark < marks_end; ++next_mark) {
       const Mark& mark = marks_[next_mark - first_mark_];
       if (mark.position > cursor.position) {
@@ -183,10 +64,10 @@ ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, 
   const uint32_t records = slab.published_records.load(std::memory_order_acquire);
   const uint64_t begin = cursor.position - slab.begin_position;
   uint64_t end = limit - slab.begin_position;
-  const uint32_t first = EntryAt(slab, records, begin);
-  uint32_t stop = EntryAt(slab, records, end);
+  const uint32_t first = slab.EntryAt(records, begin);
+  uint32_t stop = slab.EntryAt(records, end);
   if (end - begin > max_bytes) {
-    const uint32_t fitting = EntryAt(slab, records, begin + max_bytes + 1) - 1;
+    const uint32_t fitting = slab.EntryAt(records, begin + max_bytes + 1) - 1;
     stop = std::min(stop, std::max(fitting, first + 1));
     if (stop < records) end = std::min<uint64_t>(end, entries[stop].offset);
   }
@@ -213,6 +94,98 @@ ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, 
                .sequence = slab.begin_sequence + entries[stop - 1].sequence_delta + 1,
                .mark = next_mark};
   return ReadResult::kRun;
+}
+
+bool ChannelLog::PassOver(Cursor* cursor, const Cursor& end, GapCause cause, Gap* gap) const {
+  uint64_t stop = end.sequence;
+  bool at_mark = false;
+  {
+    net::MutexLock lock(&mutex_);
+    for (uint64_t at = std::max(cursor->mark, first_mark_); at < end.mark && at - first_mark_ < marks_.size(); ++at) {
+      const Mark& mark = marks_[at - first_mark_];
+      if (mark.gap.count > 0 ? mark.next_sequence() <= cursor->sequence : mark.gap.first_sequence < cursor->sequence) {
+        continue;  // The cursor began behind it.
+      }
+      cursor->mark = at;
+      cursor->position = std::max(cursor->position, mark.position);
+      at_mark = mark.gap.first_sequence > cursor->sequence;
+      if (at_mark) {
+        stop = std::min(stop, mark.gap.first_sequence);
+        break;
+      }
+      *gap = mark.gap;
+      cursor->mark = at + 1;
+      if (mark.gap.count > 0) {
+        gap->first_sequence = cursor->sequence;
+        gap->count = std::min(mark.next_sequence(), end.sequence) - cursor->sequence;
+        cursor->sequence += gap->count;
+      }
+      return true;
+    }
+  }
+  if (stop <= cursor->sequence) {
+    *cursor = end;
+    return false;
+  }
+  *gap = {.channel_id = options_.channel_id,
+          .cause = cause,
+          .first_sequence = cursor->sequence,
+          .count = stop - cursor->sequence};
+  if (at_mark) {
+    cursor->sequence = stop;
+  } else {
+    *cursor = end;
+  }
+  return true;
+}
+
+uint64_t ChannelLog::RecordsBetween(uint64_t from, uint64_t to) const {
+  uint64_t count = 0;
+  for (size_t i = slabs_.empty() ? 0 : SlabIndexAt(from); i < slabs_.size() && slabs_[i]->begin_position < to; ++i) {
+    const Slab& slab = *slabs_[i].get();
+    const uint32_t records = slab.published_records.load(std::memory_order_acquire);
+    const uint32_t first = from <= slab.begin_position ? 0 : slab.EntryAt(records, from - slab.begin_position);
+    count += slab.EntryAt(records, to - slab.begin_position) - first;
+  }
+  return count;
+}
+
+uint64_t ChannelLog::NumbersAhead(const Cursor& cursor, const Cursor& head) const {
+  uint64_t numbers = RecordsBetween(cursor.position, head.position);
+  if (cursor.mark < first_mark_) {
+    // Marks that it had not passed had to go (AddMark): only the numbers themselves still tell of them.
+    const bool none = marks_.empty() || first_mark_ >= head.mark;
+    const uint64_t position = none ? head.position : marks_.front().position;
+    const uint64_t sequence = none ? head.sequence : marks_.front().gap.first_sequence;
+    if (sequence > cursor.sequence) numbers += sequence - cursor.sequence - RecordsBetween(cursor.position, position);
+  }
+  for (uint64_t at = std::max(cursor.mark, first_mark_); at < head.mark; ++at) {
+    const Mark& mark = marks_[at - first_mark_];
+    if (mark.next_sequence() > cursor.sequence) {
+      numbers += std::min(mark.gap.count, mark.next_sequence() - cursor.sequence);
+    }
+  }
+  return numbers;
+}
+
+Backlog ChannelLog::Ahead(const Cursor& cursor) const {
+  net::MutexLock lock(&mutex_);
+  const Cursor head = HeadLocked();
+  Backlog backlog{.next_sequence = head.sequence};
+  if (head.position > cursor.position) backlog.bytes = head.position - cursor.position;
+  Cursor from = cursor;
+  if (cursor.position < tail_position_) {
+    from = OldestLocked();
+    if (from.sequence > cursor.sequence) backlog.datagrams = from.sequence - cursor.sequence;
+  }
+  backlog.datagrams += NumbersAhead(from, head);
+  if (from.position < head.position) {
+    const Slab& slab = *slabs_[SlabIndexAt(from.position)].get();
+    const uint32_t records = slab.published_records.load(std::memory_order_acquire);
+    const uint32_t entry = slab.EntryAt(records, from.position - slab.begin_position);
+    if (entry < records) backlog.oldest_ns = slab.begin_time_ns + slab.entries()[entry].time_delta_us * 1000LL;
+  }
+  return backlog;
 }
 
 bool ChannelLog::AnythingBehind(const Cursor& cursor) const {

@@ -45,6 +45,11 @@ char* PutBytesField(char tag, std::string_view bytes, char* out) {
   return out + bytes.size();
 }
 
+const char* SkipVarint(const char* at) {
+  while (*at & 0x80) ++at;
+  return at + 1;
+}
+
 }  // namespace
 
 size_t EncodeRecord(uint64_t channel_id, uint64_t sequence, const net::ReceivedDatagram& datagram, char* out) {
@@ -94,11 +99,21 @@ uint16_t RecordSourcePort(const char* record) {
 
 std::string_view RecordSource(const char* record) {
   ++record;  // kDatagramsTag
-  while (*record & 0x80) ++record;
-  ++record;  // The last byte of the length.
+  record = SkipVarint(record);
   ++record;  // kSourceAddressTag
   const size_t size = static_cast<uint8_t>(*record);
   return std::string_view(record + 1, size);
+}
+
+int64_t RecordReceiveTime(const char* record) {
+  const std::string_view source = RecordSource(record);
+  const char* at = source.data() + source.size();
+  // The encoder writes varints only between the source and the time.
+  while (*at == kChannelIdTag || *at == kSequenceTag || *at == kSourcePortTag) at = SkipVarint(at + 1);
+  if (*at != kReceiveTimeTag) return 0;
+  int64_t time_ns = 0;
+  std::memcpy(&time_ns, at + 1, sizeof(time_ns));
+  return time_ns;
 }
 
 }  // namespace mcgw::fanout

@@ -27,6 +27,9 @@ std::string_view RecordSource(const char* record);
 // Its source port; found behind the address, the channel and the sequence.
 uint16_t RecordSourcePort(const char* record);
 
+// The receive time of a record in nanoseconds since 1970; 0 if it has none.
+int64_t RecordReceiveTime(const char* record);
+
 }  // namespace mcgw::fanout
 
 #endif  // MCGW_FANOUT_DATAGRAM_RECORD_H_

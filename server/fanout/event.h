@@ -4,6 +4,7 @@
 #define MCGW_FANOUT_EVENT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -29,9 +30,10 @@ inline constexpr int kGapCauses = 6;
 struct Gap {
   uint64_t channel_id = 0;
   GapCause cause = GapCause::kKernelDrop;
-  // The first missing number and how many; count 0 means that the extent is unknown.
+  // The first missing number and how many; count 0 means that the extent is unknown, but for a bound that may be known.
   uint64_t first_sequence = 0;
   uint64_t count = 0;
+  std::optional<uint64_t> at_most;
   int64_t from_time_unix_ns = 0;
   int64_t to_time_unix_ns = 0;
 };
@@ -79,7 +81,9 @@ struct Draining {
   int64_t grace_ns = 0;
 };
 
-// The counters of one cursor, or of several together. Each is counted where it happens. When the stream is quiet:
+// The counters of one cursor, or of several together. Each is counted where it happens, and none is made from others:
+// `offered` is the distance between two numbers of the log, `pending` what the log counts ahead of the cursor, the rest
+// is counted one by one as datagrams are passed, held back and written. So that, when the stream is quiet,
 // offered = written + filtered + skipped (all causes) + in_flight + pending + abandoned.
 struct LedgerEntry {
   uint64_t channel_id = 0;  // 0: the sum of several.

@@ -7,6 +7,7 @@
 #ifndef MCGW_FANOUT_SLAB_POOL_H_
 #define MCGW_FANOUT_SLAB_POOL_H_
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -25,7 +26,8 @@ class SlabPool;
 struct RecordEntry {
   uint32_t offset = 0;          // Of its first byte.
   uint32_t sequence_delta = 0;  // From Slab::begin_sequence.
-  uint32_t time_delta_us = 0;   // From Slab::begin_time_ns; saturates after 71 minutes.
+  uint32_t time_delta_us = 0;   // From Slab::begin_time_ns.
+  uint32_t wall_delta_us = 0;   // The greatest receive time so far, from Slab::begin_wall_ns.
 };
 
 class Slab {
@@ -39,6 +41,11 @@ class Slab {
   uint32_t max_records() const { return max_records_; }
   RecordEntry* entries() { return entries_; }
   const RecordEntry* entries() const { return entries_; }
+  // Of its first `records` entries, the first one at or behind `offset`.
+  uint32_t EntryAt(uint32_t records, uint64_t offset) const {
+    const auto before = [](const RecordEntry& entry, uint64_t at) { return entry.offset < at; };
+    return static_cast<uint32_t>(std::lower_bound(entries_, entries_ + records, offset, before) - entries_);
+  }
   // What this slab takes from the pool's budget: data, index and header.
   size_t footprint_bytes() const { return footprint_bytes_; }
 
@@ -51,6 +58,7 @@ class Slab {
   uint64_t begin_position = 0;  // In bytes since the log began.
   uint64_t begin_sequence = 1;
   int64_t begin_time_ns = 0;  // Monotonic clock.
+  int64_t begin_wall_ns = 0;  // The greatest receive time up to its first record, by the kernel's wall clock.
   // How many entries readers may look at. Stored with release by the writer.
   std::atomic<uint32_t> published_records{0};
 
@@ -116,6 +124,16 @@ class SlabPool : public std::enable_shared_from_this<SlabPool> {
   // In use: by logs, by messages in flight. Free slabs kept for reuse are not counted.
   size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
   bool over_budget() const { return used_bytes() > budget_bytes_; }
+  // Of these, what logs hold. The rest is pinned by messages that are still being written.
+  size_t logged_bytes() const { return logged_bytes_.load(std::memory_order_relaxed); }
+  size_t pinned_bytes() const {
+    const size_t used = used_bytes();
+    const size_t logged = logged_bytes();
+    return used > logged ? used - logged : 0;
+  }
+  // Called by logs, when they take a slab and when they give it up.
+  void CountLogged(const Slab& slab) { logged_bytes_.fetch_add(slab.footprint_bytes(), std::memory_order_relaxed); }
+  void UncountLogged(const Slab& slab) { logged_bytes_.fetch_sub(slab.footprint_bytes(), std::memory_order_relaxed); }
 
  private:
   friend class Slab;
@@ -129,6 +147,7 @@ class SlabPool : public std::enable_shared_from_this<SlabPool> {
 
   const size_t budget_bytes_;
   std::atomic<size_t> used_bytes_{0};
+  std::atomic<size_t> logged_bytes_{0};
   net::Mutex mutex_;
   std::array<std::vector<Slab*>, kSlabBytes.size()> free_ ABSL_GUARDED_BY(mutex_);
 };

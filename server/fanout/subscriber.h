@@ -4,6 +4,9 @@
 // returns false, and the doorbell rings when that changes. Control threads add, change and remove channels at any time;
 // what they say takes effect at the head of the log at that moment: what was received before is delivered as before.
 //
+// A stream that lags is moved on: the numbers that it skips are announced, those that the kernel had dropped among them
+// under that cause, and changes that lie on the way take their effect at their place.
+//
 // Cursors take turns: a message carries one quantum of one cursor, or short runs of several. Order is kept within a
 // channel, not across channels. All events of a message come before all its datagrams.
 
@@ -36,6 +39,28 @@ enum class LagPolicy : uint8_t {
   kDisconnect,  // The stream ends with SUBSCRIBER_TOO_SLOW.
 };
 
+// Where a cursor begins.
+struct ChannelStart {
+  ChannelStart(const Cursor& the_cursor) : cursor(the_cursor) {}  // NOLINT: a cursor is a start, live.
+  ChannelStart(const Cursor& the_cursor, bool is_past, std::optional<Gap> the_gap)
+      : cursor(the_cursor), past(is_past), gap(std::move(the_gap)) {}
+  Cursor cursor;           // May be one that has been overtaken: what the log no longer holds has expired.
+  bool past = false;       // Behind the head: no lag limit holds until it has caught up.
+  std::optional<Gap> gap;  // Announced first.
+};
+
+// How far behind a cursor is.
+struct Lag {
+  uint64_t channel_id = 0;
+  uint64_t next_sequence = 0;
+  uint64_t datagrams = 0;  // Numbers up to the head.
+  uint64_t bytes = 0;
+  int64_t age_ns = 0;  // Of the oldest datagram that it has not taken; 0 if it has taken all.
+};
+
+// The bytes of log memory that unfinished writes of a stream hold. Outlives the stream, as its messages may.
+using PinnedBytes = std::atomic<uint64_t>;
+
 // What one write carries. `data` is a run of records: bytes of a SubscribeResponse, kept alive by `slab`.
 struct Message {
   std::vector<Event> events;
@@ -51,6 +76,7 @@ class Subscriber {
  public:
   struct Options {
     uint64_t lag_limit_bytes = 4 << 20;  // Of log, before filtering; for each cursor.
+    int64_t lag_limit_age_ns = 0;        // Of a datagram when it is taken; 0: no limit.
     LagPolicy lag_policy = LagPolicy::kSkipOldest;
     size_t max_message_bytes = 64 << 10;
     int64_t ledger_interval_ns = 10'000'000'000;  // Between Ledger events; 0 for none.
@@ -65,9 +91,10 @@ class Subscriber {
 
   // ---- Any thread ----
 
-  // Reads the channel from `start` on. A channel that it reads already keeps its cursor and takes the new filter.
-  // `event`, if any, is delivered before the channel's first datagram.
-  void AddChannel(std::shared_ptr<ChannelLog> log, SourceFilter filter, Cursor start, std::optional<Event> event);
+  // Reads the channel from `start` on. A channel that it reads already keeps its cursor and takes the new filter,
+  // unless it was removed before: then it ends there and begins again at `start`. `event`, if any, is delivered before
+  // the channel's first datagram.
+  void AddChannel(std::shared_ptr<ChannelLog> log, SourceFilter filter, ChannelStart start, std::optional<Event> event);
   // Applies from the head of this moment; `event` is delivered when the cursor comes there.
   void ChangeFilter(uint64_t channel_id, SourceFilter filter, std::optional<Event> event);
   void RemoveChannel(uint64_t channel_id, std::optional<Event> event);
@@ -76,7 +103,8 @@ class Subscriber {
   // Ends the stream now; or, with OK, as soon as it reads no channel any more. The first verdict stands.
   void End(absl::Status status);
   void EndWhenEmpty();
-  // Has cursors that moved report their positions, and lagging ones be looked at. Once a second.
+  // Has cursors that moved report their positions, and ends a stream whose policy is to disconnect if it lags, also one
+  // that nobody looks at because it does not read. Once a second.
   void RequestSweep();
 
   // ---- The thread that drives the stream ----
@@ -96,27 +124,50 @@ class Subscriber {
   // quiet.
   std::vector<LedgerEntry> Ledger() const;
   LedgerEntry Total() const;
+  // The same when the stream is over: what it has not taken is not counted as offered.
+  LedgerEntry FinalTotal() const;
+  // One for each channel that it reads.
+  std::vector<Lag> Lags() const;
+  size_t channel_count() const;
+  const std::shared_ptr<PinnedBytes>& pinned() const { return pinned_; }
 
  private:
   // A control decision that applies when the cursor comes to a place.
   struct Change {
-    uint64_t position = 0;
+    Cursor at;
     std::optional<SourceFilter> filter;
     bool remove = false;
+    std::optional<ChannelStart> restart;  // Only behind a removal.
     std::optional<Event> event;
   };
+  // A stretch that is passed without reading it.
+  struct Stretch {
+    Cursor end;
+    GapCause cause = GapCause::kLagged;
+    int64_t from_unix_ns = 0;
+    int64_t to_unix_ns = 0;
+  };
   struct Channel {
-    Channel(ReadyList* ready, std::shared_ptr<ChannelLog> the_log, SourceFilter the_filter, const Cursor& start);
+    Channel(ReadyList* ready, std::shared_ptr<ChannelLog> the_log, SourceFilter the_filter, ChannelStart start);
+    // Begins, or begins again, to read.
+    void Begin(ChannelStart start);
+    // The numbers from its beginning to `sequence`, and those of its earlier beginnings.
+    uint64_t OfferedUpTo(uint64_t sequence) const { return offered_before + sequence - begin_sequence; }
     const std::shared_ptr<ChannelLog> log;
     SourceFilter filter;
     Cursor cursor;
     Waiter waiter;
-    bool active = false;  // In active_.
+    bool active = false;             // In active_.
+    bool catching_up = false;        // It began in the past and has not been at the head yet.
+    std::optional<Stretch> stretch;  // Being passed.
+    std::optional<Gap> first_gap;    // To be announced before all else.
     std::deque<Change> changes;
-    uint64_t reported_sequence;  // Of the last Position event.
+    uint64_t reported_sequence = 0;  // Of the last Position event.
     int64_t reported_ns = 0;
-    int64_t moved_unix_ns;  // When it last read something: where a gap begins in time.
-    LedgerEntry ledger;     // Without `pending`, which is derived when asked for.
+    int64_t moved_unix_ns = 0;  // When it last read something: where a gap begins in time.
+    uint64_t begin_sequence = 0;
+    uint64_t offered_before = 0;
+    LedgerEntry ledger;  // Without `offered` and `pending`, which the log knows.
   };
 
   // What the message being written took from which channel.
@@ -135,22 +186,30 @@ class Subscriber {
   bool TakeRun(Channel* channel, Run run, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Copies the wanted records of a run, as many as fit, and moves the cursor behind them. True if the message is full.
   bool CopyRecords(Channel* channel, const Run& run, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Skips as the lag policy says. False if the stream must end.
-  bool Skip(Channel* channel, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PassGap(Channel* channel, const Gap& gap, const Cursor& next, Message* message)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Begins to skip as the lag policy says. False if the stream must end.
+  bool Skip(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsTooOld(const Channel& channel, const Run& run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsLate(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status TooSlow(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes one step in the stretch that is being passed.
+  void PassStretch(Channel* channel, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void Announce(Channel* channel, const Gap& gap, Message* message);
   // Applies changes whose place the cursor has reached. False if that removed the channel.
   bool ApplyChanges(Channel* channel, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The channel is left; if it is joined again behind that, it goes on there. False if it has gone.
+  bool ApplyRemoval(Channel* channel, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportPosition(Channel* channel, int64_t now_ns, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   LedgerEntry* LedgerOf(uint64_t channel_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Retire(uint64_t channel_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static Position PositionOf(const Channel& channel);
+  static LedgerEntry LedgerOf(const Channel& channel);
   std::vector<LedgerEntry> LedgerLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   LedgerEntry TotalLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   const std::shared_ptr<SlabPool> pool_;
   const std::shared_ptr<Doorbell> doorbell_;
+  const std::shared_ptr<PinnedBytes> pinned_ = std::make_shared<PinnedBytes>(0);
   ReadyList ready_;
   std::atomic<bool> sweep_requested_{false};
 
@@ -158,6 +217,7 @@ class Subscriber {
   mutable net::Mutex mutex_;
   std::unordered_map<uint64_t, std::unique_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
   std::deque<Channel*> active_ ABSL_GUARDED_BY(mutex_);
+  size_t scanned_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // In this turn, for nothing.
   std::vector<Event> notices_ ABSL_GUARDED_BY(mutex_);
   std::vector<InFlight> in_flight_ ABSL_GUARDED_BY(mutex_);
   std::vector<LedgerEntry> retired_ ABSL_GUARDED_BY(mutex_);

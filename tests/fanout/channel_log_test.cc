@@ -262,18 +262,18 @@ TEST_F(ChannelLogTest, NobodyWaitsWithSomethingBehindIt) {
   EXPECT_EQ(ready.Pop(), nullptr);
 }
 
-TEST_F(ChannelLogTest, ACursorPlacedBehindUnpublishedMarksMayWait) {
+TEST_F(ChannelLogTest, TheOldestPlaceIsBeforeDropsThatCameFirst) {
   ReadyList ready(std::make_shared<CountingDoorbell>());
   Waiter waiter(&ready, 1);
   log_->AppendDrops(3, 0, 0);
   log_->Append(TestDatagram("x"), 0);
   const Cursor oldest = log_->Oldest();
-  EXPECT_EQ(oldest.sequence, 4u);
+  EXPECT_EQ(oldest.sequence, 1u);
   EXPECT_TRUE(log_->Wait(oldest, &waiter));
   log_->Commit();
   EXPECT_EQ(ready.Pop(), &waiter);
   Cursor cursor = oldest;
-  EXPECT_THAT(ReadAll(*log_, &cursor), ElementsAre(Datagrams(4, 4)));
+  EXPECT_THAT(ReadAll(*log_, &cursor), ElementsAre(Lost(1, 3), Datagrams(4, 4)));
 }
 
 // ---- Places ----

@@ -1,12 +1,12 @@
-// Slow streams, the end of streams, and the accounts of both.
+// Slow streams, and the end of streams.
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/fanout/subscriber.h"
+#include "server/net/clock.h"
 #include "server/net/status.h"
 #include "tests/fanout/subscriber_fixture.h"
 
@@ -150,121 +150,134 @@ TEST_F(SubscriberLagTest, ASkipTakesInTheChangesOnItsWay) {
   Fill(log_.get(), 10, 1000);
   subscriber->ChangeFilter(1, SourceFilter::Include(Ips({"10.0.0.9"})), Changed(ChangeCause::kJoin));
   Fill(log_.get(), 100, 1000);
-  EXPECT_THAT(TakeAll(subscriber.get()), ElementsAre("lagged 1-110", "changed"));
+  EXPECT_THAT(TakeAll(subscriber.get()), ElementsAre("lagged 1-10", "changed", "lagged 11-110"));
   Append(log_.get(), {"10.0.0.2", "10.0.0.9"});
   EXPECT_THAT(TakeAll(subscriber.get()), ElementsAre("112"));
 }
 
-// ---- Accounts ----
-
-TEST_F(SubscriberLagTest, EveryNumberIsInOneColumnOfTheLedger) {
-  const auto subscriber = NewSubscriber();
-  Add(subscriber.get(), log_, SourceFilter::Include(Ips({"10.0.0.2"})));
-  Append(log_.get(), {"10.0.0.2", "10.0.0.3"});
-  log_->AppendDrops(4, 0, 0);
-  Append(log_.get(), {"10.0.0.2"});
-  TakeAll(subscriber.get());
-  Append(log_.get(), {"10.0.0.2"});
-  Message message;
-  ASSERT_TRUE(subscriber->Next(&message));
-  Append(log_.get(), {"10.0.0.2", "10.0.0.2"});
-
-  LedgerEntry entry = subscriber->Ledger().at(0);
-  EXPECT_EQ(entry.offered, 10u);
-  EXPECT_EQ(entry.written, 2u);
-  EXPECT_EQ(entry.filtered, 1u);
-  EXPECT_EQ(entry.skipped[static_cast<int>(GapCause::kKernelDrop)], 4u);
-  EXPECT_EQ(entry.in_flight, 1u);
-  EXPECT_EQ(entry.pending, 2u);
-  ExpectBalanced(*subscriber);
-
-  subscriber->Abandon();
-  entry = subscriber->Ledger().at(0);
-  EXPECT_EQ(entry.in_flight, 0u);
-  EXPECT_EQ(entry.abandoned, 1u);
-  EXPECT_EQ(entry.written, 2u);
-  ExpectBalanced(*subscriber);
+TEST_F(SubscriberLagTest, ASkipLeavesOtherCausesWhatTheyAre) {
+  const auto subscriber = NewSlow(LagPolicy::kSkipToLive);
+  Fill(log_.get(), 10, 1000);
+  log_->AppendDrops(5, 0, 0);
+  Fill(log_.get(), 10, 1000);
+  log_->AppendUnknown(GapCause::kInterfaceLost, 0, 0);
+  Fill(log_.get(), 100, 1000);
+  EXPECT_THAT(TakeAll(subscriber.get()),
+              ElementsAre("lagged 1-10", "lost 11-15", "lagged 16-25", "unknown", "lagged 26-125"));
+  const LedgerEntry total = subscriber->Total();
+  EXPECT_EQ(total.skipped[kLagged], 120u);
+  EXPECT_EQ(total.skipped[static_cast<int>(GapCause::kKernelDrop)], 5u);
+  EXPECT_EQ(total.offered, 125u);
+  EXPECT_EQ(total.range_gaps, 4u);
+  EXPECT_EQ(total.unknown_gaps, 1u);
 }
 
-TEST_F(SubscriberLagTest, UnknownGapsAreCountedApart) {
+TEST_F(SubscriberLagTest, AnOvertakenCursorLearnsWhatTheKernelHadDropped) {
+  const auto log = NewLog(2, 20 << 10);
   const auto subscriber = NewSubscriber();
-  Add(subscriber.get(), log_);
-  log_->AppendUnknown(GapCause::kNotJoined, 0, 0);
-  log_->AppendDrops(1, 0, 0);
-  log_->Commit();
-  EXPECT_THAT(TakeAll(subscriber.get()), ElementsAre("unknown", "lost 1-1"));
-  EXPECT_EQ(subscriber->Total().unknown_gaps, 1u);
-  EXPECT_EQ(subscriber->Total().range_gaps, 1u);
-}
-
-TEST_F(SubscriberLagTest, TheTotalKeepsWhatRemovedChannelsHad) {
-  const auto subscriber = NewSubscriber();
-  constexpr uint64_t kChannels = 200;  // More than are kept one by one.
-  for (uint64_t id = 1; id <= kChannels; ++id) {
-    const auto log = NewLog(id);
-    Add(subscriber.get(), log);
-    Fill(log.get(), 3, 10);
-    subscriber->RemoveChannel(id, std::nullopt);
-    TakeAll(subscriber.get());
-  }
-  EXPECT_EQ(subscriber->Total().written, 3 * kChannels);
-  EXPECT_EQ(subscriber->Total().offered, 3 * kChannels);
-  EXPECT_LT(subscriber->Ledger().size(), kChannels);
+  Add(subscriber.get(), log);
+  Fill(log.get(), 5, 100);
+  log->AppendDrops(3, 0, 0);
+  Fill(log.get(), 500, 100);
+  const std::vector<std::string> story = TakeAll(subscriber.get());
+  EXPECT_EQ(story.at(0), "lagged 1-5");
+  EXPECT_EQ(story.at(1), "lost 6-8");
+  EXPECT_EQ(story.at(2), "lagged 9-" + std::to_string(log->Oldest().sequence - 1));
   ExpectBalanced(*subscriber);
 }
 
-TEST_F(SubscriberLagTest, ASweepReportsThePositionOfAChannelThatMoved) {
-  const auto subscriber = NewSubscriber();
-  Add(subscriber.get(), log_, SourceFilter::Include(Ips({"10.0.0.9"})));
-  subscriber->RequestSweep();
-  EXPECT_THAT(TakeAll(subscriber.get(), true), IsEmpty());
-  Fill(log_.get(), 3, 10);
-  EXPECT_THAT(TakeAll(subscriber.get(), true), IsEmpty());  // All of it filtered.
-  subscriber->RequestSweep();
-  const std::optional<Message> message = Take(subscriber.get());
-  ASSERT_TRUE(message.has_value());
-  ASSERT_THAT(message->events, SizeIs(1));
-  const Position position = std::get<Position>(message->events.front());
-  EXPECT_EQ(position.channel_id, 1u);
-  EXPECT_EQ(position.epoch, log_->epoch());
-  EXPECT_EQ(position.next_sequence, 4u);
-  EXPECT_EQ(position.filtered, 3u);
-  subscriber->RequestSweep();
-  EXPECT_THAT(TakeAll(subscriber.get(), true), IsEmpty());  // It has not moved since.
+TEST_F(SubscriberLagTest, ALeaveInsideASkipEndsIt) {
+  const auto subscriber = NewSlow(LagPolicy::kSkipToLive);
+  Fill(log_.get(), 10, 1000);
+  subscriber->RemoveChannel(1, Changed(ChangeCause::kLeave, true));
+  Fill(log_.get(), 100, 1000);
+  EXPECT_THAT(TakeAll(subscriber.get(), true), ElementsAre("lagged 1-10", "left", "position 11"));
+  EXPECT_EQ(subscriber->Total().offered, 10u);
+  ExpectBalanced(*subscriber);
 }
 
-TEST_F(SubscriberLagTest, ASweepReportsTheLedgerWhenItsIntervalHasPassed) {
+TEST_F(SubscriberLagTest, ManyGapsSpreadOverSeveralMessages) {
   Subscriber::Options options = DefaultOptions();
-  options.ledger_interval_ns = 1;
+  options.lag_limit_bytes = kLimitBytes;
+  options.lag_policy = LagPolicy::kSkipToLive;
   const auto subscriber = NewSubscriber(options);
   Add(subscriber.get(), log_);
-  Fill(log_.get(), 2, 10);
-  TakeAll(subscriber.get());
-  subscriber->RequestSweep();
-  const std::optional<Message> message = Take(subscriber.get());
-  ASSERT_TRUE(message.has_value());
-  const LedgerEntry* const ledger = std::get_if<LedgerEntry>(&message->events.back());
-  ASSERT_NE(ledger, nullptr);
-  EXPECT_EQ(ledger->written, 2u);
+  for (int i = 0; i < 3000; ++i) {
+    Fill(log_.get(), 1, 10);
+    log_->AppendDrops(1, 0, 0);
+  }
+  log_->Commit();
+  size_t messages = 0;
+  uint64_t next = 1;
+  while (std::optional<Message> message = Take(subscriber.get())) {
+    ++messages;
+    EXPECT_LT(message->events.size(), 1100u);
+    for (const Event& event : message->events) {
+      const Gap* const gap = std::get_if<Gap>(&event);
+      if (gap == nullptr) continue;
+      EXPECT_EQ(gap->first_sequence, next);
+      EXPECT_EQ(gap->cause, next % 2 == 1 ? GapCause::kLagged : GapCause::kKernelDrop);
+      next += gap->count;
+    }
+    ExpectBalanced(*subscriber);
+  }
+  EXPECT_EQ(next, 6001u);
+  EXPECT_GT(messages, 5u);
 }
 
-TEST_F(SubscriberLagTest, TheFarewellIsEveryPositionAndThenTheLedger) {
-  const auto subscriber = NewSubscriber();
-  const auto other = NewLog(2);
-  Add(subscriber.get(), log_);
-  Add(subscriber.get(), other);
-  Fill(other.get(), 5, 10);
-  TakeAll(subscriber.get());
-  std::vector<Event> farewell;
-  subscriber->AppendFarewell(&farewell);
-  ASSERT_THAT(farewell, SizeIs(3));
-  std::map<uint64_t, uint64_t> next;
-  for (int i : {0, 1}) {
-    const Position position = std::get<Position>(farewell[i]);
-    next[position.channel_id] = position.next_sequence;
+// ---- Age ----
+
+class SubscriberAgeTest : public SubscriberTest {
+ protected:
+  std::unique_ptr<Subscriber> NewAged(LagPolicy policy) {
+    Subscriber::Options options = DefaultOptions();
+    options.lag_limit_age_ns = 3'600'000'000'000;  // What is appended at time 0 is older on any machine that is up.
+    options.lag_policy = policy;
+    auto subscriber = NewSubscriber(options);
+    Add(subscriber.get(), log_);
+    return subscriber;
   }
-  EXPECT_EQ(next, (std::map<uint64_t, uint64_t>{{1, 1}, {2, 6}}));
-  EXPECT_EQ(std::get<LedgerEntry>(farewell[2]).written, 5u);
+  // Datagrams received an age limit ago, and now.
+  void FillOldAndNew(int old, int young) {
+    const int64_t now_ns = net::MonotonicNs();
+    Fill(log_.get(), old, 10, now_ns - 2 * 3'600'000'000'000);
+    Fill(log_.get(), young, 10, now_ns);
+  }
+};
+
+TEST_F(SubscriberAgeTest, WhatIsTooOldIsSkipped) {
+  const auto subscriber = NewAged(LagPolicy::kSkipOldest);
+  FillOldAndNew(3, 2);
+  EXPECT_THAT(TakeAll(subscriber.get()), ElementsAre("lagged 1-3", "4", "5"));
+  ExpectBalanced(*subscriber);
+}
+
+TEST_F(SubscriberAgeTest, SkipToLiveSkipsWhatIsYoungToo) {
+  const auto subscriber = NewAged(LagPolicy::kSkipToLive);
+  FillOldAndNew(3, 2);
+  EXPECT_THAT(TakeAll(subscriber.get()), ElementsAre("lagged 1-5"));
+}
+
+TEST_F(SubscriberAgeTest, DisconnectEndsAStreamThatDoesNotRead) {
+  const auto subscriber = NewAged(LagPolicy::kDisconnect);
+  const auto busy = NewLog(2);
+  Add(subscriber.get(), busy);
+  Fill(busy.get(), 1, 10, net::MonotonicNs());
+  Message message;
+  ASSERT_TRUE(subscriber->Next(&message));  // And is never written.
+  FillOldAndNew(1, 0);
+  EXPECT_FALSE(subscriber->verdict().has_value());
+  subscriber->RequestSweep();
+  ASSERT_TRUE(subscriber->verdict().has_value());
+  EXPECT_EQ(net::ReasonOf(*subscriber->verdict()), net::Reason::kSubscriberTooSlow);
+}
+
+TEST_F(SubscriberAgeTest, ASweepLeavesAStreamWithinItsLimitsAlone) {
+  const auto subscriber = NewAged(LagPolicy::kDisconnect);
+  FillOldAndNew(0, 3);
+  subscriber->RequestSweep();
+  EXPECT_THAT(TakeAll(subscriber.get()), ElementsAre("1", "2", "3"));
+  EXPECT_FALSE(subscriber->verdict().has_value());
 }
 
 // ---- Ends ----

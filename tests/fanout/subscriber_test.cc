@@ -252,7 +252,7 @@ TEST_F(SubscriberTest, ARemovedChannelEndsAtTheHeadOfThatMomentWithItsPosition) 
   ExpectBalanced(*subscriber);
 }
 
-TEST_F(SubscriberTest, AChannelAddedAgainBeforeItsRemovalGoesOn) {
+TEST_F(SubscriberTest, AChannelAddedAgainBeforeItsRemovalBeginsAnewBehindIt) {
   const auto subscriber = NewSubscriber();
   Add(subscriber.get(), log_);
   Fill(log_.get(), 1, 10);
@@ -260,6 +260,19 @@ TEST_F(SubscriberTest, AChannelAddedAgainBeforeItsRemovalGoesOn) {
   Add(subscriber.get(), log_, SourceFilter::AnySource(), Changed(ChangeCause::kJoin));
   Fill(log_.get(), 1, 10);
   EXPECT_THAT(TakeAll(subscriber.get()), ElementsAre("1", "left", "changed", "2"));
+}
+
+TEST_F(SubscriberTest, WhatCameBetweenALeaveAndAJoinIsNotOfTheStream) {
+  const auto subscriber = NewSubscriber();
+  Add(subscriber.get(), log_);
+  Append(log_.get(), {"10.0.0.2"});
+  subscriber->RemoveChannel(1, Changed(ChangeCause::kLeave, true));
+  Append(log_.get(), {"10.0.0.2", "10.0.0.3"});
+  Add(subscriber.get(), log_, SourceFilter::Include(Ips({"10.0.0.3"})), Changed(ChangeCause::kJoin));
+  Append(log_.get(), {"10.0.0.2", "10.0.0.3"});
+  EXPECT_THAT(TakeAll(subscriber.get(), true), ElementsAre("1", "position 2", "left", "position 2", "changed", "5"));
+  EXPECT_EQ(subscriber->Total().offered, 3u);
+  ExpectBalanced(*subscriber);
 }
 
 TEST_F(SubscriberTest, AChannelAddedAgainAfterItsRemovalBeginsAnew) {

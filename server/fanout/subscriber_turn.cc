@@ -1,0 +1,309 @@
+// The side of Subscriber that the thread which drives the stream calls: what a message takes from which channel.
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "server/fanout/datagram_record.h"
+#include "server/fanout/subscriber.h"
+#include "server/net/clock.h"
+
+namespace mcgw::fanout {
+namespace {
+
+// Runs shorter than this are copied, so that a message stays one slice while several cursors have little to say.
+constexpr size_t kCopyBelowBytes = 2048;
+
+constexpr int64_t kPositionIntervalNs = 1'000'000'000;
+
+// What a stream may look at in vain before others have their turn, and a bound on the events of a message.
+constexpr size_t kScanBytes = 256 << 10;
+constexpr size_t kMostEvents = 1000;
+
+constexpr uint64_t kNoEnd = std::numeric_limits<uint64_t>::max();
+
+size_t SlabClassFor(size_t bytes) {
+  size_t size_class = 0;
+  while (size_class < SlabPool::kSlabBytes.size() && SlabPool::kSlabBytes[size_class] < bytes) ++size_class;
+  return size_class;
+}
+
+// What one stream wants of one channel's records.
+class Sieve {
+ public:
+  Sieve(const SourceFilter& filter, const OwnFilter* own) : filter_(filter) {
+    if (own != nullptr) own_.emplace(own->Look());
+  }
+  bool PassesAll() const { return filter_.IsAnySource() && !own_.has_value(); }
+  bool Passes(const char* record) const {
+    return filter_.Allows(RecordSource(record)) && !(own_.has_value() && own_->IsOwn(record));
+  }
+
+ private:
+  const SourceFilter& filter_;
+  std::optional<OwnFilter::View> own_;
+};
+
+uint32_t RecordEnd(const Run& run, uint32_t index) {
+  const RecordEntry* const entries = run.slab->entries() + run.first_entry;
+  return index + 1 < run.records ? entries[index + 1].offset
+                                 : entries[0].offset + static_cast<uint32_t>(run.size_bytes);
+}
+
+// Whether a cursor stands at a place of its log or behind it, the marks of the place included.
+bool HasReached(const Cursor& cursor, const Cursor& place) {
+  return cursor.position > place.position || (cursor.position == place.position && cursor.mark >= place.mark);
+}
+
+}  // namespace
+
+bool Subscriber::Next(Message* message) {
+  message->events.clear();
+  message->slab = SlabRef();
+  message->data = nullptr;
+  message->size_bytes = 0;
+  message->datagrams = 0;
+
+  net::MutexLock lock(&mutex_);
+  scanned_bytes_ = 0;
+  message->events.swap(notices_);
+  while (Waiter* waiter = ready_.Pop()) Activate(channels_.at(waiter->key).get());
+  if (sweep_requested_.exchange(false, std::memory_order_acquire)) SweepLocked(message);
+  // One look at each cursor at the most, so that one message never holds two runs of a channel.
+  for (size_t looks = active_.size(); looks > 0 && !verdict_.has_value(); --looks) {
+    Channel* const channel = active_.front();
+    active_.pop_front();
+    channel->active = false;
+    if (Take(channel, message)) break;
+  }
+  if (end_when_empty_ && channels_.empty() && !verdict_.has_value()) verdict_ = absl::OkStatus();
+  // It gave way after much that was not wanted: it goes on in its next turn.
+  if (message->empty() && scanned_bytes_ > kScanBytes) doorbell_->Ring();
+  return !message->empty();
+}
+
+void Subscriber::SweepLocked(Message* message) {
+  const int64_t now_ns = net::MonotonicNs();
+  for (const auto& [id, channel] : channels_) {
+    ReportPosition(channel.get(), now_ns, message);
+  }
+  if (options_.ledger_interval_ns == 0 || now_ns - ledger_reported_ns_ < options_.ledger_interval_ns) return;
+  ledger_reported_ns_ = now_ns;
+  message->events.push_back(TotalLocked());
+}
+
+void Subscriber::ReportPosition(Channel* channel, int64_t now_ns, Message* message) {
+  if (channel->cursor.sequence == channel->reported_sequence) return;
+  if (now_ns - channel->reported_ns < kPositionIntervalNs) return;
+  channel->reported_ns = now_ns;
+  channel->reported_sequence = channel->cursor.sequence;
+  message->events.push_back(PositionOf(*channel));
+}
+
+bool Subscriber::Take(Channel* channel, Message* message) {
+  ReportPosition(channel, net::MonotonicNs(), message);
+  while (true) {
+    if (scanned_bytes_ > kScanBytes || message->events.size() >= kMostEvents) {
+      Activate(channel);
+      return true;
+    }
+    if (!ApplyChanges(channel, message)) return false;
+    if (channel->stretch.has_value()) {
+      PassStretch(channel, message);
+      continue;
+    }
+    const bool late = !channel->catching_up &&
+                      channel->log->committed_position() - channel->cursor.position > options_.lag_limit_bytes;
+    const uint64_t end = channel->changes.empty() ? kNoEnd : channel->changes.front().at.position;
+    Run run;
+    Gap gap;
+    switch (late ? ChannelLog::ReadResult::kOvertaken
+                 : channel->log->Read(channel->cursor, options_.max_message_bytes, end, &run, &gap)) {
+      case ChannelLog::ReadResult::kOvertaken:
+        if (!Skip(channel)) return true;
+        break;
+      case ChannelLog::ReadResult::kMark:
+        Announce(channel, gap, message);
+        channel->cursor = run.next;
+        break;
+      case ChannelLog::ReadResult::kRun: {
+        if (IsTooOld(*channel, run)) {
+          if (!Skip(channel)) return true;
+          break;
+        }
+        const uint32_t before = message->datagrams;
+        const size_t size_bytes = run.size_bytes;
+        if (TakeRun(channel, std::move(run), message)) {
+          Activate(channel);
+          return true;
+        }
+        if (message->datagrams > before) {
+          Activate(channel);  // One quantum; what remains comes with the next message.
+          return false;
+        }
+        scanned_bytes_ += size_bytes;  // Nothing of it was wanted: read on.
+        break;
+      }
+      case ChannelLog::ReadResult::kEmpty:
+        channel->cursor = run.next;
+        if (!channel->changes.empty()) break;
+        channel->catching_up = false;
+        if (channel->log->Wait(channel->cursor, &channel->waiter)) return false;
+        break;
+    }
+  }
+}
+
+bool Subscriber::IsTooOld(const Channel& channel, const Run& run) const {
+  if (options_.lag_limit_age_ns == 0 || channel.catching_up) return false;
+  const int64_t received_ns = run.slab->begin_time_ns + run.slab->entries()[run.first_entry].time_delta_us * 1000LL;
+  return net::MonotonicNs() - received_ns > options_.lag_limit_age_ns;
+}
+
+bool Subscriber::ApplyChanges(Channel* channel, Message* message) {
+  if (channel->first_gap.has_value()) {
+    Announce(channel, *channel->first_gap, message);
+    channel->first_gap.reset();
+  }
+  while (!channel->changes.empty() && HasReached(channel->cursor, channel->changes.front().at)) {
+    if (channel->changes.front().remove) {
+      if (!ApplyRemoval(channel, message)) return false;
+      continue;
+    }
+    Change change = std::move(channel->changes.front());
+    channel->changes.pop_front();
+    if (change.filter.has_value()) channel->filter = *std::move(change.filter);
+    if (change.event.has_value()) message->events.push_back(*std::move(change.event));
+  }
+  return true;
+}
+
+bool Subscriber::ApplyRemoval(Channel* channel, Message* message) {
+  if (channel->changes.front().event.has_value()) {
+    message->events.push_back(*std::move(channel->changes.front().event));
+  }
+  message->events.push_back(PositionOf(*channel));
+  channel->changes.pop_front();
+  while (!channel->changes.empty() && !channel->changes.front().restart.has_value()) channel->changes.pop_front();
+  if (channel->changes.empty()) {
+    Retire(channel->log->channel_id());
+    return false;
+  }
+  // It was joined again before the stream came to look. What lies between is not of this stream.
+  Change& change = channel->changes.front();
+  channel->offered_before = channel->OfferedUpTo(channel->cursor.sequence);
+  channel->Begin(*std::move(change.restart));
+  channel->filter = *std::move(change.filter);
+  if (change.event.has_value()) message->events.push_back(*std::move(change.event));
+  channel->changes.pop_front();
+  return true;
+}
+
+void Subscriber::Announce(Channel* channel, const Gap& gap, Message* message) {
+  message->events.push_back(gap);
+  channel->ledger.skipped[static_cast<int>(gap.cause)] += gap.count;
+  ++(gap.count > 0 ? channel->ledger.range_gaps : channel->ledger.unknown_gaps);
+}
+
+bool Subscriber::Skip(Channel* channel) {
+  if (options_.lag_policy == LagPolicy::kDisconnect) {
+    verdict_ = TooSlow(*channel);
+    return false;
+  }
+  const ChannelLog& log = *channel->log;
+  Cursor end = log.Head();
+  if (options_.lag_policy == LagPolicy::kSkipOldest) {
+    end = channel->catching_up ? log.Oldest() : log.BytesBeforeHead(options_.lag_limit_bytes / 2);
+    if (options_.lag_limit_age_ns != 0 && !channel->catching_up) {
+      const Cursor by_age = log.NotBefore(net::MonotonicNs() - options_.lag_limit_age_ns / 2);
+      if (by_age.position > end.position) end = by_age;
+    }
+  }
+  channel->stretch = Stretch{
+      .end = end, .cause = GapCause::kLagged, .from_unix_ns = channel->moved_unix_ns, .to_unix_ns = net::UnixNs()};
+  channel->moved_unix_ns = channel->stretch->to_unix_ns;
+  return true;
+}
+
+void Subscriber::PassStretch(Channel* channel, Message* message) {
+  const Stretch& stretch = *channel->stretch;
+  const bool change_first = !channel->changes.empty() && HasReached(stretch.end, channel->changes.front().at);
+  const Cursor end = change_first ? channel->changes.front().at : stretch.end;
+  Gap gap;
+  if (!HasReached(channel->cursor, end) && channel->log->PassOver(&channel->cursor, end, stretch.cause, &gap)) {
+    if (gap.cause == stretch.cause) {
+      gap.from_time_unix_ns = stretch.from_unix_ns;
+      gap.to_time_unix_ns = stretch.to_unix_ns;
+    }
+    Announce(channel, gap, message);
+  } else if (!change_first) {
+    channel->stretch.reset();
+  }
+}
+
+bool Subscriber::TakeRun(Channel* channel, Run run, Message* message) {
+  channel->moved_unix_ns = net::UnixNs();
+  bool whole = message->size_bytes == 0 && (run.size_bytes >= kCopyBelowBytes || active_.empty());
+  if (const Sieve sieve(channel->filter, options_.own.get()); whole && !sieve.PassesAll()) {
+    const RecordEntry* const entries = run.slab->entries() + run.first_entry;
+    for (uint32_t i = 0; i < run.records && whole; ++i) {
+      whole = sieve.Passes(run.slab->data() + entries[i].offset);
+    }
+  }
+  if (!whole) return CopyRecords(channel, run, message);
+
+  message->data = run.data;
+  message->size_bytes = run.size_bytes;
+  message->datagrams = run.records;
+  message->slab = std::move(run.slab);
+  channel->ledger.in_flight += run.records;
+  in_flight_.push_back({channel->log->channel_id(), run.records, run.size_bytes});
+  channel->cursor = run.next;
+  return true;
+}
+
+bool Subscriber::CopyRecords(Channel* channel, const Run& run, Message* message) {
+  const Sieve sieve(channel->filter, options_.own.get());
+  const bool all = sieve.PassesAll();
+  const RecordEntry* const entries = run.slab->entries() + run.first_entry;
+  const char* const data = run.slab->data();
+  const size_t size_before = message->size_bytes;
+  uint32_t copied = 0;
+  uint32_t looked_at = 0;
+  bool full = false;
+  for (; looked_at < run.records; ++looked_at) {
+    const char* const record = data + entries[looked_at].offset;
+    if (!all && !sieve.Passes(record)) {
+      ++channel->ledger.filtered;
+      continue;
+    }
+    const size_t size = RecordEnd(run, looked_at) - entries[looked_at].offset;
+    if (!message->slab) {
+      // With no other cursor to come, what this run holds is all that can be copied.
+      const size_t room = std::max(size, active_.empty() ? run.size_bytes : options_.max_message_bytes);
+      message->slab = pool_->Acquire(SlabClassFor(room), room);
+      message->data = message->slab->data();
+    }
+    full = message->size_bytes + size > message->slab->capacity_bytes();
+    if (full) break;
+    std::memcpy(message->slab->data() + message->size_bytes, record, size);
+    message->size_bytes += size;
+    ++copied;
+  }
+  message->datagrams += copied;
+  if (copied > 0) {
+    channel->ledger.in_flight += copied;
+    in_flight_.push_back({channel->log->channel_id(), copied, message->size_bytes - size_before});
+  }
+  if (looked_at == run.records) {
+    channel->cursor = run.next;
+  } else if (looked_at > 0) {
+    channel->cursor.position = run.slab->begin_position + entries[looked_at].offset;
+    channel->cursor.sequence = run.slab->begin_sequence + entries[looked_at - 1].sequence_delta + 1;
+    channel->cursor.mark = run.next.mark;
+  }
+  return full;
+}
+
+}  // namespace mcgw::fanout

@@ -1,0 +1,207 @@
+// The accounts of a stream, and what it reports of them.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/fanout/subscriber.h"
+#include "tests/fanout/subscriber_fixture.h"
+
+namespace mcgw::fanout {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::Ips;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class SubscriberAccountsTest : public SubscriberTest {};
+
+TEST_F(SubscriberAccountsTest, EveryNumberIsInOneColumnOfTheLedger) {
+  const auto subscriber = NewSubscriber();
+  Add(subscriber.get(), log_, SourceFilter::Include(Ips({"10.0.0.2"})));
+  Append(log_.get(), {"10.0.0.2", "10.0.0.3"});
+  log_->AppendDrops(4, 0, 0);
+  Append(log_.get(), {"10.0.0.2"});
+  TakeAll(subscriber.get());
+  Append(log_.get(), {"10.0.0.2"});
+  Message message;
+  ASSERT_TRUE(subscriber->Next(&message));
+  Append(log_.get(), {"10.0.0.2", "10.0.0.2"});
+
+  LedgerEntry entry = subscriber->Ledger().at(0);
+  EXPECT_EQ(entry.offered, 10u);
+  EXPECT_EQ(entry.written, 2u);
+  EXPECT_EQ(entry.filtered, 1u);
+  EXPECT_EQ(entry.skipped[static_cast<int>(GapCause::kKernelDrop)], 4u);
+  EXPECT_EQ(entry.in_flight, 1u);
+  EXPECT_EQ(entry.pending, 2u);
+  ExpectBalanced(*subscriber);
+
+  subscriber->Abandon();
+  entry = subscriber->Ledger().at(0);
+  EXPECT_EQ(entry.in_flight, 0u);
+  EXPECT_EQ(entry.abandoned, 1u);
+  EXPECT_EQ(entry.written, 2u);
+  ExpectBalanced(*subscriber);
+}
+
+TEST_F(SubscriberAccountsTest, UnknownGapsAreCountedApart) {
+  const auto subscriber = NewSubscriber();
+  Add(subscriber.get(), log_);
+  log_->AppendUnknown(GapCause::kNotJoined, 0, 0);
+  log_->AppendDrops(1, 0, 0);
+  log_->Commit();
+  EXPECT_THAT(TakeAll(subscriber.get()), ElementsAre("unknown", "lost 1-1"));
+  EXPECT_EQ(subscriber->Total().unknown_gaps, 1u);
+  EXPECT_EQ(subscriber->Total().range_gaps, 1u);
+}
+
+TEST_F(SubscriberAccountsTest, TheTotalKeepsWhatRemovedChannelsHad) {
+  const auto subscriber = NewSubscriber();
+  constexpr uint64_t kChannels = 200;  // More than are kept one by one.
+  for (uint64_t id = 1; id <= kChannels; ++id) {
+    const auto log = NewLog(id);
+    Add(subscriber.get(), log);
+    Fill(log.get(), 3, 10);
+    subscriber->RemoveChannel(id, std::nullopt);
+    TakeAll(subscriber.get());
+  }
+  EXPECT_EQ(subscriber->Total().written, 3 * kChannels);
+  EXPECT_EQ(subscriber->Total().offered, 3 * kChannels);
+  EXPECT_LT(subscriber->Ledger().size(), kChannels);
+  ExpectBalanced(*subscriber);
+}
+
+TEST_F(SubscriberAccountsTest, ASweepReportsThePositionOfAChannelThatMoved) {
+  const auto subscriber = NewSubscriber();
+  Add(subscriber.get(), log_, SourceFilter::Include(Ips({"10.0.0.9"})));
+  subscriber->RequestSweep();
+  EXPECT_THAT(TakeAll(subscriber.get(), true), IsEmpty());
+  Fill(log_.get(), 3, 10);
+  EXPECT_THAT(TakeAll(subscriber.get(), true), IsEmpty());  // All of it filtered.
+  subscriber->RequestSweep();
+  const std::optional<Message> message = Take(subscriber.get());
+  ASSERT_TRUE(message.has_value());
+  ASSERT_THAT(message->events, SizeIs(1));
+  const Position position = std::get<Position>(message->events.front());
+  EXPECT_EQ(position.channel_id, 1u);
+  EXPECT_EQ(position.epoch, log_->epoch());
+  EXPECT_EQ(position.next_sequence, 4u);
+  EXPECT_EQ(position.filtered, 3u);
+  subscriber->RequestSweep();
+  EXPECT_THAT(TakeAll(subscriber.get(), true), IsEmpty());  // It has not moved since.
+}
+
+TEST_F(SubscriberAccountsTest, ASweepReportsTheLedgerWhenItsIntervalHasPassed) {
+  Subscriber::Options options = DefaultOptions();
+  options.ledger_interval_ns = 1;
+  const auto subscriber = NewSubscriber(options);
+  Add(subscriber.get(), log_);
+  Fill(log_.get(), 2, 10);
+  TakeAll(subscriber.get());
+  subscriber->RequestSweep();
+  const std::optional<Message> message = Take(subscriber.get());
+  ASSERT_TRUE(message.has_value());
+  const LedgerEntry* const ledger = std::get_if<LedgerEntry>(&message->events.back());
+  ASSERT_NE(ledger, nullptr);
+  EXPECT_EQ(ledger->written, 2u);
+}
+
+TEST_F(SubscriberAccountsTest, TheFarewellIsEveryPositionAndThenTheLedger) {
+  const auto subscriber = NewSubscriber();
+  const auto other = NewLog(2);
+  Add(subscriber.get(), log_);
+  Add(subscriber.get(), other);
+  Fill(other.get(), 5, 10);
+  TakeAll(subscriber.get());
+  std::vector<Event> farewell;
+  subscriber->AppendFarewell(&farewell);
+  ASSERT_THAT(farewell, SizeIs(3));
+  std::map<uint64_t, uint64_t> next;
+  for (int i : {0, 1}) {
+    const Position position = std::get<Position>(farewell[i]);
+    next[position.channel_id] = position.next_sequence;
+  }
+  EXPECT_EQ(next, (std::map<uint64_t, uint64_t>{{1, 1}, {2, 6}}));
+  EXPECT_EQ(std::get<LedgerEntry>(farewell[2]).written, 5u);
+}
+
+TEST_F(SubscriberAccountsTest, PendingIsCountedByTheLogAlsoWhereItHasGivenUp) {
+  const auto log = NewLog(2, 20 << 10);
+  const auto subscriber = NewSubscriber();
+  Add(subscriber.get(), log);
+  Fill(log.get(), 500, 100);
+  log->AppendDrops(7, 0, 0);
+  log->Commit();
+  const LedgerEntry entry = subscriber->Total();
+  EXPECT_EQ(entry.offered, 507u);
+  EXPECT_EQ(entry.pending, 507u);
+}
+
+TEST_F(SubscriberAccountsTest, PendingIsRightWhereMarksHadToGo) {
+  const auto subscriber = NewSubscriber();
+  Add(subscriber.get(), log_);
+  Fill(log_.get(), 1, 10);
+  TakeAll(subscriber.get());
+  for (int i = 0; i < 5000; ++i) log_->AppendDrops(1, 0, 0);
+  log_->Commit();
+  EXPECT_EQ(subscriber->Total().pending, 5000u);
+  ExpectBalanced(*subscriber);
+}
+
+TEST_F(SubscriberAccountsTest, AtTheEndWhatWasNotTakenIsNotOffered) {
+  const auto subscriber = NewSubscriber();
+  Add(subscriber.get(), log_);
+  Fill(log_.get(), 2, 10);
+  TakeAll(subscriber.get());
+  Fill(log_.get(), 3, 10);
+  const LedgerEntry total = subscriber->FinalTotal();
+  EXPECT_EQ(total.offered, 2u);
+  EXPECT_EQ(total.written, 2u);
+  ExpectBalanced(total);
+}
+
+TEST_F(SubscriberAccountsTest, TheLagIsWhatLiesAhead) {
+  const auto subscriber = NewSubscriber();
+  Add(subscriber.get(), log_);
+  Fill(log_.get(), 1, 100, 1);
+  TakeAll(subscriber.get());
+  Fill(log_.get(), 4, 100, 1);
+  const std::vector<Lag> lags = subscriber->Lags();
+  ASSERT_THAT(lags, SizeIs(1));
+  EXPECT_EQ(lags[0].channel_id, 1u);
+  EXPECT_EQ(lags[0].next_sequence, 2u);
+  EXPECT_EQ(lags[0].datagrams, 4u);
+  EXPECT_EQ(lags[0].bytes, log_->committed_position() / 5 * 4);
+  EXPECT_GT(lags[0].age_ns, 0);
+  TakeAll(subscriber.get());
+  EXPECT_EQ(subscriber->Lags()[0].datagrams, 0u);
+  EXPECT_EQ(subscriber->Lags()[0].age_ns, 0);
+}
+
+TEST_F(SubscriberAccountsTest, AStreamThatWantsNothingGivesWayToOthers) {
+  const auto log = NewLog(2, 8 << 20);
+  const auto subscriber = NewSubscriber();
+  Add(subscriber.get(), log, SourceFilter::Include(Ips({"10.0.0.9"})));
+  Message message;
+  EXPECT_FALSE(subscriber->Next(&message));
+  Fill(log.get(), 3000, 1000);
+  int turns = 0;
+  for (int rings = -1; rings != doorbell_->rings(); ++turns) {  // It rings as long as there is more.
+    rings = doorbell_->rings();
+    if (subscriber->Next(&message)) {  // A Position.
+      subscriber->Written();
+      doorbell_->Ring();
+    }
+    EXPECT_EQ(message.datagrams, 0u);
+  }
+  EXPECT_GT(turns, 5);
+  EXPECT_EQ(subscriber->Total().filtered, 3000u);
+  ExpectBalanced(*subscriber);
+}
+
+}  // namespace
+}  // namespace mcgw::fanout
