@@ -79,35 +79,38 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
     drops_accounted = drops_so_far;
   }
 
-  // Takes what `socket` has discarded since it was last asked into the counters.
-  void AccountMismatches() {
+  // Takes what `socket` has read and discarded since it was last asked into the counters.
+  void AccountReads() {
+    const uint64_t reads = socket->reads();
     const uint64_t mismatches = socket->mismatches();
-    const uint64_t fresh = mismatches - mismatches_accounted_;
-    if (fresh == 0) return;
+    const uint64_t fresh_reads = reads - reads_accounted_;
+    const uint64_t fresh_mismatches = mismatches - mismatches_accounted_;
+    reads_accounted_ = reads;
     mismatches_accounted_ = mismatches;
-    Add(&counters->read, fresh);
-    Add(&counters->mismatches, fresh);
-    if (!shared) Add(&sinks.front().counters->mismatches, fresh);
+    if (fresh_reads == 0) return;
+    Add(&counters->read, fresh_reads);
+    Add(&counters->mismatches, fresh_mismatches);
+    if (shared) return;
+    Add(&sinks.front().counters->read, fresh_reads);
+    Add(&sinks.front().counters->mismatches, fresh_mismatches);
   }
 
   // Publishes what a read has brought.
   void Commit() {
-    uint64_t read = 0;
     for (Sink& sink : sinks) {
       sink.TellWhatIsMissing();
       sink.log->Commit();
       if (sink.read == 0) continue;
       ReceiveCounters& channel = *sink.counters;
-      Add(&channel.read, sink.read);
+      if (shared) Add(&channel.read, sink.read);  // Nobody else can tell whose it was.
       Add(&channel.payload_bytes, sink.payload_bytes);
       channel.last_receive_unix_ns.store(last_unix_ns, std::memory_order_relaxed);
       channel.last_hop_limit.store(sink.hop_limit, std::memory_order_relaxed);
-      read += std::exchange(sink.read, 0);
+      sink.read = 0;
       sink.payload_bytes = 0;
       net::MutexLock lock(&channel.mutex);
       channel.source = sink.source;
     }
-    Add(&counters->read, read);
   }
 
   const std::shared_ptr<net::ReceiveSocket> socket;
@@ -120,6 +123,7 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
  private:
   ReceiveShard* const shard_;
   size_t last_sink_ = 0;
+  uint64_t reads_accounted_ = 0;
   uint64_t mismatches_accounted_ = 0;
 };
 
@@ -149,6 +153,10 @@ void ReceiveShard::Sweep() {
     for (const auto& [socket, receiver] : receivers_) {
       // What is queued makes the loop call by itself.
       if (socket->Drops() != receiver->drops_accounted) Receive(receiver.get());
+    }
+    const int64_t now_ns = net::MonotonicNs();
+    for (const auto& [key, weak] : logs_) {
+      if (const std::shared_ptr<ChannelLog> log = weak.lock(); log != nullptr) log->Expire(now_ns);
     }
   });
 }
@@ -201,7 +209,7 @@ bool ReceiveShard::Receive(Receiver* receiver) {
 
 bool ReceiveShard::ReadOnce(Receiver* receiver, bool* drained) {
   const absl::StatusOr<size_t> count = receiver->socket->Receive(batch_.get(), drained);
-  receiver->AccountMismatches();
+  receiver->AccountReads();
   if (!count.ok()) {
     Add(&receiver->counters->errors, 1);
     if (!receiver->shared) Add(&receiver->sinks.front().counters->errors, 1);
@@ -215,7 +223,6 @@ bool ReceiveShard::ReadOnce(Receiver* receiver, bool* drained) {
     receiver->last_unix_ns = datagram.receive_time_unix_ns;
     Receiver::Sink* const sink = receiver->SinkOf(datagram);
     if (sink == nullptr) {  // Of a group that was left meanwhile.
-      Add(&receiver->counters->read, 1);
       Add(&receiver->counters->mismatches, 1);
       continue;
     }
@@ -243,7 +250,7 @@ bool ReceiveShard::AccountTrailing(Receiver* receiver) {
 }
 
 void ReceiveShard::MakeRoom() {
-  while (pool_->over_budget()) {
+  while (pool_->over_budget() && pool_->logged_bytes() > pool_->budget_bytes() / 2) {
     std::shared_ptr<ChannelLog> largest;
     for (const auto& [key, weak] : logs_) {
       std::shared_ptr<ChannelLog> log = weak.lock();
@@ -251,7 +258,8 @@ void ReceiveShard::MakeRoom() {
         largest = std::move(log);
       }
     }
-    if (largest == nullptr || !largest->EvictOldest()) return;
+    if (largest == nullptr || largest->footprint_bytes() == 0) return;
+    if (!largest->EvictOldest()) largest->EvictAll();
   }
 }
 

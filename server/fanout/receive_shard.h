@@ -26,8 +26,8 @@ namespace mcgw::fanout {
 // What was received for one channel by all its sockets, counted where it happens. Written by the shard, read by any
 // thread.
 struct ReceiveCounters {
-  std::atomic<uint64_t> read{0};           // Datagrams taken from the kernel, without mismatches.
-  std::atomic<uint64_t> payload_bytes{0};  // Of these.
+  std::atomic<uint64_t> read{0};           // Datagrams taken from the kernel: with mismatches, of a socket of its own.
+  std::atomic<uint64_t> payload_bytes{0};  // Of those that were logged.
   std::atomic<uint64_t> kernel_drops{0};   // Dropped by the kernel for want of buffer space at a socket of its own.
   std::atomic<uint64_t> mismatches{0};     // Of another group or interface, at a socket of its own; discarded.
   std::atomic<uint64_t> errors{0};         // Failed reads.
@@ -79,10 +79,11 @@ class ReceiveShard {
   // channels, each started for itself.
   void Start(Spec spec);
   // Reads what is still queued (it left the group before) and no longer gives the log anything from the socket; with
-  // the last log of a socket, or with none named, closes it. Then calls `done` on the loop's thread.
+  // the last log of a socket, or with none named, closes it. Then calls `done` on the loop's thread. Without a socket
+  // it only calls `done`, after all that was asked for before.
   void Stop(std::shared_ptr<net::ReceiveSocket> socket, std::function<void()> done,
             std::shared_ptr<ChannelLog> log = nullptr);
-  // Finds drops that no later datagram has told of. Once a second. Any thread.
+  // Finds drops that no later datagram has told of, and has logs give up what is too old. Once a second. Any thread.
   void Sweep();
 
  private:
@@ -96,7 +97,8 @@ class ReceiveShard {
   bool ReadOnce(Receiver* receiver, bool* drained);
   // Accounts for drops that no datagram has told of, once nothing is queued. False if there is more to read first.
   bool AccountTrailing(Receiver* receiver);
-  // The shared budget is spent: the largest logs of this shard give up their oldest slabs.
+  // The shared budget is spent: the largest logs of this shard give up their oldest slabs. What messages pin does not
+  // come free by that, so logs keep half of the budget in any case.
   void MakeRoom();
 
   net::EventLoop* const loop_;

@@ -40,6 +40,7 @@ Gateway::Gateway(const Options& options, std::unique_ptr<net::SocketFactory> soc
       registry_(&services_),
       sender_(sockets_.get(), &directory_, options.source_port, options.limits.sending_sessions),
       sessions_(&memberships_, options.limits.sessions),
+      retained_(options.limits.subscribers),
       reverse_path_drops_before_(net::ReadHostSettings().reverse_path_drops.value_or(0)) {
   services_.sockets = sockets_.get();
   services_.slabs = fanout::SlabPool::Create(options.total_log_bytes);
@@ -143,6 +144,7 @@ void Gateway::EndAllSessions() {
     net::MutexLock lock(&session->mutex);
     if (!session->ended) EndLocked(session.get());
   }
+  retained_.Clear();
 }
 
 // ---- Streams ----
@@ -158,15 +160,17 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
   } else if (request.memberships.empty()) {
     return Error(Reason::kFieldRequired, "memberships", "a subscription names at least one membership, or a session");
   }
-  fanout::Subscriber::Options options = request.options;
-  if (request.exclude_own) {
-    options.own = std::make_shared<fanout::OwnFilter>(sender_.traffic(), session == nullptr ? nullptr : session->ports);
+  SubscribeRequest wish = request;
+  if (wish.exclude_own) {
+    wish.options.own =
+        std::make_shared<fanout::OwnFilter>(sender_.traffic(), session == nullptr ? nullptr : session->ports);
   }
   auto subscription =
-      std::make_unique<Subscription>(next_subscriber_id_.fetch_add(1), caller.identity, &memberships_, options,
-                                     services_.slabs, std::move(doorbell), [this](Subscription* closed) {
+      std::make_unique<Subscription>(next_subscriber_id_.fetch_add(1), caller, &memberships_, wish, services_.slabs,
+                                     std::move(doorbell), &retained_, [this](Subscription* closed) {
                                        net::MutexLock lock(&mutex_);
-                                       subscriptions_.erase(closed);
+                                       if (subscriptions_.erase(closed) > 0)
+                                         services_.closed.Add(closed->subscriber().FinalTotal());
                                      });
   {
     net::MutexLock lock(&mutex_);
@@ -237,10 +241,12 @@ void Gateway::Sweep(int64_t now_ns) {
     sessions_.Erase(session->id);
     EndLocked(session.get());
   }
+  retained_.Sweep(now_ns);
   for (InterfaceManager* manager : registry_.All()) manager->Sweep(now_ns);
   sender_.Sweep(now_ns);
   for (Shard& shard : shards_) shard.receive->Sweep();
   net::MutexLock lock(&mutex_);
+  SweepPinned();
   for (Subscription* subscription : subscriptions_) subscription->subscriber().RequestSweep();
 }
 

@@ -7,9 +7,10 @@
 //   Session::mutex, Subscription::mutex_, InterfaceManager::mutex_, Subscriber::mutex_, ChannelLog::mutex_,
 //   ReadyList::mutex_. Gateway::mutex_ comes before Subscriber::mutex_ too. SendSource::mutex_ comes before
 //   OwnTraffic::mutex_, which may be taken under any of them. The other tables' mutexes (SessionTable,
-//   InterfaceRegistry, InterfaceDirectory, HostMemberships, EventLoop) are leaves: nothing is taken under them. System
-//   calls are made under the first three, SendSource's and HostMemberships' only, which the data path never takes. No
-//   gRPC call is made under any of them, and no callback but Doorbell::Ring, which only queues.
+//   RetainedMemberships, ClosedAccounts, InterfaceRegistry, InterfaceDirectory, HostMemberships, EventLoop) are leaves:
+//   nothing is taken under them. System calls are made under the first three, SendSource's and HostMemberships' only,
+//   which the data path never takes. No gRPC call is made under any of them, and no callback but Doorbell::Ring, which
+//   only queues.
 
 #ifndef MCGW_GATEWAY_GATEWAY_H_
 #define MCGW_GATEWAY_GATEWAY_H_
@@ -48,11 +49,6 @@
 #include "server/net/querier_listener.h"
 
 namespace mcgw::gateway {
-
-// Who calls. Two callers with the same identity may use each other's sessions.
-struct Caller {
-  std::string identity;
-};
 
 struct JoinResult {
   std::string session_id;
@@ -120,11 +116,15 @@ class Gateway {
   // Why nothing arrives: what was looked into, and what was found, the gravest first. Joins and sends nothing. An
   // interface that does not exist is a finding. Reads much of /proc and asks rtnetlink for each interface.
   absl::StatusOr<std::vector<Finding>> Diagnose(const DiagnosisRequest& request);
+  // Open streams in order of id; `whole`: with what each has in each channel.
+  std::vector<SubscriberSnapshot> ListSubscribers(bool whole) const;
+  // Over the whole life of the gateway. Read part after part: exact when all is quiet.
+  GatewayAccount Account() const;
   InterfaceDirectory& directory() { return directory_; }
 
   // From now on Join, Subscribe and new sends are refused with DRAINING, and open streams are told.
   void Drain(absl::Duration grace);
-  // Leaves everything that sessions hold.
+  // Leaves everything that sessions hold, and what streams that have ended had kept.
   void EndAllSessions();
   // Expires leases, drops old logs, and has streams report. Once a second, with the monotonic time of that moment.
   void Sweep(int64_t now_ns = net::MonotonicNs());
@@ -171,6 +171,8 @@ class Gateway {
   InterfaceFacts GatherInterface(const Gathering& gathering, const net::Interface& interface) const;
   std::vector<ChannelFacts> GatherChannels(const Gathering& gathering, const net::Interface& interface) const;
   absl::Status TryBind(const ChannelFacts& channel, const net::Interface& interface) const;
+  // Ends streams that hold more memory than their share, where what streams hold together is too much.
+  void SweepPinned() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends a session whose mutex is held: its memberships go, its streams are told.
   static std::vector<uint64_t> EndLocked(Session* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(session->mutex);
 
@@ -182,6 +184,7 @@ class Gateway {
   MembershipServices memberships_;
   Sender sender_;  // Before the sessions, whose sources it counts.
   SessionTable sessions_;
+  RetainedMemberships retained_;
   std::unique_ptr<net::QuerierListener> queriers_;  // Null without CAP_NET_RAW; set before any other call.
   const uint64_t reverse_path_drops_before_;        // Of the host, when the gateway began.
   std::atomic<bool> draining_{false};

@@ -70,6 +70,22 @@ std::string InterfaceManager::Describe(const Channel& channel) const {
   return net::StrCat(net::ToString(channel.key.first, channel.key.second), " on ", name_);
 }
 
+fanout::ChannelLog::Options InterfaceManager::LogOptions(uint64_t channel_id, const net::IpAddress& group) const {
+  const Options& options = services_->options;
+  const LogRule* const rule = FindLogRule(options.log_rules, group);
+  const absl::Duration age = rule != nullptr && rule->age.has_value() ? *rule->age : options.channel_log_age;
+  return {.channel_id = channel_id,
+          .budget_bytes = rule != nullptr && rule->bytes.has_value() ? *rule->bytes : options.channel_log_bytes,
+          .age_limit_ns = absl::ToInt64Nanoseconds(age)};
+}
+
+void InterfaceManager::Fold(const Channel& channel) {
+  channel.reception.AfterLastRead(
+      [services = services_, log = channel.log, counters = channel.reception.counters_ptr()] {
+        services->closed.Add(ChannelAccount::Of(*log, *counters));
+      });
+}
+
 absl::StatusOr<std::shared_ptr<InterfaceManager::Channel>> InterfaceManager::FindOrAdd(const Key& key) {
   if (const auto at = channels_.find(key); at != channels_.end()) return at->second;
   const size_t limit = services_->options.limits.channels;
@@ -80,9 +96,7 @@ absl::StatusOr<std::shared_ptr<InterfaceManager::Channel>> InterfaceManager::Fin
   }
   const uint64_t id = services_->next_channel_id.fetch_add(1);
   fanout::ReceiveShard* const shard = services_->shards[id % services_->shards.size()];
-  auto log = std::make_shared<fanout::ChannelLog>(
-      fanout::ChannelLog::Options{.channel_id = id, .budget_bytes = services_->options.channel_log_bytes},
-      services_->slabs);
+  auto log = std::make_shared<fanout::ChannelLog>(LogOptions(id, key.first), services_->slabs);
   auto channel =
       std::make_shared<Channel>(key, Reception::Spec{.sockets = &sockets_,
                                                      .factory = services_->sockets,
@@ -136,6 +150,12 @@ void InterfaceManager::Release(Hold* hold) {
   spdlog::info("left {} ({}), holders: {}", Describe(*channel), hold->holder_.filter.ToString(), channel->holds.size());
 }
 
+void InterfaceManager::Retain(Hold* hold, int64_t expires_unix_ns) {
+  net::MutexLock lock(&mutex_);
+  hold->holder_.kind = Holder::Kind::kRetained;
+  hold->holder_.expires_unix_ns = expires_unix_ns;
+}
+
 absl::Status InterfaceManager::SetFilter(Hold* hold, SourceFilter filter) {
   net::MutexLock lock(&mutex_);
   Channel* const channel = hold->channel_.get();
@@ -183,6 +203,7 @@ void InterfaceManager::Sweep(int64_t now_ns) {
     if (channel.holds.empty() && now_ns - channel.left_ns >= keep_ns) {
       spdlog::debug("dropped the log of {}", Describe(channel));
       AddTotals(channel, &retired_);
+      Fold(channel);
       at = channels_.erase(at);
       services_->channels.fetch_sub(1);
     } else {
@@ -193,7 +214,7 @@ void InterfaceManager::Sweep(int64_t now_ns) {
 
 void InterfaceManager::AddTotals(const Channel& channel, ReceiveTotals* totals) {
   const fanout::ReceiveCounters& counters = channel.reception.counters();
-  totals->read += counters.read.load(std::memory_order_relaxed) + counters.mismatches.load(std::memory_order_relaxed);
+  totals->read += counters.read.load(std::memory_order_relaxed);
   totals->kernel_drops += channel.log->kernel_drops();
 }
 
@@ -249,19 +270,14 @@ std::vector<ChannelSnapshot> InterfaceManager::Snapshot(const std::vector<uint64
       snapshot.socket = channel->reception.Facts();
     }
     const fanout::ReceiveCounters& counters = channel->reception.counters();
-    snapshot.read = counters.read.load(std::memory_order_relaxed);
-    snapshot.mismatches = counters.mismatches.load(std::memory_order_relaxed);
     snapshot.last_datagram_unix_ns = counters.last_receive_unix_ns.load(std::memory_order_relaxed);
     if (snapshot.last_datagram_unix_ns != 0) snapshot.last_source = counters.last_source().ToString();
     snapshot.last_hop_limit = counters.last_hop_limit.load(std::memory_order_relaxed);
     const fanout::ChannelLog& log = *channel->log;
-    snapshot.logged = log.logged();
-    snapshot.kernel_drops = log.kernel_drops();
-    snapshot.evicted = log.evicted();
-    snapshot.unknown_gaps = log.unknown_gaps();
-    snapshot.logged_payload_bytes = log.logged_payload_bytes();
+    snapshot.account = ChannelAccount::Of(log, counters);
     ReadOldest(log, &snapshot);
-    snapshot.log_limit_bytes = services_->options.channel_log_bytes;
+    snapshot.log_limit_bytes = log.options().budget_bytes;
+    snapshot.log_limit_age_ns = log.options().age_limit_ns;
     snapshot.created_unix_ns = channel->created_unix_ns;
     snapshots.push_back(std::move(snapshot));
   }

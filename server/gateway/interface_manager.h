@@ -23,6 +23,7 @@
 #include "server/fanout/receive_shard.h"
 #include "server/fanout/slab_pool.h"
 #include "server/fanout/source_filter.h"
+#include "server/gateway/accounts.h"
 #include "server/gateway/channel_sockets.h"
 #include "server/gateway/limits.h"
 #include "server/gateway/reception.h"
@@ -40,12 +41,14 @@ struct ChannelServices {
   Options options;
   std::atomic<uint64_t> next_channel_id{1};
   std::atomic<size_t> channels{0};  // Held or kept, against options.limits.channels.
+  ClosedAccounts closed;
 };
 
 // Who holds a channel, for those who look.
 struct Holder {
-  // kGateway: the gateway itself, to keep datagrams with hop limit 0 on the host (host_memberships.h).
-  enum class Kind : uint8_t { kSession, kStream, kGateway };
+  // kRetained: a stream that has ended; kGateway: the gateway itself, to keep datagrams with hop limit 0 on the host
+  // (host_memberships.h).
+  enum class Kind : uint8_t { kSession, kStream, kRetained, kGateway };
   Kind kind = Kind::kSession;
   uint64_t membership_id = 0;
   uint64_t subscriber_id = 0;  // Of a stream.
@@ -53,6 +56,7 @@ struct Holder {
   std::string selector;  // As it was asked for.
   fanout::SourceFilter filter;
   int64_t since_unix_ns = 0;
+  int64_t expires_unix_ns = 0;  // 0: not known, or not while it is used.
 };
 
 // Which channels to look at.
@@ -74,17 +78,12 @@ struct ChannelSnapshot {
   fanout::SourceFilter told;            // What the kernel was told; with `joined`.
   std::vector<SocketSnapshot> sockets;  // With `joined`.
   net::ReceiveSocketFacts socket;       // The sum of them, with the inode of the first.
-  uint64_t read = 0;
-  uint64_t logged = 0;
-  uint64_t kernel_drops = 0;
-  uint64_t mismatches = 0;
-  uint64_t evicted = 0;
-  uint64_t unknown_gaps = 0;
-  uint64_t logged_payload_bytes = 0;
+  ChannelAccount account;
   uint64_t oldest_sequence = 0;
   size_t log_bytes = 0;       // Of records.
   std::string oldest_record;  // As encoded; empty if the log is.
   size_t log_limit_bytes = 0;
+  int64_t log_limit_age_ns = 0;  // 0: no limit.
   int64_t created_unix_ns = 0;
   int64_t last_datagram_unix_ns = 0;  // 0: none yet.
   std::string last_source;
@@ -115,6 +114,8 @@ class InterfaceManager {
     uint64_t channel_id() const { return log_->channel_id(); }
     fanout::ChannelStatus status() const { return manager_->StatusOf(*this); }
     fanout::SourceFilter filter() const { return manager_->FilterOf(*this); }
+    // Its stream has ended, and it is kept until this time.
+    void Retain(int64_t expires_unix_ns) { manager_->Retain(this, expires_unix_ns); }
     // Replaces this hold's filter. On failure nothing has changed.
     absl::Status SetFilter(fanout::SourceFilter filter) { return manager_->SetFilter(this, std::move(filter)); }
 
@@ -156,10 +157,15 @@ class InterfaceManager {
   using Key = std::pair<net::IpAddress, uint16_t>;
 
   void Release(Hold* hold);
+  void Retain(Hold* hold, int64_t expires_unix_ns);
   absl::Status SetFilter(Hold* hold, fanout::SourceFilter filter);
   fanout::ChannelStatus StatusOf(const Hold& hold) const;
   fanout::SourceFilter FilterOf(const Hold& hold) const;
 
+  // The log's limits, as the gateway's options say for this group.
+  fanout::ChannelLog::Options LogOptions(uint64_t channel_id, const net::IpAddress& group) const;
+  // Its accounts go into those of the gateway, once its shard has read the last datagram.
+  void Fold(const Channel& channel);
   absl::StatusOr<std::shared_ptr<Channel>> FindOrAdd(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void AddTotals(const Channel& channel, ReceiveTotals* totals);
   fanout::ChannelStatus StatusLocked(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

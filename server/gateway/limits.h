@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "server/gateway/log_rules.h"
 
 namespace mcgw::gateway {
 
@@ -29,6 +30,8 @@ struct Options {
   absl::Duration keep_after_leave = absl::Seconds(30);
   size_t channel_log_bytes = 4 << 20;
   size_t total_log_bytes = 256 << 20;
+  absl::Duration channel_log_age = absl::ZeroDuration();  // Zero: no limit.
+  std::vector<LogRule> log_rules;
   size_t socket_buffer_bytes = 32 << 20;
   size_t subscriber_lag_limit_bytes = 4 << 20;
   uint16_t source_port = 0;                // To send from, in both families; 0: the kernel chooses.

@@ -150,6 +150,12 @@ MembershipSet::Removed MembershipSet::RemoveAll() {
   return all;
 }
 
+void MembershipSet::Retain(int64_t expires_unix_ns) {
+  for (const auto& [key, membership] : memberships_) {
+    for (const auto& [index, hold] : membership.holds) hold->Retain(expires_unix_ns);
+  }
+}
+
 void MembershipSet::CollectFilters(uint64_t channel_id, std::vector<SourceFilter>* filters) const {
   const auto [begin, end] = by_channel_.equal_range(channel_id);
   for (auto at = begin; at != end; ++at) filters->push_back(at->second->filter());

@@ -69,6 +69,8 @@ class MembershipSet {
   absl::StatusOr<Removed> Remove(const MembershipKey& key);
   absl::StatusOr<Removed> Remove(uint64_t membership_id);
   Removed RemoveAll();
+  // Their stream has ended, and they are kept until this time.
+  void Retain(int64_t expires_unix_ns);
 
   bool empty() const { return memberships_.empty(); }
   // Adds the filters that this set has for a channel; none if it does not hold it.

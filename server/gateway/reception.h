@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,6 +67,9 @@ class Reception {
   // The sum over its sockets, with the inode of the first.
   net::ReceiveSocketFacts Facts() const;
   const fanout::ReceiveCounters& counters() const { return *counters_; }
+  const std::shared_ptr<fanout::ReceiveCounters>& counters_ptr() const { return counters_; }
+  // Calls `done` on the shard's thread once all that Close left queued has been read.
+  void AfterLastRead(std::function<void()> done) const { spec_.shard->Stop(nullptr, std::move(done)); }
 
  private:
   using Membership = ChannelSockets::Membership;

@@ -1,5 +1,8 @@
 #include "server/gateway/subscription.h"
 
+#include <algorithm>
+#include <limits>
+#include <set>
 #include <utility>
 
 #include "server/net/clock.h"
@@ -9,19 +12,41 @@
 namespace mcgw::gateway {
 
 using fanout::ChangeCause;
+using fanout::ChannelStart;
 using fanout::ChannelStatus;
 using fanout::Cursor;
 using fanout::SourceFilter;
 
-Subscription::Subscription(uint64_t id, std::string identity, MembershipServices* services,
-                           const fanout::Subscriber::Options& options, std::shared_ptr<fanout::SlabPool> slabs,
-                           std::shared_ptr<fanout::Doorbell> doorbell, std::function<void(Subscription*)> on_close)
+namespace {
+
+// What makes the memberships of two streams the same.
+std::string SignatureOf(const Caller& caller, const std::vector<MembershipRequest>& requests) {
+  std::set<std::string> texts;
+  for (const MembershipRequest& request : requests) {
+    texts.insert(net::StrCat(request.selector, " ", net::ToString(request.group, request.port), " ",
+                             request.filter.ToString(), " ", static_cast<int>(request.wait_for_interface)));
+  }
+  std::string signature = caller.identity;
+  for (const std::string& text : texts) signature += "\n" + text;
+  return signature;
+}
+
+}  // namespace
+
+Subscription::Subscription(uint64_t id, Caller caller, MembershipServices* services, const SubscribeRequest& request,
+                           std::shared_ptr<fanout::SlabPool> slabs, std::shared_ptr<fanout::Doorbell> doorbell,
+                           RetainedMemberships* retained, std::function<void(Subscription*)> on_close)
     : id_(id),
-      identity_(std::move(identity)),
-      options_(options),
+      caller_(std::move(caller)),
+      created_unix_ns_(net::UnixNs()),
+      options_(request.options),
+      retain_ns_(request.retain_ns),
+      has_session_(!request.session_id.empty()),
+      retained_(retained),
       on_close_(std::move(on_close)),
-      subscriber_(options, std::move(slabs), std::move(doorbell)),
-      own_(services, Holder{.kind = Holder::Kind::kStream, .subscriber_id = id, .identity = identity_}) {}
+      subscriber_(options_, std::move(slabs), std::move(doorbell)),
+      own_(std::make_unique<MembershipSet>(
+          services, Holder{.kind = Holder::Kind::kStream, .subscriber_id = id, .identity = caller_.identity})) {}
 
 Subscription::~Subscription() {
   on_close_(this);
@@ -32,23 +57,26 @@ Subscription::~Subscription() {
     if (session_->streams.empty()) session_->expires_ns = net::MonotonicNs() + session_->lease_ns;
   }
   net::MutexLock lock(&mutex_);
-  own_.RemoveAll();
+  if (retain_ns_ > 0 && !signature_.empty() && !own_->empty()) {
+    own_->Retain(net::UnixNs() + retain_ns_);
+    retained_->Add(signature_, std::move(own_), net::MonotonicNs() + retain_ns_);
+  } else {
+    own_->RemoveAll();
+  }
 }
 
 absl::Status Subscription::Open(const SubscribeRequest& request, std::shared_ptr<Session> session) {
   {
     net::MutexLock lock(&mutex_);
     for (size_t i = 0; i < request.memberships.size(); ++i) {
-      const absl::StatusOr<MembershipSet::Added> added = own_.Add(request.memberships[i]);
+      const absl::StatusOr<MembershipSet::Added> added = own_->Add(request.memberships[i]);
       if (!added.ok()) return net::WithFieldPrefix(added.status(), net::StrCat("memberships[", i, "]."));
       for (const ChannelStatus& status : added->channels) {
         if (status.phase == fanout::ChannelPhase::kFailed) channels_.push_back(status);
       }
     }
-    if (session == nullptr) {
-      StartReading(AllStatuses(), request.start);
-      return absl::OkStatus();
-    }
+    points_ = request.resume;
+    if (session == nullptr) return StartReading(AllStatuses(), request);
   }
   net::MutexLock session_lock(&session->mutex);
   if (session->ended) {
@@ -57,14 +85,32 @@ absl::Status Subscription::Open(const SubscribeRequest& request, std::shared_ptr
   session_ = session;
   session->streams.insert(this);
   net::MutexLock lock(&mutex_);
-  StartReading(AllStatuses(), request.start);
-  return absl::OkStatus();
+  return StartReading(AllStatuses(), request);
+}
+
+SubscriberSnapshot Subscription::Snapshot(bool whole) const {
+  SubscriberSnapshot snapshot{.id = id_,
+                              .peer = caller_.peer,
+                              .identity = caller_.identity,
+                              .created_unix_ns = created_unix_ns_,
+                              .options = options_,
+                              .retain_ns = retain_ns_,
+                              .has_session = has_session_,
+                              .pinned_bytes = subscriber_.pinned()->load(std::memory_order_relaxed)};
+  if (whole) {
+    snapshot.ledgers = subscriber_.Ledger();
+    for (const fanout::LedgerEntry& entry : snapshot.ledgers) snapshot.total.Add(entry);
+    snapshot.lags = subscriber_.Lags();
+  } else {
+    snapshot.total = subscriber_.Total();
+  }
+  return snapshot;
 }
 
 std::vector<ChannelStatus> Subscription::AllStatuses() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   // With a session, its mutex is held by the caller.
   std::map<uint64_t, ChannelStatus> statuses;
-  for (ChannelStatus& status : own_.ChannelStatuses()) statuses.emplace(status.channel_id, std::move(status));
+  for (ChannelStatus& status : own_->ChannelStatuses()) statuses.emplace(status.channel_id, std::move(status));
   if (session_ != nullptr) {
     for (ChannelStatus& status : session_->memberships.ChannelStatuses()) {
       statuses.emplace(status.channel_id, std::move(status));
@@ -77,28 +123,94 @@ std::vector<ChannelStatus> Subscription::AllStatuses() const ABSL_NO_THREAD_SAFE
 
 SourceFilter Subscription::FilterFor(uint64_t channel_id, bool* wanted) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   std::vector<SourceFilter> filters;
-  own_.CollectFilters(channel_id, &filters);
+  own_->CollectFilters(channel_id, &filters);
   if (session_ != nullptr) session_->memberships.CollectFilters(channel_id, &filters);
   *wanted = !filters.empty();
   return SourceFilter::Merge(filters);
 }
 
-void Subscription::StartReading(std::vector<ChannelStatus> statuses, Start start) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+absl::StatusOr<std::optional<ChannelStart>> Subscription::TakeResumePoint(const fanout::ChannelLog& log,
+                                                                          const ChannelStatus& status) {
+  const auto at = std::find_if(points_.begin(), points_.end(), [&status](const ResumePoint& point) {
+    return point.interface_name == status.interface_name && point.group == status.group && point.port == status.port;
+  });
+  if (at == points_.end()) return std::nullopt;
+  const ResumePoint point = std::move(*at);
+  points_.erase(at);
+  if (point.epoch != log.epoch()) {
+    Cursor cursor = log.Head();
+    if (point.last_receive_unix_ns.has_value()) {
+      cursor = log.NotBeforeWallTime(std::min(*point.last_receive_unix_ns, std::numeric_limits<int64_t>::max() - 1) + 1)
+                   .cursor;
+    }
+    return ChannelStart(cursor, true,
+                        fanout::Gap{.channel_id = log.channel_id(),
+                                    .cause = fanout::GapCause::kOtherEpoch,
+                                    .first_sequence = cursor.sequence,
+                                    .count = 0,
+                                    .at_most = std::nullopt,
+                                    .from_time_unix_ns = point.last_receive_unix_ns.value_or(0),
+                                    .to_time_unix_ns = 0});
+  }
+  if (const uint64_t next = log.next_sequence(); point.next_sequence > next) {
+    return net::Error(
+        net::Reason::kInvalidResumePoint, "start.resume.points",
+        net::StrCat("a resume point of ", net::ToString(point.group, point.port), " on ", point.interface_name,
+                    " has next_sequence ", point.next_sequence, ", but the next datagram of this epoch will be ", next,
+                    ": use points from Channel and Position only"));
+  }
+  return ChannelStart(log.Resume(point.next_sequence), true, std::nullopt);
+}
+
+absl::StatusOr<ChannelStart> Subscription::StartIn(const fanout::ChannelLog& log, const ChannelStatus& status,
+                                                   const SubscribeRequest& request) {
+  switch (request.start) {
+    case Start::kLive:
+      break;
+    case Start::kOldest:
+      return ChannelStart(log.Oldest(), true, std::nullopt);
+    case Start::kTime: {
+      const fanout::ChannelLog::AtTime at = log.NotBeforeWallTime(request.start_unix_ns);
+      if (!at.lost) return ChannelStart(at.cursor, true, std::nullopt);
+      return ChannelStart(at.cursor, true,
+                          fanout::Gap{.channel_id = log.channel_id(),
+                                      .cause = fanout::GapCause::kExpired,
+                                      .first_sequence = at.cursor.sequence,
+                                      .count = 0,
+                                      .at_most = at.at_most,
+                                      .from_time_unix_ns = request.start_unix_ns,
+                                      .to_time_unix_ns = 0});
+    }
+    case Start::kResume: {
+      absl::StatusOr<std::optional<ChannelStart>> point = TakeResumePoint(log, status);
+      if (!point.ok()) return point.status();
+      if (point->has_value()) return **std::move(point);
+      break;
+    }
+  }
+  return ChannelStart(log.Head());
+}
+
+absl::Status Subscription::StartReading(std::vector<ChannelStatus> statuses,
+                                        const SubscribeRequest& request) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   std::map<uint64_t, MembershipSet::ChannelPtr> logs;
-  for (MembershipSet::ChannelPtr& log : own_.Channels()) logs.emplace(log->channel_id(), std::move(log));
+  for (MembershipSet::ChannelPtr& log : own_->Channels()) logs.emplace(log->channel_id(), std::move(log));
   if (session_ != nullptr) {
     for (MembershipSet::ChannelPtr& log : session_->memberships.Channels()) logs.emplace(log->channel_id(), log);
   }
   for (ChannelStatus& status : statuses) {
     const MembershipSet::ChannelPtr& log = logs.at(status.channel_id);
-    const Cursor cursor = start == Start::kOldest ? log->Oldest() : log->Head();
-    status.next_sequence = cursor.sequence;
+    absl::StatusOr<ChannelStart> start = StartIn(*log, status, request);
+    if (!start.ok()) return start.status();
+    status.next_sequence = start->cursor.sequence;
     bool wanted = false;
     SourceFilter filter = FilterFor(status.channel_id, &wanted);
     reading_.emplace(status.channel_id, Reading{status, filter});
-    subscriber_.AddChannel(log, std::move(filter), cursor, std::nullopt);
+    subscriber_.AddChannel(log, std::move(filter), *std::move(start), std::nullopt);
     channels_.push_back(std::move(status));
   }
+  signature_ = SignatureOf(caller_, request.memberships);
+  return absl::OkStatus();
 }
 
 void Subscription::Refresh(const std::vector<MembershipSet::ChannelPtr>& touched, ChangeCause cause) {
@@ -120,10 +232,15 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
   } else if (at == reading_.end()) {
     // Only the session's memberships change while the stream is open.
     ChannelStatus status = *session_->memberships.StatusOf(id);
-    const Cursor head = log->Head();
-    status.next_sequence = head.sequence;
+    ChannelStart start(log->Head());
+    // A point that has waited for its channel; one that makes no sense there is no reason to end the stream.
+    if (absl::StatusOr<std::optional<ChannelStart>> point = TakeResumePoint(*log, status);
+        point.ok() && point->has_value()) {
+      start = **std::move(point);
+    }
+    status.next_sequence = start.cursor.sequence;
     reading_.emplace(id, Reading{status, filter});
-    subscriber_.AddChannel(log, filter, head,
+    subscriber_.AddChannel(log, filter, std::move(start),
                            fanout::MembershipChanged{.channel = status, .cause = cause, .filter = filter});
   } else if (at->second.filter != filter) {
     at->second.filter = filter;
@@ -137,7 +254,7 @@ void Subscription::SessionEnded() {
   bool stays = false;
   {
     net::MutexLock lock(&mutex_);
-    stays = !own_.empty();
+    stays = !own_->empty();
   }
   if (!stays) subscriber_.EndWhenEmpty();
 }

@@ -9,43 +9,70 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "server/fanout/event.h"
 #include "server/fanout/subscriber.h"
+#include "server/gateway/accounts.h"
 #include "server/gateway/membership_set.h"
+#include "server/gateway/retained.h"
 #include "server/gateway/session.h"
 #include "server/net/mutex.h"
 
 namespace mcgw::gateway {
 
+// Who calls. Two callers with the same identity may use each other's sessions.
+struct Caller {
+  std::string identity;
+  std::string peer;  // The transport address, for those who look.
+};
+
 // Where a stream begins in the logs of its channels.
-enum class Start : uint8_t { kLive, kOldest };
+enum class Start : uint8_t { kLive, kOldest, kTime, kResume };
+
+// Where an earlier stream stopped in one channel, which is named by meaning.
+struct ResumePoint {
+  std::string interface_name;
+  net::IpAddress group;
+  uint16_t port = 0;
+  uint64_t epoch = 0;
+  uint64_t next_sequence = 0;
+  std::optional<int64_t> last_receive_unix_ns;  // Used in another epoch.
+};
 
 struct SubscribeRequest {
   std::vector<MembershipRequest> memberships;
   std::string session_id;
   Start start = Start::kLive;
   bool exclude_own = false;  // The gateway fills in options.own.
+  int64_t start_unix_ns = 0;        // With kTime.
+  std::vector<ResumePoint> resume;  // With kResume; one for each channel at most.
+  int64_t retain_ns = 0;            // How long its memberships outlive the stream.
   fanout::Subscriber::Options options;
 };
 
 // Made and destroyed on control threads: both may make system calls. Destroying it leaves what the stream held.
 class Subscription {
  public:
-  Subscription(uint64_t id, std::string identity, MembershipServices* services,
-               const fanout::Subscriber::Options& options, std::shared_ptr<fanout::SlabPool> slabs,
-               std::shared_ptr<fanout::Doorbell> doorbell, std::function<void(Subscription*)> on_close);
+  // `on_close` is called first when it is destroyed; `retained` takes over memberships that outlive it.
+  Subscription(uint64_t id, Caller caller, MembershipServices* services, const SubscribeRequest& request,
+               std::shared_ptr<fanout::SlabPool> slabs, std::shared_ptr<fanout::Doorbell> doorbell,
+               RetainedMemberships* retained, std::function<void(Subscription*)> on_close);
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
   ~Subscription();
 
   uint64_t id() const { return id_; }
-  const std::string& identity() const { return identity_; }
+  const std::string& identity() const { return caller_.identity; }
   const fanout::Subscriber::Options& options() const { return options_; }
+  int64_t retain_ns() const { return retain_ns_; }
   fanout::Subscriber& subscriber() { return subscriber_; }
+  // All but `ledgers` and `lags`, unless `whole`.
+  SubscriberSnapshot Snapshot(bool whole) const;
   // Every channel as it was when the stream began; next_sequence is where the stream starts in it.
   const std::vector<fanout::ChannelStatus>& channels() const { return channels_; }
 
@@ -69,12 +96,24 @@ class Subscription {
   fanout::SourceFilter FilterFor(uint64_t channel_id, bool* wanted) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefreshOne(const MembershipSet::ChannelPtr& log, fanout::ChangeCause cause)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void StartReading(std::vector<fanout::ChannelStatus> statuses, Start start) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status StartReading(std::vector<fanout::ChannelStatus> statuses, const SubscribeRequest& request)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // INVALID_RESUME_POINT if the channel has not come so far.
+  absl::StatusOr<fanout::ChannelStart> StartIn(const fanout::ChannelLog& log, const fanout::ChannelStatus& status,
+                                               const SubscribeRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Uses up the resume point of a channel, if there is one.
+  absl::StatusOr<std::optional<fanout::ChannelStart>> TakeResumePoint(const fanout::ChannelLog& log,
+                                                                      const fanout::ChannelStatus& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<fanout::ChannelStatus> AllStatuses() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const uint64_t id_;
-  const std::string identity_;
+  const Caller caller_;
+  const int64_t created_unix_ns_;
   const fanout::Subscriber::Options options_;
+  const int64_t retain_ns_;
+  const bool has_session_;
+  RetainedMemberships* const retained_;
   const std::function<void(Subscription*)> on_close_;
   fanout::Subscriber subscriber_;
   std::vector<fanout::ChannelStatus> channels_;  // Constant once open.
@@ -82,7 +121,9 @@ class Subscription {
 
   // After the session's mutex, before an interface manager's.
   mutable net::Mutex mutex_;
-  MembershipSet own_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<MembershipSet> own_ ABSL_GUARDED_BY(mutex_);
+  std::string signature_ ABSL_GUARDED_BY(mutex_);  // Of its own memberships and whose they are; empty: not open.
+  std::vector<ResumePoint> points_ ABSL_GUARDED_BY(mutex_);  // That wait for their channels.
   std::map<uint64_t, Reading> reading_ ABSL_GUARDED_BY(mutex_);
 };
 

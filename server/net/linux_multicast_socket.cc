@@ -62,6 +62,7 @@ class LinuxReceiveSocket final : public ReceiveSocket {
   absl::Status Leave(const IpAddress& group) override;
   absl::StatusOr<size_t> Receive(ReceiveBatch* batch, bool* drained) override;
   uint32_t Drops() const override;
+  uint64_t reads() const override { return reads_.load(std::memory_order_relaxed); }
   uint64_t mismatches() const override { return mismatches_.load(std::memory_order_relaxed); }
   ReceiveSocketFacts Facts() const override;
 
@@ -82,6 +83,7 @@ class LinuxReceiveSocket final : public ReceiveSocket {
   const OwnedFd fd_;
   const size_t receive_buffer_bytes_;
   std::set<IpAddress> joined_;  // Of the control thread.
+  std::atomic<uint64_t> reads_{0};
   std::atomic<uint64_t> mismatches_{0};
 };
 
@@ -226,6 +228,7 @@ absl::StatusOr<size_t> LinuxReceiveSocket::Receive(ReceiveBatch* batch, bool* dr
     if (errno == EAGAIN || errno == EWOULDBLOCK) return size_t{0};
     return ErrnoStatus(errno, absl::StrCat("receive ", Channel(spec_.group)));
   }
+  reads_.fetch_add(static_cast<uint64_t>(count), std::memory_order_relaxed);
   uint64_t mismatches = 0;
   for (int i = 0; i < count; ++i) {
     const mmsghdr& message = target.header(static_cast<size_t>(i));
@@ -249,13 +252,14 @@ uint32_t LinuxReceiveSocket::Drops() const {
 }
 
 ReceiveSocketFacts LinuxReceiveSocket::Facts() const {
-  ReceiveSocketFacts facts{.receive_buffer_bytes = receive_buffer_bytes_};
+  ReceiveSocketFacts facts{.receive_buffer_bytes = receive_buffer_bytes_, .reads = reads()};
   struct stat status {};
   if (fstat(fd_.get(), &status) == 0) facts.inode = status.st_ino;
   std::array<uint32_t, SK_MEMINFO_VARS> info{};
   socklen_t length = sizeof(info);
   if (getsockopt(fd_.get(), SOL_SOCKET, SO_MEMINFO, info.data(), &length) == 0) {
     facts.queued_bytes = info[SK_MEMINFO_RMEM_ALLOC];
+    facts.kernel_drops = info[SK_MEMINFO_DROPS];
   }
   return facts;
 }

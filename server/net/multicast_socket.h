@@ -37,6 +37,8 @@ struct ReceiveSocketFacts {
   uint64_t inode = 0;               // As `ss -e` shows it.
   size_t receive_buffer_bytes = 0;  // Granted, in the kernel's own accounting (overhead included).
   size_t queued_bytes = 0;          // Waiting in it now, in the same accounting.
+  uint64_t reads = 0;               // As ReceiveSocket::reads.
+  uint32_t kernel_drops = 0;        // As ReceiveSocket::Drops.
 };
 
 // Receives one channel, or several of one interface and port: a socket whose spec names no group (the unspecified
@@ -90,7 +92,9 @@ class ReceiveSocket {
   // (SO_MEMINFO, SK_MEMINFO_DROPS). May run ahead of what is still queued: exact only when the queue is drained.
   virtual uint32_t Drops() const = 0;
 
-  // Datagrams discarded by Receive's check of group and interface.
+  // Datagrams taken from the kernel, whatever became of them; and those discarded by Receive's check of group and
+  // interface.
+  virtual uint64_t reads() const = 0;
   virtual uint64_t mismatches() const = 0;
 
   // What the kernel says of the socket. Any thread.

@@ -1,12 +1,13 @@
 #include "server/rpc/inspection_service.h"
 
-#include <charconv>
 #include <optional>
 #include <string>
 
 #include "server/gateway/group_description.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
+#include "server/rpc/inspect_accounts.h"
+#include "server/rpc/page.h"
 #include "server/rpc/read_request.h"
 #include "server/rpc/rich_status.h"
 #include "server/rpc/write_group.h"
@@ -18,9 +19,6 @@ namespace {
 using net::Error;
 using net::Reason;
 
-constexpr uint32_t kDefaultPageSize = 100;
-constexpr uint32_t kMostPageSize = 1000;
-
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   reactor->Finish(ToGrpc(status));
@@ -29,30 +27,6 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const abs
 
 absl::Status NotYet(std::string_view method) {
   return Error(Reason::kNotImplemented, "", net::StrCat("this version does not serve ", method));
-}
-
-// A page: entries whose key is greater than `after`, at most `size` of them.
-struct Page {
-  uint64_t after = 0;
-  uint32_t size = kDefaultPageSize;
-};
-
-// A token is the key of the last entry of the page before.
-absl::StatusOr<Page> ReadPage(uint32_t size, const std::string& token) {
-  Page page;
-  if (size > kMostPageSize) {
-    return Error(Reason::kValueOutOfRange, "page_size", net::StrCat("page_size ", size, ": 1 to ", kMostPageSize));
-  }
-  if (size > 0) page.size = size;
-  if (!token.empty()) {
-    const char* const end = token.data() + token.size();
-    const std::from_chars_result result = std::from_chars(token.data(), end, page.after);
-    if (result.ec != std::errc() || result.ptr != end) {
-      return Error(Reason::kInvalidPageToken, "page_token",
-                   net::StrCat("'", token, "' is no token of this gateway: begin again without one"));
-    }
-  }
-  return page;
 }
 
 absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesRequest& request,
@@ -164,14 +138,15 @@ grpc::ServerUnaryReactor* InspectionService::ListChannels(grpc::CallbackServerCo
 }
 
 grpc::ServerUnaryReactor* InspectionService::ListSubscribers(grpc::CallbackServerContext* context,
-                                                             const v1::ListSubscribersRequest*,
-                                                             v1::ListSubscribersResponse*) {
-  return Answer(context, NotYet("ListSubscribers"));
+                                                             const v1::ListSubscribersRequest* request,
+                                                             v1::ListSubscribersResponse* response) {
+  return Answer(context, rpc::ListSubscribers(*gateway_, *request, response));
 }
 
 grpc::ServerUnaryReactor* InspectionService::GetLedger(grpc::CallbackServerContext* context,
-                                                       const v1::GetLedgerRequest*, v1::GetLedgerResponse*) {
-  return Answer(context, NotYet("GetLedger; a stream's Ledger events carry its own accounts"));
+                                                       const v1::GetLedgerRequest* request,
+                                                       v1::GetLedgerResponse* response) {
+  return Answer(context, rpc::GetLedger(*gateway_, *request, response));
 }
 
 grpc::ServerUnaryReactor* InspectionService::DescribeGroup(grpc::CallbackServerContext* context,

@@ -1,10 +1,13 @@
 #include "server/rpc/read_request.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 
@@ -17,6 +20,21 @@ using net::IpAddress;
 using net::Reason;
 
 constexpr uint64_t kLeastLagLimitBytes = 64 << 10;
+constexpr int64_t kMillisecondNs = 1'000'000;
+constexpr int64_t kSecondNs = 1'000'000'000;
+constexpr int64_t kHourNs = 3600 * kSecondNs;
+constexpr int64_t kMostRetainNs = 60 * kSecondNs;
+
+// As nanoseconds; what a protobuf Duration may not hold, or is beyond centuries, is out of any range.
+absl::StatusOr<int64_t> ReadDuration(const google::protobuf::Duration& message, std::string_view field) {
+  constexpr int64_t kMostSeconds = 9'000'000'000;
+  if (message.seconds() >= -kMostSeconds && message.seconds() <= kMostSeconds && message.nanos() > -kSecondNs &&
+      message.nanos() < kSecondNs) {
+    return message.seconds() * kSecondNs + message.nanos();
+  }
+  return Error(Reason::kValueOutOfRange, field,
+               net::StrCat("seconds ", message.seconds(), ", nanos ", message.nanos(), " are no such duration"));
+}
 
 absl::Status NotYet(std::string_view field, std::string_view what) {
   return Error(Reason::kNotImplemented, field, net::StrCat("this version does not serve ", what));
@@ -84,11 +102,72 @@ absl::Status ReadOptions(const v1::SubscribeOptions& message, const gateway::Opt
     }
     options->ledger_interval_ns = ns;
   }
-  if (message.has_lag_limit_age()) return NotYet("options.lag_limit_age", "a lag limit by age: use lag_limit_bytes");
-  if (message.has_retain() && (message.retain().seconds() != 0 || message.retain().nanos() != 0)) {
-    return NotYet("options.retain", "retain: hold the channels by a session (Join) instead");
+  if (message.has_lag_limit_age()) {
+    const absl::StatusOr<int64_t> age_ns = ReadDuration(message.lag_limit_age(), "options.lag_limit_age");
+    if (!age_ns.ok()) return age_ns.status();
+    if (*age_ns < kMillisecondNs || *age_ns > kHourNs) {
+      return Error(Reason::kValueOutOfRange, "options.lag_limit_age",
+                   net::StrCat("a lag limit of ", absl::FormatDuration(absl::Nanoseconds(*age_ns)),
+                               ": from 1ms to 1h, or leave it out for no limit by age"));
+    }
+    options->lag_limit_age_ns = *age_ns;
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> ReadTime(const google::protobuf::Timestamp& message, std::string_view field) {
+  constexpr int64_t kMostSeconds = 9'000'000'000;  // The year 2255: what 64 bits of nanoseconds hold.
+  if (message.seconds() >= 0 && message.seconds() <= kMostSeconds && message.nanos() >= 0 &&
+      message.nanos() < kSecondNs) {
+    return message.seconds() * kSecondNs + message.nanos();
+  }
+  return Error(Reason::kValueOutOfRange, field,
+               net::StrCat("seconds ", message.seconds(), ", nanos ", message.nanos(),
+                           " are no time from 1970-01-01 to 2255-03-14"));
+}
+
+absl::Status BadPoint(int index, std::string_view field, std::string_view why) {
+  return Error(Reason::kInvalidResumePoint, net::StrCat("start.resume.points[", index, "]", field), why);
+}
+
+absl::StatusOr<gateway::ResumePoint> ReadResumePoint(const v1::ResumePoint& message, int index) {
+  if (message.interface_name().empty()) return BadPoint(index, ".interface_name", "interface_name is missing");
+  const absl::StatusOr<IpAddress> group = IpAddress::Parse(message.group());
+  if (!group.ok()) return BadPoint(index, ".group", net::ToStd(group.status().message()));
+  if (!group->IsMulticast()) {
+    return BadPoint(index, ".group", net::StrCat(message.group(), " is not a multicast group"));
+  }
+  if (message.port() < 1 || message.port() > 65535) {
+    return BadPoint(index, ".port", net::StrCat("port ", message.port(), ": UDP ports are 1 to 65535"));
+  }
+  if (message.epoch() == 0) return BadPoint(index, ".epoch", "epoch is missing: Channel and Position say it");
+  if (message.next_sequence() == 0) {
+    return BadPoint(index, ".next_sequence", "next_sequence is missing: sequences begin at 1");
+  }
+  gateway::ResumePoint point{.interface_name = message.interface_name(),
+                             .group = *group,
+                             .port = static_cast<uint16_t>(message.port()),
+                             .epoch = message.epoch(),
+                             .next_sequence = message.next_sequence(),
+                             .last_receive_unix_ns = std::nullopt};
+  if (message.has_last_receive_time_unix_ns()) point.last_receive_unix_ns = message.last_receive_time_unix_ns();
+  return point;
+}
+
+absl::StatusOr<std::vector<gateway::ResumePoint>> ReadResumePoints(const v1::Start::ResumePoints& message) {
+  std::vector<gateway::ResumePoint> points;
+  std::set<std::tuple<std::string, IpAddress, uint16_t>> channels;
+  for (int i = 0; i < message.points_size(); ++i) {
+    absl::StatusOr<gateway::ResumePoint> point = ReadResumePoint(message.points(i), i);
+    if (!point.ok()) return point.status();
+    if (!channels.emplace(point->interface_name, point->group, point->port).second) {
+      return BadPoint(i, "",
+                      net::StrCat("a second point for ", net::ToString(point->group, point->port), " on ",
+                                  point->interface_name, ": one for each channel"));
+    }
+    points.push_back(*std::move(point));
+  }
+  return points;
 }
 
 }  // namespace
@@ -185,10 +264,30 @@ absl::StatusOr<gateway::SubscribeRequest> ReadSubscribe(const v1::SubscribeReque
     case v1::Start::kOldest:
       request.start = gateway::Start::kOldest;
       break;
-    case v1::Start::kTime:
-      return NotYet("start.time", "a start by time: use live or oldest");
-    case v1::Start::kResume:
-      return NotYet("start.resume", "resume points: use live or oldest");
+    case v1::Start::kTime: {
+      const absl::StatusOr<int64_t> unix_ns = ReadTime(message.start().time(), "start.time");
+      if (!unix_ns.ok()) return unix_ns.status();
+      request.start = gateway::Start::kTime;
+      request.start_unix_ns = *unix_ns;
+      break;
+    }
+    case v1::Start::kResume: {
+      absl::StatusOr<std::vector<gateway::ResumePoint>> points = ReadResumePoints(message.start().resume());
+      if (!points.ok()) return points.status();
+      request.start = gateway::Start::kResume;
+      request.resume = *std::move(points);
+      break;
+    }
+  }
+  if (message.options().has_retain()) {
+    const absl::StatusOr<int64_t> retain_ns = ReadDuration(message.options().retain(), "options.retain");
+    if (!retain_ns.ok()) return retain_ns.status();
+    if (*retain_ns < 0 || *retain_ns > kMostRetainNs) {
+      return Error(
+          Reason::kValueOutOfRange, "options.retain",
+          net::StrCat("a retain time of ", absl::FormatDuration(absl::Nanoseconds(*retain_ns)), ": from 0 to 60s"));
+    }
+    request.retain_ns = *retain_ns;
   }
   if (absl::Status status = ReadOptions(message.options(), defaults, &request.options); !status.ok()) return status;
   request.exclude_own = message.options().exclude_own();

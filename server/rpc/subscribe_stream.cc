@@ -25,10 +25,25 @@ constexpr size_t kChannelsPerEvent = 4000;
 // A client that does not read its stream's end for so long is cut off.
 constexpr int64_t kFinishPatienceNs = 1'000'000'000;
 
+// Keeps a slab, and charges it to its stream.
+class PinnedSlab {
+ public:
+  PinnedSlab(fanout::SlabRef slab, std::shared_ptr<fanout::PinnedBytes> charged)
+      : slab_(std::move(slab)), charged_(std::move(charged)) {
+    charged_->fetch_add(slab_->footprint_bytes(), std::memory_order_relaxed);
+  }
+  ~PinnedSlab() { charged_->fetch_sub(slab_->footprint_bytes(), std::memory_order_relaxed); }
+
+ private:
+  const fanout::SlabRef slab_;
+  const std::shared_ptr<fanout::PinnedBytes> charged_;
+};
+
 // A slice of a slab, which lives until gRPC lets go of the slice.
-grpc::Slice SliceOf(fanout::SlabRef slab, const char* data, size_t size_bytes) {
-  const auto unref = [](void* held) { static_cast<fanout::Slab*>(held)->Unref(); };
-  return grpc::Slice(const_cast<char*>(data), size_bytes, unref, slab.Release());
+grpc::Slice SliceOf(fanout::SlabRef slab, const char* data, size_t size_bytes,
+                    const std::shared_ptr<fanout::PinnedBytes>& charged) {
+  const auto release = [](void* held) { delete static_cast<PinnedSlab*>(held); };
+  return grpc::Slice(const_cast<char*>(data), size_bytes, release, new PinnedSlab(std::move(slab), charged));
 }
 
 }  // namespace
@@ -49,7 +64,8 @@ void SubscribeStream::Open() {
   } else if (const auto request = ReadSubscribe(message, server_->gateway_->options()); !request.ok()) {
     opened = request.status();
   } else {
-    opened = server_->gateway_->Subscribe(gateway::Caller{.identity = "local"}, *request, doorbell_);
+    opened = server_->gateway_->Subscribe(gateway::Caller{.identity = "local", .peer = context_.peer()}, *request,
+                                          doorbell_);
   }
   if (opened.ok()) {
     spdlog::info("stream {} of {} opened, channels: {}", (*opened)->id(), context_.peer(),
@@ -82,7 +98,7 @@ void SubscribeStream::WriteSubscribed() {
   v1::SubscribeResponse response;
   v1::Subscribed* const subscribed = response.add_events()->mutable_subscribed();
   subscribed->set_subscriber_id(subscription_->id());
-  rpc::WriteOptions(subscription_->options(), subscribed->mutable_options());
+  rpc::WriteOptions(subscription_->options(), subscription_->retain_ns(), subscribed->mutable_options());
   const size_t end = std::min(channels.size(), channels_announced_ + kChannelsPerEvent);
   for (; channels_announced_ < end; ++channels_announced_) {
     WriteChannelState(channels[channels_announced_], subscribed->add_channels());
@@ -107,7 +123,7 @@ void SubscribeStream::Drive() {
   slices.reserve(2);
   if (!message_.events.empty()) slices.push_back(EncodeEvents(message_.events));
   if (message_.size_bytes > 0) {
-    slices.push_back(SliceOf(std::move(message_.slab), message_.data, message_.size_bytes));
+    slices.push_back(SliceOf(std::move(message_.slab), message_.data, message_.size_bytes, subscriber.pinned()));
   }
   Write(std::move(slices));
 }

@@ -9,6 +9,7 @@
 
 #include "server/net/text.h"
 #include "server/rpc/rich_status.h"
+#include "server/rpc/write_ledger.h"
 
 namespace mcgw::rpc {
 namespace {
@@ -18,16 +19,6 @@ using fanout::GapCause;
 using fanout::LagPolicy;
 using gateway::InterfaceDirectory;
 using net::IpAddress;
-
-void WriteTime(int64_t unix_ns, google::protobuf::Timestamp* message) {
-  message->set_seconds(unix_ns / 1'000'000'000);
-  message->set_nanos(static_cast<int32_t>(unix_ns % 1'000'000'000));
-}
-
-void WriteDuration(int64_t ns, google::protobuf::Duration* message) {
-  message->set_seconds(ns / 1'000'000'000);
-  message->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
-}
 
 v1::JoinState ToJoinState(ChannelPhase phase) {
   switch (phase) {
@@ -83,6 +74,8 @@ v1::HolderKind ToKind(gateway::Holder::Kind kind) {
       return v1::HOLDER_KIND_SESSION;
     case gateway::Holder::Kind::kStream:
       return v1::HOLDER_KIND_STREAM;
+    case gateway::Holder::Kind::kRetained:
+      return v1::HOLDER_KIND_RETAINED;
     case gateway::Holder::Kind::kGateway:
       return v1::HOLDER_KIND_GATEWAY;
   }
@@ -156,7 +149,7 @@ void WriteSendResult(const gateway::SendResult& result, v1::SendResult* message)
   }
 }
 
-void WriteOptions(const fanout::Subscriber::Options& options, v1::SubscribeOptions* message) {
+void WriteOptions(const fanout::Subscriber::Options& options, int64_t retain_ns, v1::SubscribeOptions* message) {
   message->set_lag_limit_bytes(options.lag_limit_bytes);
   switch (options.lag_policy) {
     case LagPolicy::kSkipOldest:
@@ -171,7 +164,8 @@ void WriteOptions(const fanout::Subscriber::Options& options, v1::SubscribeOptio
   }
   message->mutable_max_batching_delay();
   message->set_exclude_own(options.own != nullptr);
-  message->mutable_retain();
+  WriteDuration(retain_ns, message->mutable_retain());
+  if (options.lag_limit_age_ns != 0) WriteDuration(options.lag_limit_age_ns, message->mutable_lag_limit_age());
   WriteDuration(options.ledger_interval_ns, message->mutable_ledger_interval());
 }
 
@@ -185,26 +179,10 @@ void WriteGap(const fanout::Gap& gap, v1::Gap* message) {
     message->mutable_range()->set_last(gap.first_sequence + gap.count - 1);
   } else {
     message->mutable_unknown()->set_before_sequence(gap.first_sequence);
+    if (gap.at_most.has_value()) message->mutable_unknown()->set_at_most(*gap.at_most);
   }
   if (gap.from_time_unix_ns != 0) WriteTime(gap.from_time_unix_ns, message->mutable_from_time());
   if (gap.to_time_unix_ns != 0) WriteTime(gap.to_time_unix_ns, message->mutable_to_time());
-}
-
-void WriteLedger(const fanout::LedgerEntry& entry, uint64_t subscriber_id, v1::SubscriberLedger* message) {
-  message->set_subscriber_id(subscriber_id);
-  message->set_channel_id(entry.channel_id);
-  message->set_offered_datagrams(entry.offered);
-  message->set_written_datagrams(entry.written);
-  message->set_filtered_datagrams(entry.filtered);
-  message->set_kernel_dropped_datagrams(entry.skipped[static_cast<int>(GapCause::kKernelDrop)]);
-  message->set_lagged_datagrams(entry.skipped[static_cast<int>(GapCause::kLagged)]);
-  message->set_expired_datagrams(entry.skipped[static_cast<int>(GapCause::kExpired)]);
-  message->set_in_flight_datagrams(entry.in_flight);
-  message->set_pending_datagrams(entry.pending);
-  message->set_abandoned_datagrams(entry.abandoned);
-  message->set_range_gaps(entry.range_gaps);
-  message->set_unknown_gaps(entry.unknown_gaps);
-  message->set_written_bytes(entry.written_bytes);
 }
 
 }  // namespace
@@ -225,7 +203,7 @@ void WriteEvent(const fanout::Event& event, uint64_t subscriber_id, v1::Event* m
     out->set_left(changed->left);
     if (!changed->left && !changed->filter.IsAnySource()) WriteFilter(changed->filter, out->mutable_source_filter());
   } else if (const auto* ledger = std::get_if<fanout::LedgerEntry>(&event)) {
-    WriteLedger(*ledger, subscriber_id, message->mutable_ledger());
+    WriteSubscriberLedger(*ledger, subscriber_id, message->mutable_ledger());
   } else if (const auto* draining = std::get_if<fanout::Draining>(&event)) {
     WriteDuration(draining->grace_ns, message->mutable_draining()->mutable_grace());
   }
@@ -252,6 +230,7 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
     out->set_subscriber_id(holder.subscriber_id);
     out->set_identity(holder.identity);
     WriteTime(holder.since_unix_ns, out->mutable_create_time());
+    if (holder.expires_unix_ns != 0) WriteTime(holder.expires_unix_ns, out->mutable_expire_time());
     v1::Membership* const membership = out->mutable_membership();
     membership->set_interface(holder.selector);
     membership->set_group(snapshot.status.group.ToString());
@@ -269,15 +248,7 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
   fact->set_receive_buffer_bytes(snapshot.socket.receive_buffer_bytes);
   fact->set_receive_queue_bytes(snapshot.socket.queued_bytes);
 
-  v1::ChannelLedger* const ledger = message->mutable_ledger();
-  ledger->set_channel_id(snapshot.status.channel_id);
-  ledger->set_read_datagrams(snapshot.read + snapshot.mismatches);
-  ledger->set_logged_datagrams(snapshot.logged);
-  ledger->set_kernel_dropped_datagrams(snapshot.kernel_drops);
-  ledger->set_mismatched_datagrams(snapshot.mismatches);
-  ledger->set_evicted_datagrams(snapshot.evicted);
-  ledger->set_unknown_gaps(snapshot.unknown_gaps);
-  ledger->set_logged_payload_bytes(snapshot.logged_payload_bytes);
+  WriteChannelLedger(snapshot.status.channel_id, snapshot.account, message->mutable_ledger());
 
   v1::ChannelLogInfo* const log = message->mutable_log();
   log->set_oldest_sequence(snapshot.oldest_sequence);
@@ -288,6 +259,7 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
     WriteTime(oldest.datagrams(0).receive_time_unix_ns(), log->mutable_oldest_time());
   }
   log->set_limit_bytes(snapshot.log_limit_bytes);
+  if (snapshot.log_limit_age_ns != 0) WriteDuration(snapshot.log_limit_age_ns, log->mutable_limit_age());
   WriteTime(snapshot.created_unix_ns, message->mutable_create_time());
   if (snapshot.last_datagram_unix_ns != 0) {
     WriteTime(snapshot.last_datagram_unix_ns, message->mutable_last_datagram_time());

@@ -17,7 +17,7 @@ void WriteChannel(const fanout::ChannelStatus& status, v1::Channel* message);
 void WriteChannelState(const fanout::ChannelStatus& status, v1::ChannelState* message);
 void WriteFilter(const fanout::SourceFilter& filter, v1::SourceFilter* message);
 void WriteSendResult(const gateway::SendResult& result, v1::SendResult* message);
-void WriteOptions(const fanout::Subscriber::Options& options, v1::SubscribeOptions* message);
+void WriteOptions(const fanout::Subscriber::Options& options, int64_t retain_ns, v1::SubscribeOptions* message);
 void WriteEvent(const fanout::Event& event, uint64_t subscriber_id, v1::Event* message);
 void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo* message);
 void WriteInterface(const gateway::InterfaceSnapshot& snapshot, const net::InterfaceTable& table,

@@ -78,8 +78,8 @@ TEST_F(InterfaceManagerTest, WhatIsReceivedReachesTheLog) {
   Settle();
   EXPECT_EQ(hold->log()->logged(), 1u);
   const ChannelSnapshot snapshot = manager_.Snapshot().at(0);
-  EXPECT_EQ(snapshot.read, 1u);
-  EXPECT_EQ(snapshot.logged, 1u);
+  EXPECT_EQ(snapshot.account.read, 1u);
+  EXPECT_EQ(snapshot.account.logged, 1u);
   EXPECT_EQ(snapshot.last_source, "10.0.0.2");
 }
 

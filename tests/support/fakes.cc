@@ -179,6 +179,7 @@ class FakeReceiveSocket : public net::ReceiveSocket {
       }
       receiver_->queue_.pop_front();
     }
+    receiver_->reads_ += read;
     // As with recvmmsg: a full read does not know whether it was the last.
     *drained = read < ReceiveBatch::kMaxDatagrams;
     eventfd_t ignored;
@@ -196,13 +197,21 @@ class FakeReceiveSocket : public net::ReceiveSocket {
     net::MutexLock lock(&receiver_->mutex_);
     return receiver_->drops_;
   }
+  uint64_t reads() const override {
+    net::MutexLock lock(&receiver_->mutex_);
+    return receiver_->reads_;
+  }
   uint64_t mismatches() const override {
     net::MutexLock lock(&receiver_->mutex_);
     return receiver_->mismatches_;
   }
   net::ReceiveSocketFacts Facts() const override {
     // Its descriptor serves as the inode, which differs among open sockets too.
-    return {.inode = static_cast<uint64_t>(fd()), .receive_buffer_bytes = receiver_->spec.receive_buffer_bytes};
+    net::MutexLock lock(&receiver_->mutex_);
+    return {.inode = static_cast<uint64_t>(fd()),
+            .receive_buffer_bytes = receiver_->spec.receive_buffer_bytes,
+            .reads = receiver_->reads_,
+            .kernel_drops = receiver_->drops_};
   }
 
  private:

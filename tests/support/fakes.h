@@ -89,6 +89,7 @@ class FakeReceiver {
   mutable net::Mutex mutex_;
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mutex_);
   uint32_t drops_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t reads_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t mismatches_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status read_failure_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> before_drops_ ABSL_GUARDED_BY(mutex_);

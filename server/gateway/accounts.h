@@ -1,0 +1,82 @@
+// The gateway's accounts over all channels and streams, those that are gone included.
+
+#ifndef MCGW_GATEWAY_ACCOUNTS_H_
+#define MCGW_GATEWAY_ACCOUNTS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "server/fanout/channel_log.h"
+#include "server/fanout/event.h"
+#include "server/fanout/receive_shard.h"
+#include "server/fanout/subscriber.h"
+#include "server/net/mutex.h"
+
+namespace mcgw::gateway {
+
+// What one channel received, or several together. When quiet: read = logged + mismatched, and within an epoch
+// next sequence - 1 = logged + kernel_drops.
+struct ChannelAccount {
+  uint64_t read = 0;  // By the sockets.
+  uint64_t logged = 0;
+  uint64_t kernel_drops = 0;
+  uint64_t mismatched = 0;
+  uint64_t evicted = 0;
+  uint64_t unknown_gaps = 0;
+  uint64_t logged_payload_bytes = 0;
+
+  static ChannelAccount Of(const fanout::ChannelLog& log, const fanout::ReceiveCounters& counters);
+  void Add(const ChannelAccount& other);
+};
+
+// The sums of what is gone. Thread-safe.
+class ClosedAccounts {
+ public:
+  void Add(const ChannelAccount& channel) {
+    net::MutexLock lock(&mutex_);
+    channels_.Add(channel);
+  }
+  void Add(const fanout::LedgerEntry& subscriber) {
+    net::MutexLock lock(&mutex_);
+    subscribers_.Add(subscriber);
+  }
+  ChannelAccount channels() const {
+    net::MutexLock lock(&mutex_);
+    return channels_;
+  }
+  fanout::LedgerEntry subscribers() const {
+    net::MutexLock lock(&mutex_);
+    return subscribers_;
+  }
+
+ private:
+  mutable net::Mutex mutex_;
+  ChannelAccount channels_ ABSL_GUARDED_BY(mutex_);
+  fanout::LedgerEntry subscribers_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The whole gateway since its start.
+struct GatewayAccount {
+  ChannelAccount channels;
+  fanout::LedgerEntry subscribers;
+};
+
+// An open stream, as it is at one moment.
+struct SubscriberSnapshot {
+  uint64_t id = 0;
+  std::string peer;
+  std::string identity;
+  int64_t created_unix_ns = 0;
+  fanout::Subscriber::Options options;
+  int64_t retain_ns = 0;
+  bool has_session = false;
+  fanout::LedgerEntry total;
+  std::vector<fanout::LedgerEntry> ledgers;  // By channel, those that it has left too.
+  std::vector<fanout::Lag> lags;             // Of the channels that it has.
+  uint64_t pinned_bytes = 0;
+};
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_GATEWAY_ACCOUNTS_H_
