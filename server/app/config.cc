@@ -19,6 +19,7 @@
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/text_format.h"
 #include "server/app/listener.h"
+#include "server/gateway/log_rules.h"
 #include "server/net/text.h"
 
 namespace mcgw::app {
@@ -57,6 +58,10 @@ constexpr std::array kKeys = {
     Key{"keep_after_leave", Kind::kDuration, "30s", "How long a channel's log outlives its last holder", 0, 3600},
     Key{"drain_grace", Kind::kDuration, "5s", "How long open streams are served after a signal to stop", 0, 300},
     Key{"channel_log_bytes", Kind::kNumber, "4194304", "Most bytes of one channel's log", 256 << 10, 1 << 30},
+    Key{"channel_log_age", Kind::kDuration, "0s", "How long a channel's log holds a datagram at most; 0s: no limit", 0,
+        86'400},
+    Key{"logs", Kind::kTexts, "",
+        "Limits for the logs of some groups, such as '239.1.0.0/16 bytes=1048576 age=30s'. Repeatable"},
     Key{"total_log_bytes", Kind::kNumber, "268435456", "Most bytes of all logs together", 256 << 10, uint64_t{1} << 40},
     Key{"socket_buffer_bytes", Kind::kNumber, "33554432",
         "Receive buffer to ask the kernel for, for each socket; it grants at most net.core.rmem_max", 4 << 10, 1 << 30},
@@ -80,6 +85,7 @@ using Settings = std::map<std::string, Setting, std::less<>>;
 
 std::string FlagOf(const Key& key) {
   if (key.name == "interfaces") return "--interface";
+  if (key.name == "logs") return "--log";
   return net::StrCat("--", absl::StrReplaceAll(net::ToAbsl(key.name), {{"_", "-"}}));
 }
 
@@ -159,12 +165,35 @@ absl::Status Apply(const Key& key, const Setting& setting, Config* config) {
 
 // ---- The file ----
 
+// A map as the text that stands for it: {group: 239.1.0.0/16, age: 30s} is "239.1.0.0/16 age=30s".
+absl::StatusOr<std::string> ReadRule(const Setting& setting, const YAML::Node& map) {
+  std::string group;
+  std::string limits;
+  for (const auto& entry : map) {
+    const std::string name = entry.first.Scalar();
+    if (!entry.second.IsScalar()) return Bad(setting, name, ": a plain value is wanted");
+    if (name == "group") {
+      group = entry.second.Scalar();
+    } else {
+      limits += net::StrCat(" ", name, "=", entry.second.Scalar());
+    }
+  }
+  if (group.empty()) return Bad(setting, "group is missing: the prefix of the groups, such as 239.1.0.0/16");
+  return group + limits;
+}
+
 absl::Status ReadNode(const std::string& place, const std::string& key, const YAML::Node& node, Settings* settings) {
   Setting setting{net::StrCat(place, ": ", key), {}};
   if (node.IsScalar()) {
     setting.values.push_back(node.Scalar());
   } else if (node.IsSequence()) {
     for (const YAML::Node& item : node) {
+      if (item.IsMap() && key == "logs") {
+        absl::StatusOr<std::string> rule = ReadRule(setting, item);
+        if (!rule.ok()) return rule.status();
+        setting.values.push_back(*std::move(rule));
+        continue;
+      }
       if (!item.IsScalar()) return Bad(setting, "a list of plain values is wanted");
       setting.values.push_back(item.Scalar());
     }
@@ -226,6 +255,14 @@ absl::StatusOr<Config> Merge(const Settings& settings) {
     const Setting setting =
         at != settings.end() ? at->second : Setting{std::string(key.name), {std::string(key.preset)}};
     if (absl::Status status = Apply(key, setting, &config); !status.ok()) return status;
+  }
+  for (const std::string& text : config.logs()) {
+    const absl::StatusOr<gateway::LogRule> rule = gateway::ParseLogRule(text);
+    if (!rule.ok()) return absl::InvalidArgumentError(net::StrCat("logs: ", rule.status().message()));
+    if (rule->bytes.value_or(0) > config.total_log_bytes()) {
+      return absl::InvalidArgumentError(
+          net::StrCat("logs: '", text, "': more than total_log_bytes, ", config.total_log_bytes()));
+    }
   }
   if (config.total_log_bytes() < config.channel_log_bytes()) {
     return absl::InvalidArgumentError(net::StrCat("total_log_bytes: ", config.total_log_bytes(),
@@ -325,6 +362,12 @@ gateway::Options GatewayOptions(const Config& config) {
   options.keep_after_leave = duration(config.keep_after_leave());
   options.channel_log_bytes = config.channel_log_bytes();
   options.total_log_bytes = config.total_log_bytes();
+  options.channel_log_age = duration(config.channel_log_age());
+  for (const std::string& text : config.logs()) {
+    if (absl::StatusOr<gateway::LogRule> rule = gateway::ParseLogRule(text); rule.ok()) {
+      options.log_rules.push_back(*std::move(rule));
+    }
+  }
   options.socket_buffer_bytes = config.socket_buffer_bytes();
   options.subscriber_lag_limit_bytes = config.subscriber_lag_limit_bytes();
   options.limits.channels = config.max_channels();

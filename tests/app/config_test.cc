@@ -111,6 +111,24 @@ TEST_F(ConfigTest, SizesMustFitEachOther) {
   EXPECT_THAT(Complaint(Read({"--subscriber-lag-limit-bytes", "9000000"})), HasSubstr("more than channel_log_bytes"));
 }
 
+TEST_F(ConfigTest, LogsHaveRulesByGroup) {
+  const absl::StatusOr<CommandLine> line = ReadFile(
+      "channel_log_age: 10m\nlogs:\n  - {group: 239.1.0.0/16, bytes: 1048576, age: 30s}\n  - ff15::/16 age=1m\n");
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->config.logs(), ElementsAre("239.1.0.0/16 bytes=1048576 age=30s", "ff15::/16 age=1m"));
+  const gateway::Options options = GatewayOptions(line->config);
+  EXPECT_EQ(options.channel_log_age, absl::Minutes(10));
+  ASSERT_EQ(options.log_rules.size(), 2u);
+  EXPECT_EQ(options.log_rules[0].bytes, 1048576u);
+  EXPECT_EQ(options.log_rules[1].age, absl::Minutes(1));
+  EXPECT_TRUE(Read({"--log", "239.1.1.1 age=5s", "--log", "239.1.1.2 bytes=300000"}).ok());
+  EXPECT_THAT(Complaint(ReadFile("logs: [{bytes: 300000}]\n")), HasSubstr("group is missing"));
+  EXPECT_THAT(Complaint(ReadFile("logs: [{group: 239.1.1.1, size: 3}]\n")), HasSubstr("'size=3'"));
+  EXPECT_THAT(Complaint(Read({"--log", "10.0.0.0/8 age=5s"})), HasSubstr("logs: '10.0.0.0/8'"));
+  EXPECT_THAT(Complaint(Read({"--total-log-bytes", "5000000", "--log", "239.1.1.1 bytes=6000000"})),
+              HasSubstr("more than total_log_bytes"));
+}
+
 TEST_F(ConfigTest, ChangedKeysAreThoseThatDiffer) {
   const absl::StatusOr<CommandLine> before = Read({});
   const absl::StatusOr<CommandLine> after =

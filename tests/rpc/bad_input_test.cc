@@ -177,34 +177,6 @@ TEST_F(BadInputTest, PayloadsAndOptions) {
   EXPECT_EQ(rich.field, "session_id");
 }
 
-TEST_F(BadInputTest, WhatIsNotServedYetSaysSo) {
-  const std::vector<std::function<void(v1::SubscribeRequest*)>> options = {
-      [](v1::SubscribeRequest* r) { r->mutable_options()->mutable_retain()->set_seconds(10); },
-      [](v1::SubscribeRequest* r) { r->mutable_options()->mutable_lag_limit_age()->set_seconds(10); },
-      [](v1::SubscribeRequest* r) { r->mutable_start()->mutable_time()->set_seconds(10); },
-      [](v1::SubscribeRequest* r) { r->mutable_start()->mutable_resume(); },
-  };
-  for (const auto& set : options) {
-    v1::SubscribeRequest subscribe;
-    *subscribe.add_memberships() = Wish("a0", "239.1.1.1", 5000);
-    set(&subscribe);
-    const Rich rich = Take(Subscribe(subscribe)->Finish());
-    EXPECT_EQ(rich.code, StatusCode::UNIMPLEMENTED) << subscribe.ShortDebugString();
-    EXPECT_EQ(rich.reason, "NOT_IMPLEMENTED");
-    EXPECT_FALSE(rich.field.empty());
-  }
-
-  const auto expect_unserved = [](const grpc::Status& status) {
-    EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
-    EXPECT_EQ(Take(status).reason, "NOT_IMPLEMENTED");
-  };
-  grpc::ClientContext contexts[2];
-  v1::ListSubscribersResponse subscribers;
-  expect_unserved(inspection_->ListSubscribers(&contexts[0], {}, &subscribers));
-  v1::GetLedgerResponse ledger;
-  expect_unserved(inspection_->GetLedger(&contexts[1], {}, &ledger));
-}
-
 TEST_F(BadInputTest, LeavingWhatIsNotHeld) {
   v1::JoinResponse joined;
   ASSERT_TRUE(Join(Wish("a0", "239.1.1.1", 5000), &joined).ok());
