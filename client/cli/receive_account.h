@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "client/cli/datagram_format.h"
@@ -24,6 +26,8 @@ class ReceiveAccount {
     uint64_t unannounced = 0;    // Sequences that did not come and that no gap announced: a filter's, or a fault.
     uint64_t out_of_order = 0;   // Sequences that came again, or late: a fault.
     uint64_t next_sequence = 0;  // 0: not known.
+    uint64_t epoch = 0;
+    std::string name;
   };
 
   // `filtered`: whether a source filter may hold datagrams back, so that a hole in the sequences is no fault.
@@ -55,10 +59,17 @@ class ReceiveAccount {
   std::string Summary(absl::Duration elapsed, const ChannelTable& channels) const;
 
  private:
+  // A stream has begun: accounts of channels that it has too go on.
+  void TakeSubscribed(const multicast::gateway::v1::Subscribed& subscribed);
+  std::string FaultsOf(const std::string& name, const ChannelAccount& account) const;
+  std::string SummaryOf(const std::string& name, const ChannelAccount& account) const;
   static void TakeUnexpected(uint64_t sequence, ChannelAccount* account);
 
   const bool filtered_;
   std::map<uint64_t, ChannelAccount> channels_;
+  std::vector<ChannelAccount> former_;                              // Of streams before this one, and not of this one.
+  bool announcing_ = false;                                         // More Subscribed events of this stream come.
+  std::optional<multicast::gateway::v1::SubscriberLedger> ledger_;  // The gateway's last report.
   uint64_t datagrams_ = 0;
   uint64_t bytes_ = 0;
 };

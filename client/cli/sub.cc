@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,6 +19,8 @@
 #include "client/cli/output_file.h"
 #include "client/cli/receive_account.h"
 #include "client/cli/stop_watcher.h"
+#include "mcgw/error.h"
+#include "mcgw/resuming_subscription.h"
 #include "mcgw/subscription.h"
 
 namespace mcgw::cli {
@@ -39,8 +43,16 @@ Without --count, sub runs until Ctrl-C, or until nothing has come for --wait sec
 --count, it exits with 0 once that many datagrams came, with 4 if --wait ended it before, and with 130 after
 Ctrl-C (143 after SIGTERM). If the reader of standard output goes, sub ends with 0.
 
+With --resume, a broken connection or a restart of the gateway does not end sub: it tries again, after 0.1 s and
+then ever longer up to 5 s, and goes on where it was. No datagram comes twice; what the gateway no longer has is
+said as a gap. The gateway keeps the channels joined for 10 s meanwhile.
+
+--stats says what came and what was lost, by the sequences that sub saw, and the gateway's own accounts of the stream
+as of its last report.
+
 Examples:
   mcgw sub 239.1.1.1:5000%eth0
+  mcgw sub 239.1.1.1:5000%eth0 --resume --start 30s
   mcgw sub '239.1.1.1:5000%*' '[ff15::1]:5000%eth0' -o json | jq .source
   mcgw sub 10.0.0.2@232.1.1.1:5004 -o raw | ffplay -
   mcgw sub 239.1.1.1:5000%eth0 --count 1 --wait 5 || echo "nothing came"
@@ -53,6 +65,9 @@ struct Options {
   std::string wait;
   std::string session;
   bool exclude_own = false;
+  std::string start;
+  std::string lag_policy;
+  bool resume = false;
   bool stats = false;
   bool quiet = false;
 };
@@ -65,6 +80,35 @@ struct Plan {
   bool filtered = false;
   bool quiet = false;
 };
+
+// The stream that a Receiver reads: one that ends when it breaks, or one that comes back.
+struct Source {
+  std::function<client::Subscription::ReadResult(absl::Duration, v1::SubscribeResponse*)> read;
+  std::function<absl::Status()> finish;
+};
+
+absl::Status ReadStart(const std::string& text, v1::Start* start) {
+  if (text == "live") {
+    start->mutable_live();
+  } else if (text == "oldest") {
+    start->mutable_oldest();
+  } else {
+    absl::Time time;
+    std::string error;
+    absl::Duration ago;
+    if (absl::ParseDuration(text, &ago) && ago > absl::ZeroDuration()) {
+      time = absl::Now() - ago;
+    } else if (!absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
+      return client::InvalidInput(v1::ERROR_REASON_VALUE_OUT_OF_RANGE, "start",
+                                  absl::StrCat("--start '", text, "': live, oldest, a time such as ",
+                                               "2026-01-31T12:00:00Z, or how long ago, such as 30s"));
+    }
+    const int64_t ns = absl::ToUnixNanos(time);
+    start->mutable_time()->set_seconds(ns / 1'000'000'000);
+    start->mutable_time()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Plan> MakePlan(const Options& options) {
   Plan plan;
@@ -91,6 +135,13 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
     if (!count.ok()) return count.status();
     plan.count = static_cast<uint64_t>(*count);
   }
+  if (!options.start.empty()) {
+    if (absl::Status status = ReadStart(options.start, plan.request.mutable_start()); !status.ok()) return status;
+  }
+  v1::SubscribeOptions& stream = *plan.request.mutable_options();
+  if (options.lag_policy == "skip-to-live") stream.set_lag_policy(v1::LAG_POLICY_SKIP_TO_LIVE);
+  if (options.lag_policy == "disconnect") stream.set_lag_policy(v1::LAG_POLICY_DISCONNECT);
+  if (options.stats) stream.mutable_ledger_interval()->set_seconds(1);
   if (!options.wait.empty()) {
     const auto wait = ParseSeconds("--wait", options.wait, absl::Milliseconds(1), absl::Hours(24 * 365));
     if (!wait.ok()) return wait.status();
@@ -102,9 +153,9 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
 // Reads one stream to its end, or to what ends the command.
 class Receiver {
  public:
-  Receiver(const Plan& plan, client::Subscription* subscription, const StopWatcher* stop)
+  Receiver(const Plan& plan, Source source, const StopWatcher* stop)
       : plan_(plan),
-        subscription_(*subscription),
+        source_(std::move(source)),
         stop_(*stop),
         output_(STDOUT_FILENO, stop->fd()),
         formatter_(plan.format, &channels_),
@@ -132,12 +183,12 @@ class Receiver {
   int Loop() {
     v1::SubscribeResponse message;
     while (true) {
-      ReadResult result = subscription_.Read(absl::ZeroDuration(), &message);
+      ReadResult result = source_.read(absl::ZeroDuration(), &message);
       if (result == ReadResult::kTimedOut) {
         // Nothing more is at hand: what has come goes out before the wait.
         if (const auto code = CodeOf(output_.Flush())) return *code;
         const absl::Duration left = last_datagram_ + plan_.wait - absl::Now();
-        result = subscription_.Read(std::max(left, absl::ZeroDuration()), &message);
+        result = source_.read(std::max(left, absl::ZeroDuration()), &message);
       }
       if (result == ReadResult::kEnded) return EndCode();
       if (result == ReadResult::kTimedOut) return plan_.count == 0 ? kDone : kCountNotReached;
@@ -180,14 +231,14 @@ class Receiver {
 
   int EndCode() const {
     if (stop_.stopped()) return StopCode();
-    const absl::Status status = subscription_.Finish();
+    const absl::Status status = source_.finish();
     if (!status.ok()) return Fail(status);
     if (!plan_.quiet) Note("the stream has ended: its session was left");
     return plan_.count == 0 ? kDone : kCountNotReached;
   }
 
   const Plan& plan_;
-  client::Subscription& subscription_;
+  const Source source_;
   const StopWatcher& stop_;
   OutputFile output_;
   ChannelTable channels_;
@@ -197,18 +248,34 @@ class Receiver {
   absl::Duration elapsed_;
 };
 
+template <typename Stream>
+int Receive(const Plan& plan, Stream* stream, bool stats) {
+  StopWatcher stop(STDOUT_FILENO, [stream] { stream->Cancel(); });
+  Receiver receiver(
+      plan,
+      {[stream](absl::Duration timeout, v1::SubscribeResponse* message) { return stream->Read(timeout, message); },
+       [stream] { return stream->Finish(); }},
+      &stop);
+  const int code = receiver.Run();
+  if (stats) receiver.PrintSummary();
+  return code;
+}
+
 int RunSub(const Options& options, const GlobalOptions& global) {
   const auto plan = MakePlan(options);
   if (!plan.ok()) return Fail(plan.status());
   StopWatcher::BlockSignals();
   const auto client = client::Client::Connect(global.gateway);
   if (!client.ok()) return Fail(client.status());
+  if (options.resume) {
+    client::ResumingSubscription subscription(
+        **client, plan->request, client::ResumeOptions(), [](const absl::Status& why, absl::Duration wait) {
+          Note(absl::StrCat(client::Describe(why), "; trying again in ", absl::ToInt64Milliseconds(wait), " ms"));
+        });
+    return Receive(*plan, &subscription, options.stats);
+  }
   client::Subscription subscription(**client, plan->request);
-  StopWatcher stop(STDOUT_FILENO, [&subscription] { subscription.Cancel(); });
-  Receiver receiver(*plan, &subscription, &stop);
-  const int code = receiver.Run();
-  if (options.stats) receiver.PrintSummary();
-  return code;
+  return Receive(*plan, &subscription, options.stats);
 }
 
 }  // namespace
@@ -229,6 +296,16 @@ void AddSub(CLI::App* app, const GlobalOptions* global, Run* run) {
   command->add_option("--session", options->session, "Receive also what this session has joined")->type_name("ID");
   command->add_flag("--exclude-own", options->exclude_own,
                     "Leave out what was sent through this gateway; with --session, by that session");
+  command
+      ->add_option(
+          "--start", options->start,
+          "Where to begin: live (the default), oldest, a UTC time (2026-01-31T12:00:00Z) or how long ago (30s)")
+      ->type_name("WHEN");
+  command->add_option("--lag-policy", options->lag_policy, "When too slow: skip-oldest, skip-to-live or disconnect")
+      ->type_name("POLICY")
+      ->check(CLI::IsMember({"skip-oldest", "skip-to-live", "disconnect"}).description(""));
+  command->add_flag("--resume", options->resume,
+                    "When the stream breaks, come back and go on where it broke; what was missed is said");
   command->add_flag("--stats", options->stats, "At the end, say on standard error what came and what was lost");
   command->add_flag("-q,--quiet", options->quiet, "On standard error, say only what was lost or failed");
   command->callback([=] { *run = [=] { return RunSub(*options, *global); }; });

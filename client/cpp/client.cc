@@ -29,6 +29,7 @@ constexpr uint32_t kPageSize = 1000;
 // Answers and stream messages stay below 1 MiB but for long lists.
 constexpr int kMaxMessageBytes = 16 << 20;
 constexpr int kReconnectBackoffMs = 1000;
+constexpr int kMostReconnectBackoffMs = 5000;
 
 std::chrono::system_clock::time_point Deadline(absl::Duration timeout) {
   return absl::ToChronoTime(absl::Now() + timeout);
@@ -43,6 +44,8 @@ grpc::ChannelArguments ChannelArguments(const ConnectOptions& options) {
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, options.use_http_proxy ? 1 : 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectBackoffMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectBackoffMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMostReconnectBackoffMs);
   // Each client has connections of its own: a gateway takes a hundred streams on one.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
@@ -165,6 +168,35 @@ absl::StatusOr<v1::DescribeGroupResponse> Client::DescribeGroup(const v1::Descri
 absl::StatusOr<v1::DiagnoseResponse> Client::Diagnose(const v1::DiagnoseRequest& request) {
   return Call<v1::DiagnoseResponse>(*stubs_->inspection, &v1::InspectionService::Stub::Diagnose, request,
                                     options_.rpc_timeout, address_);
+}
+
+absl::StatusOr<std::vector<v1::SubscriberInfo>> Client::ListSubscribers(v1::ListSubscribersRequest request) {
+  return AllPages<v1::SubscriberInfo>(
+      std::move(request),
+      [this](const v1::ListSubscribersRequest& page) {
+        return Call<v1::ListSubscribersResponse>(*stubs_->inspection, &v1::InspectionService::Stub::ListSubscribers,
+                                                 page, options_.rpc_timeout, address_);
+      },
+      [](v1::ListSubscribersResponse& page) { return page.mutable_subscribers(); });
+}
+
+absl::StatusOr<v1::GetLedgerResponse> Client::GetLedger(v1::GetLedgerRequest request) {
+  v1::GetLedgerResponse all;
+  request.set_page_size(kPageSize);
+  request.clear_page_token();
+  do {
+    auto page = Call<v1::GetLedgerResponse>(*stubs_->inspection, &v1::InspectionService::Stub::GetLedger, request,
+                                            options_.rpc_timeout, address_);
+    if (!page.ok()) return page.status();
+    request.set_page_token(page->next_page_token());
+    if (all.has_gateway() && request.has_channel_id()) {
+      page->clear_channels();  // The same on each page.
+      page->clear_sockets();
+    }
+    page->clear_next_page_token();
+    all.MergeFrom(*page);
+  } while (!request.page_token().empty());
+  return all;
 }
 
 absl::StatusOr<ServingStatus> Client::CheckHealth(absl::string_view service) {

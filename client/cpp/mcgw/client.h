@@ -69,6 +69,11 @@ class Client {
 
   absl::StatusOr<multicast::gateway::v1::DescribeGroupResponse> DescribeGroup(
       const multicast::gateway::v1::DescribeGroupRequest& request);
+  absl::StatusOr<std::vector<multicast::gateway::v1::SubscriberInfo>> ListSubscribers(
+      multicast::gateway::v1::ListSubscribersRequest request = {});
+  // The accounts of the gateway and, if named, of a channel or a subscriber.
+  absl::StatusOr<multicast::gateway::v1::GetLedgerResponse> GetLedger(
+      multicast::gateway::v1::GetLedgerRequest request = {});
 
   // The standard health check. `service`: empty for the gateway as a whole, the full name of a service, or
   // "interface/NAME". NOT_FOUND if the gateway knows no such service.

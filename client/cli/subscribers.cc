@@ -1,0 +1,78 @@
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/command.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/table.h"
+
+namespace mcgw::cli {
+namespace {
+
+namespace v1 = multicast::gateway::v1;
+
+constexpr char kDescription[] = "List the open Subscribe streams: their accounts, and how far they are behind";
+
+constexpr char kFooter[] =
+    R"(Columns, in datagrams over all channels of the stream: OFFERED since it began, WRITTEN to it, FILTERED by its
+source filter, DROPPED by the kernel, LAGGED skipped since it was too slow, EXPIRED no longer held when it began,
+WAITING not written yet. BEHIND and AGE: bytes of log and age of what it has not taken in the channel where that is
+most. PINNED: bytes of log memory that its unread messages hold. -o json prints all that the gateway knows.
+
+OFFERED is the sum of WRITTEN to WAITING, and of what was cut off with a write (JSON: abandoned_datagrams), when the
+stream is quiet.
+
+Examples:
+  mcgw subscribers
+  mcgw subscribers -o json | jq '.[] | {peer, lag}'
+)";
+
+std::vector<std::string> Row(const v1::SubscriberInfo& subscriber) {
+  const v1::SubscriberLedger& ledger = subscriber.ledger();
+  const double age_s = static_cast<double>(subscriber.lag().age().seconds()) + subscriber.lag().age().nanos() / 1e9;
+  return {absl::StrCat(subscriber.subscriber_id()),
+          subscriber.peer(),
+          absl::StrCat(subscriber.channel_count()),
+          absl::StrCat(ledger.offered_datagrams()),
+          absl::StrCat(ledger.written_datagrams()),
+          absl::StrCat(ledger.filtered_datagrams()),
+          absl::StrCat(ledger.kernel_dropped_datagrams()),
+          absl::StrCat(ledger.lagged_datagrams()),
+          absl::StrCat(ledger.expired_datagrams()),
+          absl::StrCat(ledger.in_flight_datagrams() + ledger.pending_datagrams()),
+          absl::StrCat(subscriber.lag().bytes()),
+          absl::StrFormat("%.3fs", age_s),
+          absl::StrCat(subscriber.pinned_bytes())};
+}
+
+int RunSubscribers(const std::string& format, const GlobalOptions& global) {
+  const auto client = client::Client::Connect(global.gateway);
+  if (!client.ok()) return Fail(client.status());
+  const auto subscribers = (*client)->ListSubscribers();
+  if (!subscribers.ok()) return Fail(subscribers.status());
+  if (format == "json") {
+    std::vector<const google::protobuf::Message*> messages;
+    for (const v1::SubscriberInfo& subscriber : *subscribers) messages.push_back(&subscriber);
+    return Print(ToJsonArray(messages));
+  }
+  std::vector<std::vector<std::string>> rows = {{"ID", "PEER", "CHANNELS", "OFFERED", "WRITTEN", "FILTERED", "DROPPED",
+                                                 "LAGGED", "EXPIRED", "WAITING", "BEHIND", "AGE", "PINNED"}};
+  for (const v1::SubscriberInfo& subscriber : *subscribers) rows.push_back(Row(subscriber));
+  return Print(FormatTable(rows));
+}
+
+}  // namespace
+
+void AddSubscribers(CLI::App* app, const GlobalOptions* global, Run* run) {
+  CLI::App* command = app->add_subcommand("subscribers", kDescription);
+  command->footer(kFooter);
+  auto format = std::make_shared<std::string>("text");
+  command->add_option("-o,--output", *format, "text or json")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"text", "json"}).description(""))
+      ->capture_default_str();
+  command->callback([=] { *run = [=] { return RunSubscribers(*format, *global); }; });
+}
+
+}  // namespace mcgw::cli

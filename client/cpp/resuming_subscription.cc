@@ -1,0 +1,205 @@
+#include "mcgw/resuming_subscription.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace mcgw::client {
+
+namespace v1 = multicast::gateway::v1;
+
+// ---- ResumePoints ----
+
+ResumePoints::Key ResumePoints::KeyOf(const v1::Channel& channel) {
+  return absl::StrCat(channel.interface_name(), " ", channel.group(), " ", channel.port());
+}
+
+void ResumePoints::Take(const v1::SubscribeResponse& message) {
+  for (const v1::Event& event : message.events()) TakeEvent(event);
+  for (const v1::Datagram& datagram : message.datagrams()) {
+    v1::ResumePoint* const point = PointOf(datagram.channel_id());
+    if (point == nullptr) continue;
+    point->set_next_sequence(datagram.sequence() + 1);
+    point->set_last_receive_time_unix_ns(datagram.receive_time_unix_ns());
+  }
+}
+
+v1::ResumePoint* ResumePoints::PointOf(uint64_t channel_id) {
+  const auto id = ids_.find(channel_id);
+  if (id == ids_.end()) return nullptr;
+  const auto place = places_.find(id->second);
+  return place == places_.end() ? nullptr : &place->second;
+}
+
+void ResumePoints::TakeChannel(const v1::Channel& channel) {
+  if (channel.epoch() == 0) return;  // Not there yet.
+  const Key key = KeyOf(channel);
+  ids_[channel.channel_id()] = key;
+  v1::ResumePoint& point = places_[key];  // Keeps the time of the last datagram.
+  point.set_interface_name(channel.interface_name());
+  point.set_group(channel.group());
+  point.set_port(channel.port());
+  point.set_epoch(channel.epoch());
+  point.set_next_sequence(std::max<uint64_t>(channel.next_sequence(), 1));
+}
+
+void ResumePoints::TakeEvent(const v1::Event& event) {
+  if (event.has_subscribed()) {
+    if (!announcing_) ids_.clear();
+    announcing_ = event.subscribed().continued();
+    for (const v1::ChannelState& state : event.subscribed().channels()) TakeChannel(state.channel());
+  } else if (event.has_membership_changed()) {
+    const v1::Channel& channel = event.membership_changed().channel().channel();
+    if (event.membership_changed().left()) {
+      places_.erase(KeyOf(channel));
+      ids_.erase(channel.channel_id());
+    } else {
+      TakeChannel(channel);
+    }
+  } else if (event.has_gap()) {
+    v1::ResumePoint* const point = PointOf(event.gap().channel_id());
+    const uint64_t next =
+        event.gap().has_range() ? event.gap().range().last() + 1 : event.gap().unknown().before_sequence();
+    if (point != nullptr) point->set_next_sequence(std::max(point->next_sequence(), next));
+  } else if (event.has_position()) {
+    v1::ResumePoint* const point = PointOf(event.position().channel_id());
+    if (point != nullptr) {
+      point->set_next_sequence(std::max(point->next_sequence(), event.position().next_sequence()));
+    }
+  } else if (event.has_interface_renamed()) {
+    std::map<Key, v1::ResumePoint> places;
+    std::map<Key, Key> renamed;
+    for (auto& [key, point] : places_) {
+      Key name = key;
+      if (point.interface_name() == event.interface_renamed().old_name()) {
+        point.set_interface_name(event.interface_renamed().new_name());
+        name = absl::StrCat(point.interface_name(), " ", point.group(), " ", point.port());
+      }
+      renamed[key] = name;
+      places[name] = std::move(point);
+    }
+    places_.swap(places);
+    for (auto& [id, key] : ids_) key = renamed[key];
+  }
+}
+
+v1::Start::ResumePoints ResumePoints::Get() const {
+  v1::Start::ResumePoints points;
+  for (const auto& [key, point] : places_) *points.add_points() = point;
+  return points;
+}
+
+// ---- ResumingSubscription ----
+
+namespace {
+
+v1::SubscribeRequest WithRetain(v1::SubscribeRequest request, absl::Duration retain) {
+  if (request.options().has_retain()) return request;
+  const int64_t ns = absl::ToInt64Nanoseconds(retain);
+  request.mutable_options()->mutable_retain()->set_seconds(ns / 1'000'000'000);
+  request.mutable_options()->mutable_retain()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
+  return request;
+}
+
+}  // namespace
+
+ResumingSubscription::ResumingSubscription(const Client& client, v1::SubscribeRequest request,
+                                           const ResumeOptions& options, OnBreak on_break)
+    : client_(client.channel(), client.address()),
+      request_(WithRetain(std::move(request), options.retain)),
+      options_(options),
+      on_break_(std::move(on_break)),
+      wait_(options.first_wait) {
+  Begin();
+}
+
+ResumingSubscription::~ResumingSubscription() = default;
+
+bool ResumingSubscription::Begin() {
+  v1::SubscribeRequest request = request_;
+  if (!points_.empty()) *request.mutable_start()->mutable_resume() = points_.Get();
+  absl::MutexLock lock(&mutex_);
+  if (cancelled_) return false;
+  stream_ = std::make_unique<Subscription>(client_, request);
+  return true;
+}
+
+bool ResumingSubscription::IsBreak(const absl::Status& status) {
+  if (status.code() == absl::StatusCode::kUnavailable) return true;  // FromGrpc makes it of CANCELLED by the gateway.
+  const std::string reason = DetailsOf(status).reason;
+  if (status.code() == absl::StatusCode::kResourceExhausted) return reason == "SUBSCRIBER_TOO_SLOW";
+  // The transport's own ways of saying that a stream was cut.
+  return reason.empty() &&
+         (status.code() == absl::StatusCode::kUnknown || status.code() == absl::StatusCode::kInternal);
+}
+
+bool ResumingSubscription::Break(const absl::Status& why) {
+  std::unique_ptr<Subscription> gone;  // After the lock: it waits for its end.
+  {
+    absl::MutexLock lock(&mutex_);
+    gone = std::move(stream_);
+    if (cancelled_ || !stood_ || !IsBreak(why)) return false;
+  }
+  const absl::Duration wait = wait_ * std::uniform_real_distribution<double>(0.5, 1.0)(random_);
+  wait_ = std::min(2 * wait_, options_.most_wait);
+  next_attempt_ = absl::Now() + wait;
+  if (on_break_) on_break_(why, wait);
+  return true;
+}
+
+ResumingSubscription::ReadResult ResumingSubscription::Read(absl::Duration timeout, v1::SubscribeResponse* response) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (!ended_) {
+    Subscription* stream = nullptr;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stream_ == nullptr && !cancelled_) {
+        mutex_.AwaitWithDeadline(absl::Condition(&cancelled_), std::min(deadline, next_attempt_));
+      }
+      stream = stream_.get();
+    }
+    if (stream == nullptr) {
+      if (absl::Now() < next_attempt_ && absl::Now() >= deadline) return ReadResult::kTimedOut;
+      if (Begin()) continue;
+      ended_ = true;
+      end_ = absl::CancelledError("cancelled by the client");
+      break;
+    }
+    const ReadResult result = stream->Read(std::max(deadline - absl::Now(), absl::ZeroDuration()), response);
+    if (result == ReadResult::kTimedOut) return result;
+    if (result == ReadResult::kMessage) {
+      points_.Take(*response);
+      stood_ = true;
+      wait_ = options_.first_wait;
+      return result;
+    }
+    const absl::Status why = stream->Finish();
+    if (why.ok() || !Break(why)) {
+      ended_ = true;
+      end_ = why;
+    }
+  }
+  return ReadResult::kEnded;
+}
+
+bool ResumingSubscription::Read(v1::SubscribeResponse* response) {
+  return Read(absl::InfiniteDuration(), response) == ReadResult::kMessage;
+}
+
+void ResumingSubscription::Cancel() {
+  absl::MutexLock lock(&mutex_);
+  cancelled_ = true;
+  if (stream_ != nullptr) stream_->Cancel();
+}
+
+absl::Status ResumingSubscription::Finish() {
+  if (!ended_) Cancel();
+  v1::SubscribeResponse dropped;
+  while (Read(&dropped)) {
+  }
+  return end_;
+}
+
+}  // namespace mcgw::client
