@@ -87,7 +87,7 @@ std::optional<Finding> CheckBuffer(const ChannelFacts& channel, const HostFacts&
                    "net.core.rmem_max was raised since: leave the channel and join it again"};
   }
   return Finding{FindingCode::kReceiveBuffer,
-                 snapshot.kernel_drops > 0 ? Severity::kWarning : Severity::kInfo,
+                 snapshot.account.kernel_drops > 0 ? Severity::kWarning : Severity::kInfo,
                  seen,
                  why,
                  absl::StrCat("sysctl -w net.core.rmem_max=", host.asked_buffer_bytes),
@@ -97,7 +97,7 @@ std::optional<Finding> CheckBuffer(const ChannelFacts& channel, const HostFacts&
 std::optional<Finding> CheckDrops(const ChannelFacts& channel) {
   if (!channel.snapshot.has_value()) return std::nullopt;
   const ChannelSnapshot& snapshot = *channel.snapshot;
-  if (snapshot.kernel_drops == 0) {
+  if (snapshot.account.kernel_drops == 0) {
     return Finding{FindingCode::kKernelDrops,
                    Severity::kOk,
                    net::StrCat("the kernel has dropped nothing of ", Describe(channel), " at the gateway's socket"),
@@ -107,8 +107,8 @@ std::optional<Finding> CheckDrops(const ChannelFacts& channel) {
   }
   return Finding{FindingCode::kKernelDrops,
                  Severity::kWarning,
-                 net::StrCat("the kernel has dropped ", snapshot.kernel_drops, " datagrams of ", Describe(channel),
-                             " at the gateway's socket; ", snapshot.read, " were read"),
+                 net::StrCat("the kernel has dropped ", snapshot.account.kernel_drops, " datagrams of ",
+                             Describe(channel), " at the gateway's socket; ", snapshot.account.read, " were read"),
                  "they came faster than the gateway read them, and the receive buffer was full",
                  "",
                  "raise net.core.rmem_max and socket_buffer_bytes, or give the gateway more processor time"};
@@ -162,7 +162,7 @@ std::optional<Finding> CheckLastDatagram(const ChannelFacts& channel, const Host
   }
   const std::string seen =
       net::StrCat("the last datagram of ", what, " came ", Ago(snapshot.last_datagram_unix_ns, host.now_unix_ns),
-                  " from ", snapshot.last_source, "; ", snapshot.logged, " in all");
+                  " from ", snapshot.last_source, "; ", snapshot.account.logged, " in all");
   if (host.now_unix_ns - snapshot.last_datagram_unix_ns < kQuietNs) {
     return Finding{FindingCode::kLastDatagram, Severity::kOk, seen, "", "", ""};
   }

@@ -25,10 +25,6 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const abs
   return reactor;
 }
 
-absl::Status NotYet(std::string_view method) {
-  return Error(Reason::kNotImplemented, "", net::StrCat("this version does not serve ", method));
-}
-
 absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesRequest& request,
                             v1::ListInterfacesResponse* response) {
   const absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());

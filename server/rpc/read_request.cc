@@ -36,10 +36,6 @@ absl::StatusOr<int64_t> ReadDuration(const google::protobuf::Duration& message, 
                net::StrCat("seconds ", message.seconds(), ", nanos ", message.nanos(), " are no such duration"));
 }
 
-absl::Status NotYet(std::string_view field, std::string_view what) {
-  return Error(Reason::kNotImplemented, field, net::StrCat("this version does not serve ", what));
-}
-
 absl::StatusOr<fanout::SourceFilter> ReadFilter(const v1::SourceFilter& message) {
   std::vector<IpAddress> sources;
   for (const std::string& text : message.sources()) {

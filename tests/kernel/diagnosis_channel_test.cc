@@ -235,7 +235,7 @@ TEST_F(DiagnosisTest, TellsOfTheLastDatagramAndItsHopLimit) {
   const auto received = [&](uint64_t count) {
     return Eventually([&] {
       Receive();
-      return gateway().ListChannels()->front().logged == count;
+      return gateway().ListChannels()->front().account.logged == count;
     });
   };
   PeerSends("239.1.1.1", "b0", "10.0.0.2", 1, 8);

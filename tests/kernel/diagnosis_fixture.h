@@ -48,12 +48,13 @@ class DiagnosisTest : public testing::Test {
     session_ = joined->session_id;
   }
   absl::Status Send(const std::string& selector, std::string_view group, uint8_t hop_limit = 1) {
-    const auto results = gateway().sender().Send({.selector = selector,
-                                                  .group = Ip(group),
-                                                  .port = kDiagnosedPort,
-                                                  .source = std::nullopt,
-                                                  .hop_limit = hop_limit},
-                                                 "payload");
+    const auto results = gateway().Send({"me"}, "",
+                                        {.selector = selector,
+                                         .group = Ip(group),
+                                         .port = kDiagnosedPort,
+                                         .source = std::nullopt,
+                                         .hop_limit = hop_limit},
+                                        "payload");
     return results.ok() ? results->front().status : results.status();
   }
   // The peer sends through an interface of its own.
@@ -61,7 +62,7 @@ class DiagnosisTest : public testing::Test {
                  uint8_t hop_limit = 1) {
     peer_.Do([&] {
       const auto factory = net::NewLinuxSocketFactory();
-      const auto socket = factory->NewSendSocket(Ip(group).family(), false, 0).value();
+      const auto socket = factory->NewSendSocket({.family = Ip(group).family(), .loop = false}).value();
       const std::vector<net::OutgoingDatagram> datagrams(static_cast<size_t>(count),
                                                          {.group = Ip(group),
                                                           .port = kDiagnosedPort,

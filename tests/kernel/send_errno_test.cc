@@ -155,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"UnreachableRoute", {"ip route add unreachable 239.1.0.0/16"}, nullptr, false, 0},
         Row{"BlackholeRoute", {"ip route add blackhole 239.1.0.0/16"}, nullptr, false, 0},
         Row{"ProhibitRule", {"ip rule add prefer 1 to 239.1.0.0/16 prohibit"}, nullptr, false, 0}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& row) { return std::string(row.param.name); });
 
 class Ipv6ErrnoTest : public ErrnoTest {};
 
@@ -242,7 +242,7 @@ INSTANTIATE_TEST_SUITE_P(
             Reason::kNoRoute,
             kPrecondition,
             "unreachable or blackhole route"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& row) { return std::string(row.param.name); });
 
 // The descriptor of the UDP socket of this process that is bound to a port.
 std::optional<int> DescriptorOf(uint16_t port) {

@@ -77,7 +77,7 @@ class SenderTest : public testing::TestWithParam<Family> {
   gateway::Sender sender_{factory_.get(), &directory_};
 };
 INSTANTIATE_TEST_SUITE_P(Families, SenderTest, testing::Values(Family::kIpv4, Family::kIpv6),
-                         [](const auto& info) { return std::string(net::FamilyName(info.param)); });
+                         [](const auto& family) { return std::string(net::FamilyName(family.param)); });
 
 // One cell of the matrix.
 struct Cell {
