@@ -33,6 +33,7 @@ struct Options {
   std::vector<std::string> channels;
   std::string session;
   std::string lease;
+  bool wait_for_interface = false;
   std::string format = "text";
 };
 
@@ -44,6 +45,7 @@ absl::StatusOr<std::vector<v1::JoinRequest>> MakeRequests(const Options& options
     v1::JoinRequest request;
     request.set_session_id(options.session);
     *request.mutable_membership() = std::move(membership);
+    request.mutable_membership()->set_wait_for_interface(options.wait_for_interface);
     if (!options.lease.empty()) {
       const auto lease = ParseSeconds("--lease", options.lease, absl::Seconds(1), absl::Hours(1));
       if (!lease.ok()) return lease.status();
@@ -115,6 +117,8 @@ void AddJoin(CLI::App* app, const GlobalOptions* global, Run* run) {
   command->add_option("--session", options->session, "Join in this session; otherwise in a new one")->type_name("ID");
   command->add_option("--lease", options->lease, "How long the session lives unless renewed, 1 to 3600")
       ->type_name("SECONDS");
+  command->add_flag("--wait-for-interface", options->wait_for_interface,
+                    "Also where the interface is not there yet: joins once it is up");
   command->add_option("-o,--output", options->format, "text or json")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"text", "json"}).description(""))

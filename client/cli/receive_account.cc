@@ -45,7 +45,8 @@ void ReceiveAccount::TakeSubscribed(const v1::Subscribed& subscribed) {
       former_.erase(former);
     }
     // Within an epoch the new stream goes on where the old one was.
-    if (account.epoch == channel.epoch() && channel.next_sequence() > account.next_sequence) {
+    if (account.next_sequence != 0 && account.epoch == channel.epoch() &&
+        channel.next_sequence() > account.next_sequence) {
       account.unannounced += channel.next_sequence() - account.next_sequence;
     }
     if (account.epoch != channel.epoch() || channel.next_sequence() > account.next_sequence) {

@@ -70,6 +70,7 @@ struct Options {
   bool resume = false;
   bool stats = false;
   bool quiet = false;
+  bool wait_for_interface = false;
 };
 
 struct Plan {
@@ -126,6 +127,7 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
   plan.filtered = !options.session.empty() || options.exclude_own;
   for (v1::Membership& membership : *memberships) {
     plan.filtered = plan.filtered || membership.has_source_filter();
+    membership.set_wait_for_interface(options.wait_for_interface);
     *plan.request.add_memberships() = std::move(membership);
   }
   plan.request.set_session_id(options.session);
@@ -293,6 +295,8 @@ void AddSub(CLI::App* app, const GlobalOptions* global, Run* run) {
   command->add_option("--count", options->count, "Stop after N datagrams")->type_name("N");
   command->add_option("--wait", options->wait, "Stop when nothing has come for so long; fractions are possible")
       ->type_name("SECONDS");
+  command->add_flag("--wait-for-interface", options->wait_for_interface,
+                    "Also where the interface is not there yet: receives once it is up");
   command->add_option("--session", options->session, "Receive also what this session has joined")->type_name("ID");
   command->add_flag("--exclude-own", options->exclude_own,
                     "Leave out what was sent through this gateway; with --session, by that session");

@@ -25,6 +25,8 @@ constexpr int kMostStreamsPerConnection = 100;
 constexpr int kMostMessageBytes = 2 << 20;
 constexpr int kKeepaliveMs = 10'000;
 constexpr int64_t kSweepNs = 1'000'000'000;
+// The health service keeps every name that it was ever told.
+constexpr size_t kMostInterfacesReported = 1000;
 
 const char* const kServices[] = {"multicast.gateway.v1.MulticastGatewayService",
                                  "multicast.gateway.v1.InspectionService", ""};
@@ -46,23 +48,6 @@ DescriptorSplit Split(const Config& config) {
 }
 
 }  // namespace
-
-// Keeps the gateway's picture of the interfaces fresh.
-class Server::InterfaceRefresh : public net::EventLoop::Handler {
- public:
-  InterfaceRefresh(net::InterfaceWatch* watch, gateway::InterfaceDirectory* directory)
-      : watch_(watch), directory_(directory) {}
-  void OnReadable() override {
-    if (!watch_->Drain()) return;
-    if (const absl::Status status = directory_->Refresh(); !status.ok()) {
-      spdlog::warn("cannot read the interfaces: {}", net::ToStd(status.message()));
-    }
-  }
-
- private:
-  net::InterfaceWatch* const watch_;
-  gateway::InterfaceDirectory* const directory_;
-};
 
 Server::Server(const Config& config) : config_(config) {}
 
@@ -94,8 +79,8 @@ absl::Status Server::Serve() {
       gateway::Gateway::Create(options, net::NewLinuxSocketFactory());
   if (!gateway.ok()) return gateway.status();
   gateway_ = *std::move(gateway);
-  refresh_ = std::make_unique<InterfaceRefresh>(watch_.get(), &gateway_->directory());
-  if (absl::Status status = control_->Add(watch_->fd(), refresh_.get()); !status.ok()) return status;
+  follower_ = std::make_unique<gateway::InterfaceFollower>(watch_.get(), gateway_.get());
+  if (absl::Status status = control_->Add(watch_->fd(), follower_.get()); !status.ok()) return status;
 
   gateway_service_ = std::make_unique<rpc::GatewayService>(gateway_.get());
   inspection_service_ = std::make_unique<rpc::InspectionService>(gateway_.get());
@@ -153,16 +138,35 @@ void Server::SetServing(bool serving) {
   for (const char* name : kServices) grpc_server_->GetHealthCheckService()->SetServingStatus(name, serving);
 }
 
+void Server::ReportInterfaces() {
+  grpc::HealthCheckServiceInterface* const service = grpc_server_->GetHealthCheckService();
+  std::map<std::string, bool> health = gateway_->InterfaceHealth();
+  // The service cannot forget a name: one that has no channels any more is no longer served.
+  for (const auto& [name, serving] : reported_interfaces_) health.emplace(name, false);
+  for (const auto& [name, serving] : health) {
+    const auto reported = reported_interfaces_.find(name);
+    if (reported == reported_interfaces_.end() && reported_interfaces_.size() >= kMostInterfacesReported) continue;
+    if (reported != reported_interfaces_.end() && reported->second == serving) continue;
+    service->SetServingStatus("interface/" + name, serving);
+    reported_interfaces_[name] = serving;
+  }
+}
+
 void Server::RunControl() {
   int64_t next_sweep_ns = net::MonotonicNs() + kSweepNs;
   while (!stopping_control_) {
-    const int64_t now_ns = net::MonotonicNs();
+    int64_t now_ns = net::MonotonicNs();
+    bool report = follower_->Run(now_ns);
     if (now_ns >= next_sweep_ns) {
       gateway_->Sweep();
       subscribe_server_->Sweep();
       next_sweep_ns = now_ns + kSweepNs;
+      report = true;
     }
-    control_->RunOnce(absl::Nanoseconds(std::max<int64_t>(next_sweep_ns - now_ns, 0)));
+    if (report) ReportInterfaces();
+    now_ns = net::MonotonicNs();
+    const int64_t due_ns = std::min(next_sweep_ns, follower_->due_ns());
+    control_->RunOnce(absl::Nanoseconds(std::max<int64_t>(due_ns - now_ns, 0)));
   }
 }
 

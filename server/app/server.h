@@ -4,6 +4,7 @@
 #define MCGW_APP_SERVER_H_
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "server/app/config.h"
 #include "server/app/listener.h"
 #include "server/gateway/gateway.h"
+#include "server/gateway/interface_follower.h"
 #include "server/net/event_loop.h"
 #include "server/net/interface_table.h"
 #include "server/rpc/gateway_service.h"
@@ -38,25 +40,27 @@ class Server {
   void Stop(absl::Duration grace);
 
  private:
-  class InterfaceRefresh;
-
   explicit Server(const Config& config);
   absl::Status Serve();
   void RunControl();
   void SetServing(bool serving);
+  // Tells the health service of the interfaces that have channels.
+  void ReportInterfaces();
 
   const Config config_;
   std::unique_ptr<net::EventLoop> control_;
   std::unique_ptr<net::InterfaceWatch> watch_;
-  std::unique_ptr<InterfaceRefresh> refresh_;
   std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<gateway::InterfaceFollower> follower_;
   std::unique_ptr<rpc::GatewayService> gateway_service_;
   std::unique_ptr<rpc::InspectionService> inspection_service_;
   std::unique_ptr<grpc::Server> grpc_server_;
   std::unique_ptr<rpc::SubscribeServer> subscribe_server_;
   std::unique_ptr<Acceptor> acceptor_;
   std::thread control_thread_;
-  bool stopping_control_ = false;  // Of the control thread.
+  // Of the control thread.
+  bool stopping_control_ = false;
+  std::map<std::string, bool> reported_interfaces_;  // As the health service was told.
 };
 
 }  // namespace mcgw::app

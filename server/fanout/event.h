@@ -76,6 +76,30 @@ struct MembershipChanged {
   SourceFilter filter;  // In force for the stream from here on.
 };
 
+enum class LostCause : uint8_t { kDown, kNoCarrier, kDeleted, kMembershipLost };
+
+// An interface of the stream's channels can receive nothing.
+struct InterfaceLost {
+  std::string interface_name;
+  uint32_t interface_index = 0;
+  LostCause cause = LostCause::kDown;
+  int64_t time_unix_ns = 0;
+};
+
+// It can again.
+struct InterfaceRestored {
+  std::string interface_name;
+  uint32_t interface_index = 0;
+  int64_t time_unix_ns = 0;
+};
+
+// It goes on under another name.
+struct InterfaceRenamed {
+  uint32_t interface_index = 0;
+  std::string old_name;
+  std::string new_name;
+};
+
 // The gateway is about to stop.
 struct Draining {
   int64_t grace_ns = 0;
@@ -112,7 +136,8 @@ struct LedgerEntry {
   }
 };
 
-using Event = std::variant<Gap, Position, MembershipChanged, LedgerEntry, Draining>;
+using Event = std::variant<Gap, Position, MembershipChanged, LedgerEntry, Draining, InterfaceLost, InterfaceRestored,
+                           InterfaceRenamed>;
 
 }  // namespace mcgw::fanout
 

@@ -148,6 +148,13 @@ void ReceiveShard::Stop(std::shared_ptr<net::ReceiveSocket> socket, std::functio
       });
 }
 
+void ReceiveShard::Interrupt(std::shared_ptr<ChannelLog> log, GapCause cause, int64_t from_unix_ns) {
+  loop_->Post([log = std::move(log), cause, from_unix_ns] {
+    log->AppendUnknown(cause, from_unix_ns, /*to_time_unix_ns=*/0);
+    log->Commit();
+  });
+}
+
 void ReceiveShard::Sweep() {
   loop_->Post([this] {
     for (const auto& [socket, receiver] : receivers_) {

@@ -83,6 +83,8 @@ class ReceiveShard {
   // it only calls `done`, after all that was asked for before.
   void Stop(std::shared_ptr<net::ReceiveSocket> socket, std::function<void()> done,
             std::shared_ptr<ChannelLog> log = nullptr);
+  // Says in a log of this shard that an unknown number of datagrams may be missing from now on. Any thread.
+  void Interrupt(std::shared_ptr<ChannelLog> log, GapCause cause, int64_t from_unix_ns);
   // Finds drops that no later datagram has told of, and has logs give up what is too old. Once a second. Any thread.
   void Sweep();
 

@@ -14,6 +14,21 @@ namespace {
 // Retired channels whose counters are kept one by one; older ones are summed up.
 constexpr size_t kRetiredKept = 64;
 
+// Decisions that one channel keeps for a stream that does not read.
+constexpr size_t kMostChanges = 64;
+
+// Both say that an interface was lost, or both that it is back.
+bool SameInterfaceAndKind(const Event& a, const Event& b) {
+  if (const auto* lost = std::get_if<InterfaceLost>(&a), *other = std::get_if<InterfaceLost>(&b); lost && other) {
+    return lost->interface_name == other->interface_name;
+  }
+  if (const auto* back = std::get_if<InterfaceRestored>(&a), *other = std::get_if<InterfaceRestored>(&b);
+      back && other) {
+    return back->interface_name == other->interface_name;
+  }
+  return false;
+}
+
 // Says in a MembershipChanged from which number on it applies.
 void SetPlace(std::optional<Event>* event, uint64_t sequence) {
   auto* const changed = event->has_value() ? std::get_if<MembershipChanged>(&**event) : nullptr;
@@ -76,6 +91,7 @@ void Subscriber::AddChannel(std::shared_ptr<ChannelLog> log, SourceFilter filter
       if (leaves) change.restart = std::move(start);
       SetPlace(&change.event, leaves ? change.restart->cursor.sequence : change.at.sequence);
       channel.changes.push_back(std::move(change));
+      DropStale(&channel);
       Activate(&channel);
     }
   }
@@ -92,6 +108,7 @@ void Subscriber::AddChange(uint64_t channel_id, Change change) {
       change.at = at->second->log->Head();
       SetPlace(&change.event, change.at.sequence);
       at->second->changes.push_back(std::move(change));
+      DropStale(at->second.get());
       Activate(at->second.get());
     }
   }
@@ -106,9 +123,49 @@ void Subscriber::RemoveChannel(uint64_t channel_id, std::optional<Event> event) 
   AddChange(channel_id, {.filter = std::nullopt, .remove = true, .event = std::move(event)});
 }
 
+void Subscriber::DropStale(Channel* channel) {
+  std::deque<Change>& changes = channel->changes;
+  if (changes.size() <= kMostChanges) return;
+  // The oldest that change nothing but what the stream is told.
+  SourceFilter in_force = channel->filter;
+  for (auto at = changes.begin(); changes.size() > kMostChanges && at != changes.end();) {
+    if (!at->remove && !at->restart.has_value() && (!at->filter.has_value() || *at->filter == in_force)) {
+      at = changes.erase(at);
+    } else {
+      if (at->filter.has_value()) in_force = *at->filter;
+      ++at;
+    }
+  }
+  // Then the oldest time away that missed nothing: joined, left, and joined again at the same place.
+  for (size_t i = 0; changes.size() > kMostChanges && i + 2 < changes.size();) {
+    const Change& joined = changes[i];
+    const Change& left = changes[i + 1];
+    const Change& again = changes[i + 2];
+    if (joined.restart.has_value() && left.remove && again.restart.has_value() && joined.filter == again.filter &&
+        again.restart->cursor.position <= left.at.position) {
+      changes.erase(changes.begin() + static_cast<ptrdiff_t>(i) + 1, changes.begin() + static_cast<ptrdiff_t>(i) + 3);
+    } else {
+      ++i;
+    }
+  }
+}
+
+void Subscriber::NotifyAt(uint64_t channel_id, Event event) {
+  {
+    net::MutexLock lock(&mutex_);
+    if (const auto at = channels_.find(channel_id); at != channels_.end()) {
+      std::erase_if(at->second->changes, [&](const Change& change) {
+        return change.event.has_value() && SameInterfaceAndKind(*change.event, event);
+      });
+    }
+  }
+  AddChange(channel_id, {.filter = std::nullopt, .event = std::move(event)});
+}
+
 void Subscriber::Notify(Event event) {
   {
     net::MutexLock lock(&mutex_);
+    std::erase_if(notices_, [&](const Event& waiting) { return SameInterfaceAndKind(waiting, event); });
     notices_.push_back(std::move(event));
   }
   doorbell_->Ring();

@@ -43,7 +43,7 @@ enum class LagPolicy : uint8_t {
 struct ChannelStart {
   ChannelStart(const Cursor& the_cursor) : cursor(the_cursor) {}  // NOLINT: a cursor is a start, live.
   ChannelStart(const Cursor& the_cursor, bool is_past, std::optional<Gap> the_gap)
-      : cursor(the_cursor), past(is_past), gap(std::move(the_gap)) {}
+      : cursor(the_cursor), past(is_past), gap(the_gap) {}
   Cursor cursor;           // May be one that has been overtaken: what the log no longer holds has expired.
   bool past = false;       // Behind the head: no lag limit holds until it has caught up.
   std::optional<Gap> gap;  // Announced first.
@@ -98,7 +98,12 @@ class Subscriber {
   // Applies from the head of this moment; `event` is delivered when the cursor comes there.
   void ChangeFilter(uint64_t channel_id, SourceFilter filter, std::optional<Event> event);
   void RemoveChannel(uint64_t channel_id, std::optional<Event> event);
-  // Delivers an event that belongs to no place in a log.
+  // Delivers an event when the channel's cursor comes to the end of what is in the log now; at once if the channel is
+  // not read.
+  void NotifyAt(uint64_t channel_id, Event event);
+  // Delivers an event that belongs to no place in a log. With both, an InterfaceLost or InterfaceRestored takes the
+  // place of one for the same interface that has not been delivered: a stream that does not read must not pile up what
+  // an interface that flaps gives rise to.
   void Notify(Event event);
   // Ends the stream now; or, with OK, as soon as it reads no channel any more. The first verdict stands.
   void End(absl::Status status);
@@ -178,6 +183,7 @@ class Subscriber {
   };
 
   void AddChange(uint64_t channel_id, Change change);
+  static void DropStale(Channel* channel);
   void Activate(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SweepLocked(Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Moves what one cursor has into the message. True if the message has no room for another cursor's run.

@@ -115,8 +115,8 @@ std::optional<Finding> CheckPermitted(const InterfaceFacts& facts) {
                    net::StrCat("interface ", name, " is not one that the gateway's configuration permits"),
                    "joins and sends through it are refused with INTERFACE_NOT_ALLOWED",
                    "",
-                   net::StrCat("add it to `interfaces` of the configuration (mcgwd --interface ",
-                               ShellWord(name), ") and start the gateway anew")};
+                   net::StrCat("add it to `interfaces` of the configuration (mcgwd --interface ", ShellWord(name),
+                               ") and start the gateway anew")};
   }
   std::string left_out;
   for (int family = 0; family < 2; ++family) {

@@ -201,16 +201,23 @@ std::optional<Finding> CheckWished(const ChannelFacts& channel) {
   }
   const fanout::ChannelStatus& status = channel.snapshot->status;
   const size_t holders = channel.snapshot->holders.size();
-  if (status.phase == fanout::ChannelPhase::kFailed || status.phase == fanout::ChannelPhase::kWaiting) {
-    const bool failed = status.phase == fanout::ChannelPhase::kFailed;
+  if (status.phase == fanout::ChannelPhase::kFailed) {
+    return Finding{
+        FindingCode::kMembershipWished,
+        Severity::kError,
+        net::StrCat(holders, " memberships wish ", what, ", but the join failed: ", net::ToStd(status.error.message())),
+        "nothing is received until it is joined",
+        "",
+        ""};
+  }
+  if (status.phase == fanout::ChannelPhase::kWaiting) {
+    // What it waits for is a finding about the interface.
     return Finding{FindingCode::kMembershipWished,
-                   Severity::kError,
-                   net::StrCat(holders, " memberships wish ", what, ", but ",
-                               failed ? net::StrCat("the join failed: ", net::ToStd(status.error.message()))
-                                      : std::string("it waits for its interface")),
-                   "nothing is received until it is joined",
+                   Severity::kWarning,
+                   net::StrCat(holders, " memberships wish ", what, " and wait: ", net::ToStd(status.error.message())),
+                   "it is joined by itself once the interface can be used",
                    "",
-                   ""};
+                   "mend the interface"};
   }
   return Finding{FindingCode::kMembershipWished,
                  Severity::kOk,

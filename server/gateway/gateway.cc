@@ -27,7 +27,7 @@ absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Create(const Options& options,
   // Needs a capability that the gateway does without.
   absl::StatusOr<std::unique_ptr<net::QuerierListener>> queriers = net::QuerierListener::Create();
   if (queriers.ok()) gateway->queriers_ = *std::move(queriers);
-  if (absl::Status status = gateway->directory_.Refresh(); !status.ok()) return status;
+  if (absl::Status status = gateway->FollowInterfaces(); !status.ok()) return status;
   if (absl::Status status = gateway->sender_.Open(); !status.ok()) return status;
   gateway->sender_.Sweep(net::MonotonicNs());  // It learns the host's addresses.
   return gateway;
@@ -36,6 +36,7 @@ absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Create(const Options& options,
 Gateway::Gateway(const Options& options, std::unique_ptr<net::SocketFactory> sockets, HostInterfaces host,
                  std::vector<std::unique_ptr<net::EventLoop>> loops)
     : sockets_(std::move(sockets)),
+      kernel_memberships_(host.memberships),
       directory_(std::move(host), options.interfaces, options.default_interface),
       registry_(&services_),
       sender_(sockets_.get(), &directory_, options.source_port, options.limits.sending_sessions),
@@ -81,6 +82,7 @@ absl::StatusOr<std::shared_ptr<Session>> Gateway::FindOrCreate(const Caller& cal
 absl::StatusOr<JoinResult> Gateway::Join(const Caller& caller, const std::string& session_id,
                                          const MembershipRequest& request, std::optional<absl::Duration> lease) {
   if (absl::Status status = CheckServing(); !status.ok()) return status;
+  if (absl::Status status = CatchUp({request}); !status.ok()) return status;
   absl::StatusOr<std::shared_ptr<Session>> found = FindOrCreate(caller, session_id, lease);
   if (!found.ok()) return found.status();
   Session& session = **found;
@@ -160,6 +162,7 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
   } else if (request.memberships.empty()) {
     return Error(Reason::kFieldRequired, "memberships", "a subscription names at least one membership, or a session");
   }
+  if (absl::Status status = CatchUp(request.memberships); !status.ok()) return status;
   SubscribeRequest wish = request;
   if (wish.exclude_own) {
     wish.options.own =
@@ -242,7 +245,7 @@ void Gateway::Sweep(int64_t now_ns) {
     EndLocked(session.get());
   }
   retained_.Sweep(now_ns);
-  for (InterfaceManager* manager : registry_.All()) manager->Sweep(now_ns);
+  SweepInterfaces(now_ns);
   sender_.Sweep(now_ns);
   for (Shard& shard : shards_) shard.receive->Sweep();
   net::MutexLock lock(&mutex_);

@@ -4,13 +4,19 @@
 // (loop(i)->RunOnce) on a thread of its own, and the control loop on another, and calls Sweep once a second.
 //
 // Lock order, written here once. A thread that holds one of these may take only those further down:
-//   Session::mutex, Subscription::mutex_, InterfaceManager::mutex_, Subscriber::mutex_, ChannelLog::mutex_,
-//   ReadyList::mutex_. Gateway::mutex_ comes before Subscriber::mutex_ too. SendSource::mutex_ comes before
-//   OwnTraffic::mutex_, which may be taken under any of them. The other tables' mutexes (SessionTable,
-//   RetainedMemberships, ClosedAccounts, InterfaceRegistry, InterfaceDirectory, HostMemberships, EventLoop) are leaves:
-//   nothing is taken under them. System calls are made under the first three, SendSource's and HostMemberships' only,
-//   which the data path never takes. No gRPC call is made under any of them, and no callback but Doorbell::Ring, which
-//   only queues.
+//   Gateway::follow_mutex_, Gateway::mutex_, Session::mutex, Subscription::mutex_, RetainedMemberships::mutex_,
+//   InterfaceRegistry::mutex_, InterfaceManager::mutex_, Subscriber::mutex_, ChannelLog::mutex_, ReadyList::mutex_.
+//   SendSource::mutex_ comes before OwnTraffic::mutex_, which may be taken under any of them. The other tables' mutexes
+//   (SessionTable, ClosedAccounts, InterfaceDirectory, HostMemberships, EventLoop) are leaves: nothing is taken under
+//   them. System calls are made under those up to InterfaceManager's, SendSource's and HostMemberships' only, which the
+//   data path never takes. No gRPC call is made under any of them, and no callback but Doorbell::Ring, which only
+//   queues.
+//
+// Interfaces that come, go and change: FollowInterfaces reads them anew and does all that follows from it, one thread
+// at a time: managers find their interfaces again and close sockets that are of no use any more, streams are told, what
+// is wished is joined again, and memberships whose selector means something else now move. The owner calls it when
+// net::InterfaceWatch has heard something (InterfaceFollower); Join and Subscribe do where a selector is not found; and
+// Sweep does every ten seconds, whatever was heard, and compares with what the kernel says it has joined.
 
 #ifndef MCGW_GATEWAY_GATEWAY_H_
 #define MCGW_GATEWAY_GATEWAY_H_
@@ -18,6 +24,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,6 +39,7 @@
 #include "server/fanout/receive_shard.h"
 #include "server/gateway/diagnosis.h"
 #include "server/gateway/interface_directory.h"
+#include "server/gateway/interface_log.h"
 #include "server/gateway/interface_manager.h"
 #include "server/gateway/interface_registry.h"
 #include "server/gateway/limits.h"
@@ -64,8 +72,11 @@ using LeaveTarget = std::variant<MembershipKey, uint64_t, WholeSession>;
 
 // An interface as it is, and what the gateway makes of it for each family (0: IPv4, 1: IPv6).
 struct InterfaceSnapshot {
-  net::Interface interface;
+  net::Interface interface;  // With index 0: it does not exist, and clients wish it.
+  uint64_t order = 0;        // By which they are listed.
   bool permitted = false;
+  bool lost = false;    // A channel on it cannot receive now.
+  uint64_t losses = 0;  // How often that happened.
   struct KernelMembership {
     net::IpAddress group;
     uint32_t users = 0;          // Sockets of all the host, and the kernel itself.
@@ -83,8 +94,8 @@ struct InterfaceSnapshot {
   InterfaceSends sends;
 };
 
-// Thread-safe, but for its construction and destruction. Join, Leave, Subscribe, the end of a subscription, and Send
-// make system calls and may block; they are not called on a shard's thread.
+// Thread-safe, but for its construction and destruction. Join, Leave, Subscribe, the end of a subscription, Send, Sweep
+// and FollowInterfaces make system calls and may block; they are not called on a shard's thread.
 class Gateway {
  public:
   static absl::StatusOr<std::unique_ptr<Gateway>> Create(const Options& options,
@@ -122,6 +133,12 @@ class Gateway {
   GatewayAccount Account() const;
   InterfaceDirectory& directory() { return directory_; }
 
+  // Reads the interfaces again, and has memberships, channels and streams follow. `changes` is what the table cannot
+  // show. On failure nothing has happened, and `changes` is still to be given.
+  absl::Status FollowInterfaces(const net::InterfaceChanges& changes = {});
+  // The interfaces that have channels, by name, and whether all that is wished on each can be received.
+  std::map<std::string, bool> InterfaceHealth() const;
+
   // From now on Join, Subscribe and new sends are refused with DRAINING, and open streams are told.
   void Drain(absl::Duration grace);
   // Leaves everything that sessions hold, and what streams that have ended had kept.
@@ -152,7 +169,7 @@ class Gateway {
   static void TellStreams(Session* session, const std::vector<MembershipSet::ChannelPtr>& touched,
                           fanout::ChangeCause cause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(session->mutex);
   // Null if nobody has ever asked for the interface.
-  const InterfaceManager* ManagerOf(uint32_t interface_index) const;
+  InterfaceRegistry::ManagerPtr ManagerOf(uint32_t interface_index) const;
   // How many sockets of the gateway hold each group on an interface.
   std::map<net::IpAddress, uint32_t> SocketsOn(uint32_t interface_index) const;
   // What SnapshotOf needs to know of all interfaces.
@@ -161,7 +178,9 @@ class Gateway {
     std::map<uint32_t, net::DeviceCounters> devices;
     std::array<uint32_t, 2> defaults = {};  // The interface of an empty selector, for each family.
   };
-  InterfaceSnapshot SnapshotOf(const net::Interface& interface, const HostSnapshot& host) const;
+  // `manager`: null if nobody has ever asked for the interface.
+  InterfaceSnapshot SnapshotOf(const net::Interface& interface, const InterfaceManager* manager,
+                               const HostSnapshot& host) const;
   uint32_t ProtocolVersion(const net::Interface& interface, net::Family family,
                            const net::KernelMemberships& kernel) const;
   // Of a diagnosis.
@@ -173,10 +192,23 @@ class Gateway {
   absl::Status TryBind(const ChannelFacts& channel, const net::Interface& interface) const;
   // Ends streams that hold more memory than their share, where what streams hold together is too much.
   void SweepPinned() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Reads the interfaces again if a request's selector is not found among those that are known.
+  absl::Status CatchUp(const std::vector<MembershipRequest>& requests);
+  bool IsKnown(const MembershipRequest& request) const;
+  absl::Status FollowLocked(const net::InterfaceChanges& changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(follow_mutex_);
+  // Of Sweep: drops old logs, tries again what was refused, and follows whatever was heard.
+  void SweepInterfaces(int64_t now_ns);
+  // Has managers join what is wished and not joined, at once or when it is time to try again.
+  void Heal(bool now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(follow_mutex_);
+  // Compares with what the kernel has, and joins again what it has lost.
+  void CheckKernel() ABSL_EXCLUSIVE_LOCKS_REQUIRED(follow_mutex_);
+  void FollowMemberships() ABSL_EXCLUSIVE_LOCKS_REQUIRED(follow_mutex_);
+  void Tell(const std::vector<InterfaceNotice>& notices) ABSL_EXCLUSIVE_LOCKS_REQUIRED(follow_mutex_);
   // Ends a session whose mutex is held: its memberships go, its streams are told.
   static std::vector<uint64_t> EndLocked(Session* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(session->mutex);
 
   const std::unique_ptr<net::SocketFactory> sockets_;
+  const std::function<absl::StatusOr<net::KernelMemberships>()> kernel_memberships_;
   ChannelServices services_;
   std::vector<Shard> shards_;
   InterfaceDirectory directory_;
@@ -189,6 +221,10 @@ class Gateway {
   const uint64_t reverse_path_drops_before_;        // Of the host, when the gateway began.
   std::atomic<bool> draining_{false};
   std::atomic<uint64_t> next_subscriber_id_{1};
+
+  net::Mutex follow_mutex_;  // Held while the interfaces are followed.
+  int64_t followed_ns_ ABSL_GUARDED_BY(follow_mutex_) = 0;
+  InterfaceLog interface_log_ ABSL_GUARDED_BY(follow_mutex_);
 
   mutable net::Mutex mutex_;
   std::set<Subscription*> subscriptions_ ABSL_GUARDED_BY(mutex_);

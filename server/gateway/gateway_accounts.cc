@@ -24,7 +24,7 @@ std::vector<SubscriberSnapshot> Gateway::ListSubscribers(bool whole) const {
 
 GatewayAccount Gateway::Account() const {
   GatewayAccount account;
-  for (const InterfaceManager* manager : registry_.All()) {
+  for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
     for (const ChannelSnapshot& snapshot : manager->Snapshot()) account.channels.Add(snapshot.account);
   }
   account.channels.Add(services_.closed.channels());

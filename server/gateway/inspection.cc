@@ -13,6 +13,9 @@
 namespace mcgw::gateway {
 namespace {
 
+// Interfaces that exist are listed by index, which has 32 bits.
+constexpr uint64_t kAbsentFrom = uint64_t{1} << 32;
+
 uint32_t MldVersionOn(const net::Interface& interface, const net::QuerierListener* queriers) {
   std::optional<bool> v1_heard;
   if (queriers != nullptr) {
@@ -31,32 +34,33 @@ uint32_t MldVersionOn(const net::Interface& interface, const net::QuerierListene
 }  // namespace
 
 absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels(const ChannelQuery& query) const {
-  const absl::StatusOr<net::KernelMemberships> kernel = net::ReadKernelMemberships();
+  const absl::StatusOr<net::KernelMemberships> kernel = kernel_memberships_();
   const std::vector<HostMemberships::Held> host_only = sender_.host_memberships().List();
-  std::vector<const InterfaceManager*> managers;
-  for (const InterfaceManager* manager : registry_.All()) {
+  std::vector<InterfaceRegistry::ManagerPtr> managers;
+  for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
     if (query.interface_name.empty() || manager->name() == query.interface_name) managers.push_back(manager);
   }
   // A page of many channels looks closely at its own only.
   std::vector<uint64_t> ids;
-  for (const InterfaceManager* manager : managers) {
+  for (const InterfaceRegistry::ManagerPtr& manager : managers) {
     const std::vector<uint64_t> more = manager->ChannelIds(query);
     ids.insert(ids.end(), more.begin(), more.end());
   }
   std::sort(ids.begin(), ids.end());
   if (ids.size() > query.most) ids.resize(query.most);
   std::vector<ChannelSnapshot> all;
-  for (const InterfaceManager* manager : managers) {
+  for (const InterfaceRegistry::ManagerPtr& manager : managers) {
     for (ChannelSnapshot& snapshot : manager->Snapshot(&ids)) {
       if (kernel.ok()) {
-        const auto at = kernel->users.find({manager->index(), snapshot.status.group});
+        const auto at = kernel->users.find({snapshot.status.interface_index, snapshot.status.group});
         snapshot.host_users = at == kernel->users.end() ? 0 : at->second;
         snapshot.joined = snapshot.joined && *snapshot.host_users > 0;
       }
       for (const HostMemberships::Held& held : host_only) {
-        if (held.interface_index != manager->index() || held.group != snapshot.status.group) continue;
-        snapshot.holders.push_back(
-            {.kind = Holder::Kind::kGateway, .selector = manager->name(), .since_unix_ns = held.since_unix_ns});
+        if (held.interface_index != snapshot.status.interface_index || held.group != snapshot.status.group) continue;
+        snapshot.holders.push_back({.kind = Holder::Kind::kGateway,
+                                    .selector = snapshot.status.interface_name,
+                                    .since_unix_ns = held.since_unix_ns});
       }
       all.push_back(std::move(snapshot));
     }
@@ -67,16 +71,16 @@ absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels(const Channel
   return all;
 }
 
-const InterfaceManager* Gateway::ManagerOf(uint32_t interface_index) const {
-  for (const InterfaceManager* manager : registry_.All()) {
-    if (manager->index() == interface_index) return manager;
+InterfaceRegistry::ManagerPtr Gateway::ManagerOf(uint32_t interface_index) const {
+  for (InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
+    if (manager->index() == interface_index) return std::move(manager);
   }
   return nullptr;
 }
 
 std::map<net::IpAddress, uint32_t> Gateway::SocketsOn(uint32_t interface_index) const {
   std::map<net::IpAddress, uint32_t> sockets;
-  if (const InterfaceManager* const manager = ManagerOf(interface_index); manager != nullptr) {
+  if (const InterfaceRegistry::ManagerPtr manager = ManagerOf(interface_index); manager != nullptr) {
     sockets = manager->Sockets();
   }
   for (const HostMemberships::Held& held : sender_.host_memberships().List()) {
@@ -92,22 +96,30 @@ uint32_t Gateway::ProtocolVersion(const net::Interface& interface, net::Family f
   return at == kernel.igmp_version.end() ? 0 : at->second;
 }
 
-InterfaceSnapshot Gateway::SnapshotOf(const net::Interface& interface, const HostSnapshot& host) const {
+InterfaceSnapshot Gateway::SnapshotOf(const net::Interface& interface, const InterfaceManager* manager,
+                                      const HostSnapshot& host) const {
   const net::KernelMemberships& kernel = host.memberships;
-  const InterfaceManager* const manager = ManagerOf(interface.index);
-  const std::map<net::IpAddress, uint32_t> sockets = SocketsOn(interface.index);
-  InterfaceSnapshot snapshot{.interface = interface, .permitted = directory_.IsPermitted(interface.name)};
+  InterfaceSnapshot snapshot{
+      .interface = interface, .order = interface.index, .permitted = directory_.IsPermitted(interface.name)};
+  if (manager != nullptr) {
+    snapshot.lost = !manager->empty() && manager->lost();
+    snapshot.losses = manager->losses();
+    // Those that do not exist come last.
+    if (interface.index == 0) snapshot.order = kAbsentFrom + manager->id();
+  }
   for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
     const bool is_v6 = family == net::Family::kIpv6;
     InterfaceSnapshot::PerFamily& entry = snapshot.families[is_v6];
     entry.exclusions = directory_.StarExclusions(interface, family);
-    entry.is_default = host.defaults[is_v6] == interface.index;
+    entry.is_default = interface.index != 0 && host.defaults[is_v6] == interface.index;
     if (manager != nullptr) entry.memberships = manager->Holds(family);
-    entry.protocol_version = ProtocolVersion(interface, family, kernel);
+    if (interface.index != 0) entry.protocol_version = ProtocolVersion(interface, family, kernel);
   }
   if (const auto at = host.devices.find(interface.index); at != host.devices.end()) snapshot.device = at->second;
   if (manager != nullptr) snapshot.received = manager->Totals();
+  if (interface.index == 0) return snapshot;
   snapshot.sends = sender_.account().Of(interface.index);
+  const std::map<net::IpAddress, uint32_t> sockets = SocketsOn(interface.index);
   for (auto at = kernel.users.lower_bound({interface.index, net::IpAddress()});
        at != kernel.users.end() && at->first.first == interface.index; ++at) {
     const net::IpAddress& group = at->first.second;
@@ -118,8 +130,8 @@ InterfaceSnapshot Gateway::SnapshotOf(const net::Interface& interface, const Hos
 }
 
 absl::StatusOr<std::vector<InterfaceSnapshot>> Gateway::ListInterfaces() {
-  if (absl::Status status = directory_.Refresh(); !status.ok()) return status;
-  absl::StatusOr<net::KernelMemberships> memberships = net::ReadKernelMemberships();
+  if (absl::Status status = FollowInterfaces(); !status.ok()) return status;
+  absl::StatusOr<net::KernelMemberships> memberships = kernel_memberships_();
   if (!memberships.ok()) return memberships.status();
   absl::StatusOr<std::map<uint32_t, net::DeviceCounters>> devices = net::ReadDeviceCounters();
   if (!devices.ok()) return devices.status();
@@ -129,8 +141,16 @@ absl::StatusOr<std::vector<InterfaceSnapshot>> Gateway::ListInterfaces() {
       .devices = *std::move(devices),
       .defaults = {directory_.DefaultIndex(net::Family::kIpv4), directory_.DefaultIndex(net::Family::kIpv6)}};
   std::vector<InterfaceSnapshot> all;
-  const std::shared_ptr<const net::InterfaceTable> table = directory_.table();
-  for (const net::Interface& interface : table->interfaces()) all.push_back(SnapshotOf(interface, host));
+  const std::shared_ptr<const net::InterfaceTable> table = registry_.table();
+  for (const net::Interface& interface : table->interfaces()) {
+    all.push_back(SnapshotOf(interface, ManagerOf(interface.index).get(), host));
+  }
+  for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
+    if (manager->index() != 0 || manager->empty()) continue;
+    net::Interface gone;
+    gone.name = manager->name();
+    all.push_back(SnapshotOf(gone, manager.get(), host));
+  }
   return all;
 }
 

@@ -1,6 +1,9 @@
 #include "server/gateway/interface_directory.h"
 
+#include <net/if.h>
+
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "absl/strings/str_join.h"
@@ -42,10 +45,17 @@ InterfaceDirectory::InterfaceDirectory(HostInterfaces host, std::vector<std::str
       table_(std::make_shared<InterfaceTable>()) {}
 
 absl::Status InterfaceDirectory::Refresh() {
+  uint64_t reading = 0;
+  {
+    net::MutexLock lock(&mutex_);
+    reading = ++last_reading_;
+  }
   absl::StatusOr<InterfaceTable> table = host_.read_table();
   if (!table.ok()) return table.status();
   auto shared = std::make_shared<const InterfaceTable>(*std::move(table));
   net::MutexLock lock(&mutex_);
+  if (reading < table_reading_) return absl::OkStatus();
+  table_reading_ = reading;
   table_ = std::move(shared);
   return absl::OkStatus();
 }
@@ -72,39 +82,37 @@ std::vector<InterfaceDirectory::Exclusion> InterfaceDirectory::StarExclusions(co
   return exclusions;
 }
 
-std::vector<Interface> InterfaceDirectory::Eligible(Family family) const {
+std::vector<Interface> InterfaceDirectory::Eligible(const InterfaceTable& table, Family family) const {
   std::vector<Interface> eligible;
-  const std::shared_ptr<const InterfaceTable> current = table();
-  for (const Interface& interface : current->interfaces()) {
+  for (const Interface& interface : table.interfaces()) {
     if (StarExclusions(interface, family).empty()) eligible.push_back(interface);
   }
   return eligible;
 }
 
-absl::StatusOr<Interface> InterfaceDirectory::ResolveNamed(std::string_view selector) {
-  const absl::StatusOr<IpAddress> address = IpAddress::Parse(selector);
-  for (bool fresh : {false, true}) {
-    if (fresh) {
-      if (absl::Status status = Refresh(); !status.ok()) return status;
-    }
-    const std::shared_ptr<const InterfaceTable> current = table();
-    const Interface* const found = address.ok() ? current->FindByAddress(*address) : current->FindByName(selector);
-    if (found == nullptr) continue;
-    if (!IsPermitted(found->name)) {
-      return Error(Reason::kInterfaceNotAllowed, "interface",
-                   net::StrCat("interface ", found->name, " is not one that this gateway may use (",
-                               absl::StrJoin(permitted_, ", "), ")"));
-    }
-    return *found;
-  }
-  return Error(Reason::kInterfaceNotFound, "interface",
-               net::StrCat(address.ok() ? "no interface of the gateway's host has the address "
-                                        : "the gateway's host has no interface ",
-                           selector, "; it has ", Names(table()->interfaces())));
+absl::Status InterfaceDirectory::NotAllowed(std::string_view name) const {
+  return Error(
+      Reason::kInterfaceNotAllowed, "interface",
+      net::StrCat("interface ", name, " is not one that this gateway may use (", absl::StrJoin(permitted_, ", "), ")"));
 }
 
-absl::StatusOr<Interface> InterfaceDirectory::ResolveDefault(const IpAddress& group) {
-  if (!default_interface_.empty()) return ResolveNamed(default_interface_);
+absl::StatusOr<Interface> InterfaceDirectory::ResolveNamed(const InterfaceTable& table,
+                                                           std::string_view selector) const {
+  const absl::StatusOr<IpAddress> address = IpAddress::Parse(selector);
+  const Interface* const found = address.ok() ? table.FindByAddress(*address) : table.FindByName(selector);
+  if (found == nullptr) {
+    return Error(Reason::kInterfaceNotFound, "interface",
+                 net::StrCat(address.ok() ? "no interface of the gateway's host has the address "
+                                          : "the gateway's host has no interface ",
+                             selector, "; it has ", Names(table.interfaces())));
+  }
+  if (!IsPermitted(found->name)) return NotAllowed(found->name);
+  return *found;
+}
+
+absl::StatusOr<Interface> InterfaceDirectory::ResolveDefault(const InterfaceTable& table,
+                                                             const IpAddress& group) const {
+  if (!default_interface_.empty()) return ResolveNamed(table, default_interface_);
   absl::StatusOr<uint32_t> index = absl::NotFoundError("");
   if (group.is_v4()) {
     index = host_.route(group);
@@ -114,7 +122,7 @@ absl::StatusOr<Interface> InterfaceDirectory::ResolveDefault(const IpAddress& gr
                                ": name an interface, or give the host one: ip route add 224.0.0.0/4 dev INTERFACE"));
     }
   } else {
-    const std::vector<Interface> eligible = Eligible(group.family());
+    const std::vector<Interface> eligible = Eligible(table, group.family());
     if (eligible.size() == 1) return eligible.front();
     index = host_.default_route(group.family());
     if (!index.ok()) {
@@ -124,13 +132,7 @@ absl::StatusOr<Interface> InterfaceDirectory::ResolveDefault(const IpAddress& gr
                        : net::StrCat("no interface is named, and several fit (", Names(eligible), "): name one"));
     }
   }
-  for (bool fresh : {false, true}) {
-    if (fresh) {
-      if (absl::Status status = Refresh(); !status.ok()) return status;
-    }
-    const std::shared_ptr<const InterfaceTable> current = table();
-    if (const Interface* found = current->FindByIndex(*index); found != nullptr) return ResolveNamed(found->name);
-  }
+  if (const Interface* found = table.FindByIndex(*index); found != nullptr) return ResolveNamed(table, found->name);
   return Error(Reason::kInterfaceNotFound, "interface",
                net::StrCat("the interface of the route to ", group.ToString(), " has gone"));
 }
@@ -138,18 +140,43 @@ absl::StatusOr<Interface> InterfaceDirectory::ResolveDefault(const IpAddress& gr
 uint32_t InterfaceDirectory::DefaultIndex(Family family) {
   // Any group will do: the site-local scope of each family.
   const absl::StatusOr<IpAddress> group = IpAddress::Parse(family == Family::kIpv4 ? "239.255.0.1" : "ff15::1");
-  const absl::StatusOr<Interface> interface = ResolveDefault(*group);
-  return interface.ok() ? interface->index : 0;
+  const absl::StatusOr<std::vector<Interface>> interfaces = Resolve("", *group);
+  return interfaces.ok() ? interfaces->front().index : 0;
+}
+
+absl::StatusOr<std::vector<Interface>> InterfaceDirectory::ResolveIn(const InterfaceTable& table,
+                                                                     std::string_view selector,
+                                                                     const IpAddress& group) const {
+  if (selector == "*") return Eligible(table, group.family());
+  absl::StatusOr<Interface> one = selector.empty() ? ResolveDefault(table, group) : ResolveNamed(table, selector);
+  if (!one.ok()) return one.status();
+  return std::vector<Interface>{*std::move(one)};
 }
 
 absl::StatusOr<std::vector<Interface>> InterfaceDirectory::Resolve(std::string_view selector, const IpAddress& group) {
-  if (selector == "*") {
-    if (absl::Status status = Refresh(); !status.ok()) return status;
-    return Eligible(group.family());
+  if (selector != "*") {
+    absl::StatusOr<std::vector<Interface>> known = ResolveIn(*table(), selector, group);
+    if (known.ok() || net::ReasonOf(known.status()) != Reason::kInterfaceNotFound) return known;
   }
-  absl::StatusOr<Interface> one = selector.empty() ? ResolveDefault(group) : ResolveNamed(selector);
-  if (!one.ok()) return one.status();
-  return std::vector<Interface>{*std::move(one)};
+  if (absl::Status status = Refresh(); !status.ok()) return status;
+  return ResolveIn(*table(), selector, group);
+}
+
+absl::StatusOr<std::optional<std::string>> InterfaceDirectory::AwaitedName(std::string_view selector) const {
+  if (IpAddress::Parse(selector).ok()) return std::optional<std::string>();
+  const std::string name = selector.empty() ? default_interface_ : std::string(selector);
+  if (name.empty())
+    return Error(Reason::kInterfaceNotFound, "interface", "no interface is named, and there is no default");
+  const bool can_be = name.size() < IFNAMSIZ && name != "." && name != ".." &&
+                      std::none_of(name.begin(), name.end(),
+                                   [](unsigned char c) { return c == '/' || c == ':' || std::isspace(c) != 0; });
+  if (!can_be) {
+    return Error(Reason::kInterfaceNotFound, "interface",
+                 net::StrCat("'", name, "' can be no interface's name: 1 to ", IFNAMSIZ - 1,
+                             " bytes without '/', ':' and spaces"));
+  }
+  if (!IsPermitted(name)) return NotAllowed(name);
+  return std::optional<std::string>(name);
 }
 
 }  // namespace mcgw::gateway

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/gateway/interface_manager_channel.h"
 #include "server/net/clock.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
@@ -14,6 +15,18 @@ using net::Error;
 using net::Reason;
 
 namespace {
+
+// What the interface's own coming and going sets right.
+bool IsPassing(const absl::Status& status) {
+  switch (net::ReasonOf(status)) {
+    case Reason::kInterfaceNotFound:
+    case Reason::kInterfaceDown:
+    case Reason::kNoAddress:
+      return true;
+    default:
+      return false;
+  }
+}
 
 // Where the log begins, and its first record.
 void ReadOldest(const fanout::ChannelLog& log, ChannelSnapshot* snapshot) {
@@ -34,36 +47,47 @@ void ReadOldest(const fanout::ChannelLog& log, ChannelSnapshot* snapshot) {
 
 }  // namespace
 
-// Guarded by the manager's mutex, but for what is const or thread-safe by itself.
-struct InterfaceManager::Channel {
-  Channel(const Key& the_key, Reception::Spec spec) : key(the_key), log(spec.log), reception(std::move(spec)) {}
-
-  SourceFilter Wished() const {
-    std::vector<SourceFilter> filters;
-    filters.reserve(holds.size());
-    for (const Hold* hold : holds) filters.push_back(hold->holder_.filter);
-    return SourceFilter::Merge(filters);
-  }
-
-  const Key key;
-  const std::shared_ptr<fanout::ChannelLog> log;
-  const int64_t created_unix_ns = net::UnixNs();
-
-  std::vector<Hold*> holds;  // What is wished,
-  Reception reception;       // and what the kernel has.
-  int64_t left_ns = 0;       // Monotonic; when the last hold went.
-};
-
 InterfaceManager::Hold::Hold(InterfaceManager* manager, std::shared_ptr<Channel> channel,
-                             std::shared_ptr<fanout::ChannelLog> log, Holder holder)
-    : manager_(manager), channel_(std::move(channel)), log_(std::move(log)), holder_(std::move(holder)) {}
+                             std::shared_ptr<fanout::ChannelLog> log, Holder holder, const fanout::Cursor& start)
+    : manager_(manager),
+      channel_(std::move(channel)),
+      log_(std::move(log)),
+      start_(start),
+      holder_(std::move(holder)) {}
 
-InterfaceManager::InterfaceManager(ChannelServices* services, uint32_t index, std::string name)
-    : services_(services), index_(index), name_(std::move(name)), sockets_(&services->socket_budget) {}
+InterfaceManager::InterfaceManager(ChannelServices* services, std::string name, const net::Interface* interface)
+    : services_(services),
+      id_(services->next_manager_id.fetch_add(1)),
+      sockets_(&services->socket_budget),
+      name_(std::move(name)) {
+  net::MutexLock lock(&mutex_);
+  TakeOn(interface);
+}
 
 InterfaceManager::~InterfaceManager() {
   net::MutexLock lock(&mutex_);
   services_->channels.fetch_sub(channels_.size());
+}
+
+std::string InterfaceManager::name() const {
+  net::MutexLock lock(&mutex_);
+  return name_;
+}
+
+absl::Status InterfaceManager::Usable(net::Family family) const {
+  if (index() == 0) {
+    return Error(Reason::kInterfaceNotFound, "interface",
+                 net::StrCat("the gateway's host has no interface ", name_, " now"));
+  }
+  if (!up_) {
+    return Error(Reason::kInterfaceDown, "interface",
+                 net::StrCat("interface ", name_, " is down: ip link set ", name_, " up"));
+  }
+  if (family == net::Family::kIpv6 && !ipv6_) {
+    return Error(Reason::kNoAddress, "",
+                 net::StrCat("IPv6 is off on ", name_, ": its MTU is below 1280 or disable_ipv6 is set"));
+  }
+  return absl::OkStatus();
 }
 
 std::string InterfaceManager::Describe(const Channel& channel) const {
@@ -109,8 +133,17 @@ absl::StatusOr<std::shared_ptr<InterfaceManager::Channel>> InterfaceManager::Fin
   return channel;
 }
 
+absl::Status InterfaceManager::Open(Channel* channel, const SourceFilter& wished) {
+  absl::Status status = Usable(channel->key.first.family());
+  if (status.ok()) status = channel->reception.Open(index(), name_, wished);
+  if (status.ok()) channel->opened_ns = net::MonotonicNs();
+  channel->failure = status;
+  return status;
+}
+
 absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquire(const net::IpAddress& group,
-                                                                                  uint16_t port, Holder holder) {
+                                                                                  uint16_t port, Holder holder,
+                                                                                  Patience patience) {
   net::MutexLock lock(&mutex_);
   const Key key(group, port);
   absl::StatusOr<std::shared_ptr<Channel>> found = FindOrAdd(key);
@@ -118,10 +151,14 @@ absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquir
   const std::shared_ptr<Channel> channel = *found;
   const SourceFilter filters[] = {channel->Wished(), holder.filter};
   const SourceFilter wished = channel->holds.empty() ? holder.filter : SourceFilter::Merge(filters);
-  const absl::Status status =
-      channel->reception.is_open() ? channel->reception.Tell(wished) : channel->reception.Open(index_, name_, wished);
-  if (!status.ok()) {
-    spdlog::warn("cannot join {} ({}): {}", Describe(*channel), wished.ToString(), net::ToStd(status.message()));
+  const fanout::Cursor start = channel->log->Head();
+  absl::Status status = patience.wait ? absl::OkStatus() : Usable(group.family());
+  if (status.ok())
+    status = channel->reception.is_open() ? channel->reception.Tell(wished) : Open(channel.get(), wished);
+  if (!status.ok() && !(patience.wait && IsPassing(status))) {
+    if (!patience.quiet) {
+      spdlog::warn("cannot join {} ({}): {}", Describe(*channel), wished.ToString(), net::ToStd(status.message()));
+    }
     if (channel->holds.empty() && !channel->reception.was_open()) {
       channels_.erase(key);
       services_->channels.fetch_sub(1);
@@ -129,10 +166,11 @@ absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquir
     return status;
   }
   holder.since_unix_ns = net::UnixNs();
-  auto hold = std::unique_ptr<Hold>(new Hold(this, channel, channel->log, std::move(holder)));
+  auto hold = std::unique_ptr<Hold>(new Hold(this, channel, channel->log, std::move(holder), start));
   channel->holds.push_back(hold.get());
-  spdlog::info("joined {} ({}), holders: {}", Describe(*channel), hold->holder_.filter.ToString(),
-               channel->holds.size());
+  spdlog::log(patience.quiet ? spdlog::level::debug : spdlog::level::info, "{} {} ({}), holders: {}",
+              status.ok() ? "joined" : "waiting for", Describe(*channel), hold->holder_.filter.ToString(),
+              channel->holds.size());
   return hold;
 }
 
@@ -141,13 +179,21 @@ void InterfaceManager::Release(Hold* hold) {
   Channel* const channel = hold->channel_.get();
   std::erase(channel->holds, hold);
   if (channel->holds.empty()) {
-    channel->reception.Close(fanout::GapCause::kNotJoined);
+    // What the interface's loss has begun goes on.
+    if (channel->reception.is_open()) {
+      channel->reception.Close(lost_ ? fanout::GapCause::kInterfaceLost : fanout::GapCause::kNotJoined);
+    }
+    channel->renew = false;
+    channel->failure = absl::OkStatus();
     channel->left_ns = net::MonotonicNs();
-  } else if (const absl::Status status = channel->reception.Tell(channel->Wished()); !status.ok()) {
-    // The kernel passes more than is wanted; subscribers filter for themselves.
-    spdlog::warn("cannot narrow the filter of {}: {}", Describe(*channel), net::ToStd(status.message()));
+  } else if (channel->reception.is_open()) {
+    if (const absl::Status status = channel->reception.Tell(channel->Wished()); !status.ok()) {
+      // The kernel passes more than is wanted; subscribers filter for themselves.
+      spdlog::warn("cannot narrow the filter of {}: {}", Describe(*channel), net::ToStd(status.message()));
+    }
   }
-  spdlog::info("left {} ({}), holders: {}", Describe(*channel), hold->holder_.filter.ToString(), channel->holds.size());
+  spdlog::log(hold->quiet_ ? spdlog::level::debug : spdlog::level::info, "left {} ({}), holders: {}",
+              Describe(*channel), hold->holder_.filter.ToString(), channel->holds.size());
 }
 
 void InterfaceManager::Retain(Hold* hold, int64_t expires_unix_ns) {
@@ -160,7 +206,8 @@ absl::Status InterfaceManager::SetFilter(Hold* hold, SourceFilter filter) {
   net::MutexLock lock(&mutex_);
   Channel* const channel = hold->channel_.get();
   std::swap(hold->holder_.filter, filter);
-  const absl::Status status = channel->reception.Tell(channel->Wished());
+  const absl::Status status =
+      channel->reception.is_open() ? channel->reception.Tell(channel->Wished()) : absl::OkStatus();
   if (!status.ok()) {
     std::swap(hold->holder_.filter, filter);
     return status;
@@ -183,15 +230,25 @@ fanout::ChannelStatus InterfaceManager::StatusOf(const Hold& hold) const {
 }
 
 fanout::ChannelStatus InterfaceManager::StatusLocked(const Channel& channel) const {
-  return {.channel_id = channel.log->channel_id(),
-          .interface_index = index_,
-          .interface_name = name_,
-          .group = channel.key.first,
-          .port = channel.key.second,
-          .phase = channel.reception.is_open() ? fanout::ChannelPhase::kJoined : fanout::ChannelPhase::kLeft,
-          .error = absl::OkStatus(),
-          .epoch = channel.log->epoch(),
-          .next_sequence = channel.log->next_sequence()};
+  fanout::ChannelStatus status{.channel_id = channel.log->channel_id(),
+                               .interface_index = index(),
+                               .interface_name = name_,
+                               .group = channel.key.first,
+                               .port = channel.key.second,
+                               .phase = fanout::ChannelPhase::kLeft,
+                               .error = absl::OkStatus(),
+                               .epoch = channel.log->epoch(),
+                               .next_sequence = channel.log->next_sequence()};
+  if (channel.holds.empty()) {
+    if (channel.reception.is_open()) status.phase = fanout::ChannelPhase::kJoined;  // A Join of this moment.
+    return status;
+  }
+  status.error = Usable(channel.key.first.family());
+  if (status.error.ok() && !channel.reception.is_open()) status.error = channel.failure;
+  status.phase = status.error.ok()         ? fanout::ChannelPhase::kJoined
+                 : IsPassing(status.error) ? fanout::ChannelPhase::kWaiting
+                                           : fanout::ChannelPhase::kFailed;
+  return status;
 }
 
 void InterfaceManager::Sweep(int64_t now_ns) {
@@ -241,6 +298,24 @@ std::map<net::IpAddress, uint32_t> InterfaceManager::Sockets() const {
     if (channel->reception.is_open()) sockets[key.first] += static_cast<uint32_t>(channel->reception.socket_count());
   }
   return sockets;
+}
+
+bool InterfaceManager::empty() const {
+  net::MutexLock lock(&mutex_);
+  return channels_.empty();
+}
+
+bool InterfaceManager::lost() const {
+  net::MutexLock lock(&mutex_);
+  if (lost_.has_value()) return true;
+  return std::any_of(channels_.begin(), channels_.end(), [](const auto& entry) {
+    return !entry.second->holds.empty() && !entry.second->reception.is_open();
+  });
+}
+
+uint64_t InterfaceManager::losses() const {
+  net::MutexLock lock(&mutex_);
+  return losses_;
 }
 
 std::vector<uint64_t> InterfaceManager::ChannelIds(const ChannelQuery& query) const {

@@ -1,8 +1,13 @@
 // The channels of one interface: who wants them, and what the kernel has.
 //
-// A Hold is a reference to a channel that exists only after the kernel agreed, and whose destruction gives it back: the
-// first hold joins, the last one leaves, and each one's source filter is merged into what the kernel is told. Intent
-// (the holds) and fact (the socket) are kept apart and both shown.
+// A manager follows its interface: by index while that exists, so that a rename changes nothing, and by name when it
+// comes back after it was deleted (InterfaceRegistry decides). Its channels keep their ids, logs and epochs through all
+// of it.
+//
+// A Hold is a reference to a channel. The first hold joins, the last one leaves, and each one's source filter is merged
+// into what the kernel is told. Intent (the holds) and fact (the socket) are kept apart and both shown. A Hold is
+// granted when the kernel agreed or, to those who wait, when its interface is not there yet; once granted it is kept,
+// and what the interface's comings and goings undo is done again.
 
 #ifndef MCGW_GATEWAY_INTERFACE_MANAGER_H_
 #define MCGW_GATEWAY_INTERFACE_MANAGER_H_
@@ -12,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +33,8 @@
 #include "server/gateway/channel_sockets.h"
 #include "server/gateway/limits.h"
 #include "server/gateway/reception.h"
+#include "server/net/interface_table.h"
+#include "server/net/kernel_memberships.h"
 #include "server/net/multicast_socket.h"
 #include "server/net/mutex.h"
 
@@ -40,6 +48,7 @@ struct ChannelServices {
   std::shared_ptr<fanout::SlabPool> slabs;
   Options options;
   std::atomic<uint64_t> next_channel_id{1};
+  std::atomic<uint64_t> next_manager_id{1};
   std::atomic<size_t> channels{0};  // Held or kept, against options.limits.channels.
   ClosedAccounts closed;
 };
@@ -96,7 +105,23 @@ struct ReceiveTotals {
   uint64_t kernel_drops = 0;
 };
 
-// Thread-safe. Its mutex is held during system calls of the control path; the data path never takes it.
+// What became of an interface, for the streams that read its channels.
+struct InterfaceNotice {
+  uint64_t manager_id = 0;
+  std::string interface_name;         // As it is called now,
+  uint32_t interface_index = 0;       // and 0 if it does not exist.
+  std::vector<fanout::Event> events;  // InterfaceRenamed, InterfaceLost, InterfaceRestored, in order.
+  std::set<uint64_t> channel_ids;
+};
+
+// A channel that is joined now and was not, or that the kernel refuses.
+struct ChannelChange {
+  fanout::ChannelStatus status;
+  fanout::ChangeCause cause = fanout::ChangeCause::kInterfaceAppeared;
+};
+
+// Thread-safe. Its mutex is held during system calls of the control path; the data path never takes it. Follow, Heal
+// and Rejoin are called by one thread at a time.
 class InterfaceManager {
  private:
   struct Channel;
@@ -110,36 +135,74 @@ class InterfaceManager {
     Hold& operator=(const Hold&) = delete;
     ~Hold() { manager_->Release(this); }
 
+    InterfaceManager* manager() const { return manager_; }
     const std::shared_ptr<fanout::ChannelLog>& log() const { return log_; }
     uint64_t channel_id() const { return log_->channel_id(); }
+    // Behind all that was in the log before this hold: what was missed since then is still to be read.
+    const fanout::Cursor& start() const { return start_; }
     fanout::ChannelStatus status() const { return manager_->StatusOf(*this); }
     fanout::SourceFilter filter() const { return manager_->FilterOf(*this); }
     // Its stream has ended, and it is kept until this time.
     void Retain(int64_t expires_unix_ns) { manager_->Retain(this, expires_unix_ns); }
     // Replaces this hold's filter. On failure nothing has changed.
     absl::Status SetFilter(fanout::SourceFilter filter) { return manager_->SetFilter(this, std::move(filter)); }
+    // Its end is not worth a line in the log.
+    void EndQuietly() { quiet_ = true; }
 
    private:
     friend class InterfaceManager;
     Hold(InterfaceManager* manager, std::shared_ptr<Channel> channel, std::shared_ptr<fanout::ChannelLog> log,
-         Holder holder);
+         Holder holder, const fanout::Cursor& start);
     InterfaceManager* const manager_;
     const std::shared_ptr<Channel> channel_;
     const std::shared_ptr<fanout::ChannelLog> log_;
+    const fanout::Cursor start_;
+    bool quiet_ = false;
     Holder holder_;  // Guarded by the manager's mutex.
   };
+  struct Patience {
+    bool wait =
+        false;  // Grant it also while the interface is not there, is down, or cannot join for another passing reason.
+    bool quiet = false;  // It is no line in the log.
+  };
 
-  InterfaceManager(ChannelServices* services, uint32_t index, std::string name);
+  // `interface`: null while it does not exist.
+  InterfaceManager(ChannelServices* services, std::string name, const net::Interface* interface);
   InterfaceManager(const InterfaceManager&) = delete;
   InterfaceManager& operator=(const InterfaceManager&) = delete;
   // All holds must have gone. The shards' threads may still run.
   ~InterfaceManager();
 
-  uint32_t index() const { return index_; }
-  const std::string& name() const { return name_; }
+  uint64_t id() const { return id_; }
+  // 0 while the interface does not exist.
+  uint32_t index() const { return index_.load(std::memory_order_acquire); }
+  std::string name() const;
 
-  // Joins, or shares what is joined. CHANNEL_LIMIT, SOURCE_LIMIT, PORT_IN_USE, INTERFACE_NOT_FOUND, HOST_LIMIT.
-  absl::StatusOr<std::unique_ptr<Hold>> Acquire(const net::IpAddress& group, uint16_t port, Holder holder);
+  // Joins, or shares what is joined. CHANNEL_LIMIT, SOURCE_LIMIT, PORT_IN_USE, HOST_LIMIT; without patience also
+  // INTERFACE_NOT_FOUND, INTERFACE_DOWN, NO_ADDRESS.
+  absl::StatusOr<std::unique_ptr<Hold>> Acquire(const net::IpAddress& group, uint16_t port, Holder holder,
+                                                Patience patience);
+
+  // ---- The interface's comings and goings ----
+
+  // How it is now (null: it does not exist) and whether it was, since the last call, deleted or down for a moment.
+  // Closes the sockets that are of no use any more. Answers what the streams are to be told, before Heal joins again.
+  struct Interim {
+    bool deleted = false;
+    bool down = false;
+  };
+  std::optional<InterfaceNotice> Follow(const net::Interface* interface, const Interim& interim);
+  // Says in the logs what Follow found to be lost, after the streams were told, and joins what is wished and not
+  // joined, where the interface can. After a refusal it waits before it tries again, unless `now`.
+  struct Healed {
+    std::vector<ChannelChange> changes;
+    std::optional<InterfaceNotice> notice;  // Of what Rejoin had lost.
+  };
+  Healed Heal(bool now);
+  // The groups that sockets have joined since before `before_ns` (monotonic) and that the kernel does not list.
+  std::set<net::IpAddress> Missing(const net::KernelMemberships& kernel, int64_t before_ns) const;
+  // The kernel has lost these groups: closes their sockets. Heal joins them again.
+  std::optional<InterfaceNotice> Rejoin(const std::set<net::IpAddress>& groups);
 
   // Drops the logs of channels that nobody has held for keep_after_leave, and tells the kernel what was put off.
   void Sweep(int64_t now_ns);
@@ -152,6 +215,10 @@ class InterfaceManager {
   // Holds, for a family; and for each group the sockets that hold it.
   size_t Holds(net::Family family) const;
   std::map<net::IpAddress, uint32_t> Sockets() const;
+  bool empty() const;
+  // A channel that somebody holds cannot receive now, since the interface or the kernel does not let it.
+  bool lost() const;
+  uint64_t losses() const;  // How often it was lost.
 
  private:
   using Key = std::pair<net::IpAddress, uint16_t>;
@@ -168,15 +235,34 @@ class InterfaceManager {
   void Fold(const Channel& channel);
   absl::StatusOr<std::shared_ptr<Channel>> FindOrAdd(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void AddTotals(const Channel& channel, ReceiveTotals* totals);
+  // OK if the interface can be joined on; else INTERFACE_NOT_FOUND, INTERFACE_DOWN or NO_ADDRESS.
+  absl::Status Usable(net::Family family) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Open(Channel* channel, const fanout::SourceFilter& wished) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeOn(const net::Interface* interface) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes note of a loss, and says so.
+  fanout::Event Lose(fanout::LostCause cause, const std::string& name, uint32_t index)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  InterfaceNotice NewNotice() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   fanout::ChannelStatus StatusLocked(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::string Describe(const Channel& channel) const;
+  std::string Describe(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   ChannelServices* const services_;
-  const uint32_t index_;
-  const std::string name_;
+  const uint64_t id_;
+  std::atomic<uint32_t> index_{0};  // Written with the mutex held.
 
   mutable net::Mutex mutex_;
   ChannelSockets sockets_ ABSL_GUARDED_BY(mutex_);
+  std::string name_ ABSL_GUARDED_BY(mutex_);
+  bool up_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ipv6_ ABSL_GUARDED_BY(mutex_) = true;
+  uint32_t carrier_changes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<fanout::LostCause> lost_ ABSL_GUARDED_BY(mutex_);  // Why nothing can be received on it at all.
+  bool lost_told_ ABSL_GUARDED_BY(mutex_) = false;
+  // Channels whose memberships alone the kernel has lost: told of, and not all joined again. By id.
+  std::set<uint64_t> membership_lost_ ABSL_GUARDED_BY(mutex_);
+  uint64_t losses_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t retry_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // Monotonic; when to try again what was refused.
+  int64_t retry_after_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<Key, std::shared_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
   ReceiveTotals retired_ ABSL_GUARDED_BY(mutex_);  // Of channels that are no more.
 };

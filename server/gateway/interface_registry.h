@@ -1,11 +1,21 @@
-// One InterfaceManager for each interface that has ever been asked for.
+// One InterfaceManager for each interface that clients have asked for, and which interface each of them is.
+//
+// A manager is its interface's by index for as long as that exists, whatever it is called meanwhile. When the interface
+// is deleted or moves to another network namespace, its manager keeps the last name, and is the next interface's that
+// bears it and has no manager of its own: deleting and making anew keeps the channels. So:
+//   a renamed to b, a new a made:     the manager goes on with b; the new a gets a manager of its own.
+//   a deleted, a made again:          the manager goes on, also if the index is the same.
+//   a deleted, b renamed to a:        b's manager, if there is one, goes on with its interface. The one of the old a is
+//                                     left without; memberships of the name move (MembershipSet::Follow).
+// A manager of a name that no interface has yet waits for it in the same way.
 
 #ifndef MCGW_GATEWAY_INTERFACE_REGISTRY_H_
 #define MCGW_GATEWAY_INTERFACE_REGISTRY_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/gateway/interface_manager.h"
@@ -14,32 +24,46 @@
 
 namespace mcgw::gateway {
 
-// Thread-safe. Its mutex is held for look-ups only, never while a manager works.
+// Thread-safe, but for Follow, which one thread calls at a time. Its mutex is held for look-ups only, never while a
+// manager works; it comes before a manager's.
 class InterfaceRegistry {
  public:
+  using ManagerPtr = std::shared_ptr<InterfaceManager>;
+
   explicit InterfaceRegistry(ChannelServices* services) : services_(services) {}
 
-  // Made on first use; lives as long as the registry.
-  InterfaceManager* Manager(const net::Interface& interface) {
-    net::MutexLock lock(&mutex_);
-    std::unique_ptr<InterfaceManager>& manager = managers_[interface.index];
-    if (manager == nullptr) {
-      manager = std::make_unique<InterfaceManager>(services_, interface.index, interface.name);
-    }
-    return manager.get();
-  }
+  // The manager of the interface that bears this name; if none does, of the one that will. Made on first use.
+  ManagerPtr Manager(std::string_view name);
+  std::vector<ManagerPtr> All() const;
 
-  std::vector<InterfaceManager*> All() const {
-    net::MutexLock lock(&mutex_);
-    std::vector<InterfaceManager*> all;
-    for (const auto& [index, manager] : managers_) all.push_back(manager.get());
-    return all;
-  }
+  // The interfaces as the managers know them. Never null.
+  std::shared_ptr<const net::InterfaceTable> table() const;
+
+  // Takes a new picture of the interfaces and passes it on. Managers that have neither interface nor channels go.
+  // Answers what streams are to be told, in order of the managers' age.
+  std::vector<InterfaceNotice> Follow(std::shared_ptr<const net::InterfaceTable> table,
+                                      const net::InterfaceChanges& changes);
 
  private:
+  struct Entry {
+    std::string name;         // The last it had.
+    uint32_t index = 0;       // 0: without an interface.
+    uint64_t lost_order = 0;  // Grows with each interface that is lost.
+    ManagerPtr manager;
+  };
+
+  // Drops managers that have neither interface nor channels.
+  void Prune() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Detach(const net::InterfaceChanges& changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Attach() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasManager(uint32_t index) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Entry* Waiting(std::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   ChannelServices* const services_;
   mutable net::Mutex mutex_;
-  std::map<uint32_t, std::unique_ptr<InterfaceManager>> managers_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const net::InterfaceTable> table_ ABSL_GUARDED_BY(mutex_) = std::make_shared<net::InterfaceTable>();
+  uint64_t losses_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace mcgw::gateway

@@ -35,6 +35,11 @@ void RetainedMemberships::Sweep(int64_t now_ns) {
   }
 }
 
+void RetainedMemberships::Follow() {
+  net::MutexLock lock(&mutex_);
+  for (const auto& [signature, entry] : entries_) entry.memberships->Follow();
+}
+
 void RetainedMemberships::Clear() {
   std::map<std::string, Entry> ending;
   net::MutexLock lock(&mutex_);

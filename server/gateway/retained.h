@@ -13,7 +13,7 @@
 
 namespace mcgw::gateway {
 
-// Thread-safe. Its mutex is a leaf: memberships end, which makes system calls, after it was let go.
+// Thread-safe. Memberships end, which makes system calls, after its mutex was let go; only Follow makes them under it.
 class RetainedMemberships {
  public:
   explicit RetainedMemberships(size_t limit) : limit_(limit) {}
@@ -23,6 +23,8 @@ class RetainedMemberships {
   // Past the limit those that would end first end now.
   void Add(const std::string& signature, std::unique_ptr<MembershipSet> memberships, int64_t expires_ns);
   void Sweep(int64_t now_ns);
+  // After the registry has followed the interfaces: so do memberships that nobody reads now.
+  void Follow();
   void Clear();
   size_t size() const;
 

@@ -16,8 +16,8 @@
 #include "server/gateway/host_memberships.h"
 #include "server/gateway/interface_directory.h"
 #include "server/gateway/policy.h"
-#include "server/gateway/send_source.h"
 #include "server/gateway/send_account.h"
+#include "server/gateway/send_source.h"
 #include "server/net/multicast_socket.h"
 
 namespace mcgw::gateway {

@@ -19,6 +19,9 @@ using fanout::SourceFilter;
 
 namespace {
 
+// Interfaces that a stream was told to be lost and that never came back; the oldest are forgotten.
+constexpr size_t kMostToldLost = 256;
+
 // What makes the memberships of two streams the same.
 std::string SignatureOf(const Caller& caller, const std::vector<MembershipRequest>& requests) {
   std::set<std::string> texts;
@@ -193,6 +196,7 @@ absl::StatusOr<ChannelStart> Subscription::StartIn(const fanout::ChannelLog& log
 
 absl::Status Subscription::StartReading(std::vector<ChannelStatus> statuses,
                                         const SubscribeRequest& request) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  started_ = true;
   std::map<uint64_t, MembershipSet::ChannelPtr> logs;
   for (MembershipSet::ChannelPtr& log : own_->Channels()) logs.emplace(log->channel_id(), std::move(log));
   if (session_ != nullptr) {
@@ -218,7 +222,14 @@ void Subscription::Refresh(const std::vector<MembershipSet::ChannelPtr>& touched
   for (const MembershipSet::ChannelPtr& log : touched) RefreshOne(log, cause);
 }
 
-void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause cause) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+ChannelStatus Subscription::StatusOf(uint64_t channel_id) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  std::optional<ChannelStatus> status = own_->StatusOf(channel_id);
+  if (!status.has_value()) status = session_->memberships.StatusOf(channel_id);
+  return *std::move(status);
+}
+
+void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause cause,
+                              std::optional<Cursor> begin) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const uint64_t id = log->channel_id();
   bool wanted = false;
   SourceFilter filter = FilterFor(id, &wanted);
@@ -230,9 +241,8 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
         id, fanout::MembershipChanged{.channel = at->second.status, .cause = cause, .left = true, .filter = {}});
     reading_.erase(at);
   } else if (at == reading_.end()) {
-    // Only the session's memberships change while the stream is open.
-    ChannelStatus status = *session_->memberships.StatusOf(id);
-    ChannelStart start(log->Head());
+    ChannelStatus status = StatusOf(id);
+    ChannelStart start(begin.has_value() ? *begin : log->Head());
     // A point that has waited for its channel; one that makes no sense there is no reason to end the stream.
     if (absl::StatusOr<std::optional<ChannelStart>> point = TakeResumePoint(*log, status);
         point.ok() && point->has_value()) {
@@ -247,6 +257,61 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
     at->second.status.next_sequence = log->next_sequence();
     subscriber_.ChangeFilter(id, filter,
                              fanout::MembershipChanged{.channel = at->second.status, .cause = cause, .filter = filter});
+  }
+}
+
+void Subscription::Tell(const InterfaceNotice& notice) {
+  net::MutexLock lock(&mutex_);
+  std::optional<uint64_t> read;  // One of the channels, where the events are put in order.
+  for (auto& [id, reading] : reading_) {
+    if (!notice.channel_ids.contains(id)) continue;
+    if (!read.has_value()) read = id;
+    reading.status.interface_name = notice.interface_name;
+    reading.status.interface_index = notice.interface_index;
+  }
+  const bool told_lost = told_lost_.erase(notice.manager_id) > 0;
+  if (!read.has_value() && !told_lost) return;
+  bool lost = told_lost;
+  for (const fanout::Event& event : notice.events) {
+    if (std::holds_alternative<fanout::InterfaceLost>(event)) lost = true;
+    if (std::holds_alternative<fanout::InterfaceRestored>(event)) lost = false;
+    read.has_value() ? subscriber_.NotifyAt(*read, event) : subscriber_.Notify(event);
+  }
+  if (lost) told_lost_.insert(notice.manager_id);
+  if (told_lost_.size() > kMostToldLost) told_lost_.erase(told_lost_.begin());
+}
+
+void Subscription::Tell(const ChannelChange& change) {
+  net::MutexLock lock(&mutex_);
+  const auto at = reading_.find(change.status.channel_id);
+  if (at == reading_.end()) return;
+  at->second.status = change.status;
+  subscriber_.NotifyAt(
+      change.status.channel_id,
+      fanout::MembershipChanged{.channel = change.status, .cause = change.cause, .filter = at->second.filter});
+}
+
+void Subscription::FollowInterfaces() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  // The session's mutex is taken first if there is one: its filters are united with the stream's.
+  std::optional<net::MutexLock> session_lock;
+  if (session_ != nullptr) session_lock.emplace(&session_->mutex);
+  net::MutexLock lock(&mutex_);
+  ApplyLocked(own_->Follow());
+}
+
+void Subscription::Apply(const std::vector<MembershipSet::Followed>& followed) {
+  net::MutexLock lock(&mutex_);
+  ApplyLocked(followed);
+}
+
+void Subscription::ApplyLocked(const std::vector<MembershipSet::Followed>& followed) {
+  if (!started_) return;
+  for (const MembershipSet::Followed& each : followed) {
+    if (each.log != nullptr) {
+      RefreshOne(each.log, each.cause, each.start);
+    } else {
+      subscriber_.Notify(fanout::MembershipChanged{.channel = each.refused, .cause = each.cause, .filter = {}});
+    }
   }
 }
 

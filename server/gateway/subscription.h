@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,7 @@ struct SubscribeRequest {
   std::vector<MembershipRequest> memberships;
   std::string session_id;
   Start start = Start::kLive;
-  bool exclude_own = false;  // The gateway fills in options.own.
+  bool exclude_own = false;         // The gateway fills in options.own.
   int64_t start_unix_ns = 0;        // With kTime.
   std::vector<ResumePoint> resume;  // With kResume; one for each channel at most.
   int64_t retain_ns = 0;            // How long its memberships outlive the stream.
@@ -86,6 +87,12 @@ class Subscription {
   void Refresh(const std::vector<MembershipSet::ChannelPtr>& touched, fanout::ChangeCause cause);
   // The session has ended.
   void SessionEnded();
+  // The interfaces changed. First what became of one, and of channels on it: told if the stream reads them, or was told
+  // that the interface was lost. Then the stream's own memberships follow; the session's come by Apply, its mutex held.
+  void Tell(const InterfaceNotice& notice);
+  void Tell(const ChannelChange& change);
+  void FollowInterfaces();
+  void Apply(const std::vector<MembershipSet::Followed>& followed);
 
  private:
   struct Reading {
@@ -94,8 +101,11 @@ class Subscription {
   };
 
   fanout::SourceFilter FilterFor(uint64_t channel_id, bool* wanted) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RefreshOne(const MembershipSet::ChannelPtr& log, fanout::ChangeCause cause)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `start`: where to begin if the channel is new to the stream; the head without it.
+  void RefreshOne(const MembershipSet::ChannelPtr& log, fanout::ChangeCause cause,
+                  std::optional<fanout::Cursor> start = std::nullopt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ApplyLocked(const std::vector<MembershipSet::Followed>& followed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  fanout::ChannelStatus StatusOf(uint64_t channel_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status StartReading(std::vector<fanout::ChannelStatus> statuses, const SubscribeRequest& request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // INVALID_RESUME_POINT if the channel has not come so far.
@@ -124,7 +134,9 @@ class Subscription {
   std::unique_ptr<MembershipSet> own_ ABSL_GUARDED_BY(mutex_);
   std::string signature_ ABSL_GUARDED_BY(mutex_);  // Of its own memberships and whose they are; empty: not open.
   std::vector<ResumePoint> points_ ABSL_GUARDED_BY(mutex_);  // That wait for their channels.
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;             // It reads; before, Open takes care of all.
   std::map<uint64_t, Reading> reading_ ABSL_GUARDED_BY(mutex_);
+  std::set<uint64_t> told_lost_ ABSL_GUARDED_BY(mutex_);  // Ids of managers.
 };
 
 }  // namespace mcgw::gateway

@@ -2,6 +2,7 @@
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
@@ -28,6 +29,8 @@ using netlink::MnlSocket;
 namespace {
 
 constexpr int kMaxMessagesPerDrain = 256;  // So that a storm of changes cannot hold the loop.
+constexpr size_t kWatchBufferBytes = 4 << 20;
+constexpr char kNoQueue[] = "noop";  // The queueing discipline of a link that is not in operation: it drops all.
 
 // "02:00:00:00:00:01"; empty where there is none, or only zeros as on the loopback.
 std::string MacText(const nlattr* attribute) {
@@ -40,6 +43,18 @@ std::string MacText(const nlattr* attribute) {
   return text;
 }
 
+// IFLA_AF_SPEC: a family that is off altogether is left out.
+bool IsIpv6On(const nlattr* families) {
+  const nlattr* const ipv6 = AttributesIn<AF_INET6>(families)[AF_INET6];
+  if (ipv6 == nullptr) return false;
+  const nlattr* const settings = AttributesIn<IFLA_INET6_CONF>(ipv6)[IFLA_INET6_CONF];
+  int32_t disabled = 0;
+  constexpr size_t kAt = DEVCONF_DISABLE_IPV6 * sizeof(disabled);
+  if (settings == nullptr || mnl_attr_get_payload_len(settings) < kAt + sizeof(disabled)) return true;
+  std::memcpy(&disabled, static_cast<const char*>(mnl_attr_get_payload(settings)) + kAt, sizeof(disabled));
+  return disabled == 0;
+}
+
 Interface ReadLink(const nlmsghdr& message) {
   const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
   const auto attributes = AttributesOf<IFLA_LINK_NETNSID>(message, sizeof(*link));
@@ -50,8 +65,14 @@ Interface ReadLink(const nlmsghdr& message) {
   result.multicast = (link->ifi_flags & IFF_MULTICAST) != 0;
   result.loopback = (link->ifi_flags & IFF_LOOPBACK) != 0;
   const nlattr* const carrier = attributes[IFLA_CARRIER];
-  const bool in_operation = !result.up || (link->ifi_flags & IFF_RUNNING) != 0;
+  const nlattr* const discipline = attributes[IFLA_QDISC];
+  const bool drops_all = discipline != nullptr && mnl_attr_get_str(discipline) == std::string_view(kNoQueue);
+  const bool in_operation = !result.up || ((link->ifi_flags & IFF_RUNNING) != 0 && !drops_all);
   result.carrier = in_operation && (carrier == nullptr || mnl_attr_get_u8(carrier) != 0);
+  if (const nlattr* const changes = attributes[IFLA_CARRIER_CHANGES]) {
+    result.carrier_changes = mnl_attr_get_u32(changes);
+  }
+  if (const nlattr* const families = attributes[IFLA_AF_SPEC]) result.ipv6 = IsIpv6On(families);
   if (const nlattr* const name = attributes[IFLA_IFNAME]) result.name = mnl_attr_get_str(name);
   result.mac_address = MacText(attributes[IFLA_ADDRESS]);
   if (const nlattr* const mtu = attributes[IFLA_MTU]) result.mtu_bytes = mnl_attr_get_u32(mtu);
@@ -205,34 +226,48 @@ class NetlinkInterfaceWatch final : public InterfaceWatch {
 
   int fd() const override { return mnl_socket_get_fd(socket_.get()); }
 
-  bool Drain() override {
-    bool changed = false;
+  void Drain(InterfaceChanges* changes) override {
     for (int i = 0; i < kMaxMessagesPerDrain; ++i) {
       alignas(nlmsghdr) char buffer[netlink::kAnswerBytes];
       const ssize_t length = mnl_socket_recvfrom(socket_.get(), buffer, sizeof(buffer));
       if (length < 0 && errno == EAGAIN) break;
       if (length < 0 && errno == EINTR) continue;
       // ENOBUFS: messages were lost. So was one that does not fit (ENOSPC).
-      changed |= length < 0 || HoldsChange(buffer, static_cast<int>(length));
+      changes->any |= length < 0;
+      if (length > 0) Note(buffer, static_cast<int>(length), changes);
     }
-    return changed;
   }
 
  private:
-  static bool HoldsChange(const char* buffer, int length) {
+  static void Note(const char* buffer, int length, InterfaceChanges* changes) {
     const auto* message = reinterpret_cast<const nlmsghdr*>(buffer);
     for (; mnl_nlmsg_ok(message, length); message = mnl_nlmsg_next(message, &length)) {
       switch (message->nlmsg_type) {
         case RTM_NEWLINK:
         case RTM_DELLINK:
+          NoteLink(*message, changes);
+          break;
         case RTM_NEWADDR:
         case RTM_DELADDR:
-          return true;
+          changes->any = true;
+          break;
         default:
           break;
       }
     }
-    return false;
+  }
+
+  static void NoteLink(const nlmsghdr& message, InterfaceChanges* changes) {
+    changes->any = true;
+    const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
+    // A bridge tells of its ports in messages of its own: leaving the bridge is no deletion.
+    if (link->ifi_family != AF_UNSPEC) return;
+    const auto index = static_cast<uint32_t>(link->ifi_index);
+    if (message.nlmsg_type == RTM_DELLINK) {
+      changes->deleted.insert(index);
+    } else if ((link->ifi_flags & IFF_UP) == 0) {
+      changes->down.insert(index);
+    }
   }
 
   const MnlSocket socket_;
@@ -252,10 +287,16 @@ absl::StatusOr<uint32_t> DefaultRouteInterface(Family family) {
   return Error(Reason::kNoRoute, "", absl::StrCat("the host has no ", ToAbsl(FamilyName(family)), " default route"));
 }
 
-absl::StatusOr<std::unique_ptr<InterfaceWatch>> InterfaceWatch::Create() {
+absl::StatusOr<std::unique_ptr<InterfaceWatch>> InterfaceWatch::Create(size_t receive_buffer_bytes) {
   absl::StatusOr<MnlSocket> socket =
       netlink::Open(SOCK_NONBLOCK, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
   if (!socket.ok()) return socket.status();
+  const int fd = mnl_socket_get_fd(socket->get());
+  const auto bytes = static_cast<int>(receive_buffer_bytes == 0 ? kWatchBufferBytes : receive_buffer_bytes);
+  // Past the host's limit where the process may; if not, up to it. A smaller buffer only loses messages sooner.
+  if (receive_buffer_bytes != 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) != 0) {
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+  }
   return std::make_unique<NetlinkInterfaceWatch>(*std::move(socket));
 }
 

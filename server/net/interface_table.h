@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,9 +27,15 @@ struct Interface {
   uint32_t index = 0;
   std::string name;
   bool up = false;  // IFF_UP: the administrator's wish
-  // IFLA_CARRIER, true where the driver does not say; while up, IFF_RUNNING too: the kernel puts a link in operation up
-  // to a second after its carrier came, and loses in silence what is sent before.
+  // IFLA_CARRIER, true where the driver does not say; while up, only when the link is in operation too (IFF_RUNNING,
+  // and a queueing discipline): the kernel gets there up to a second after the carrier came, and loses in silence what
+  // is sent before.
   bool carrier = false;
+  // How often the device's carrier has come or gone (IFLA_CARRIER_CHANGES): tells of what came and went between two
+  // looks.
+  uint32_t carrier_changes = 0;
+  // Whether IPv6 is on: the kernel switches it off where the MTU is below 1280, the administrator by disable_ipv6.
+  bool ipv6 = true;
   bool multicast = false;   // IFF_MULTICAST
   bool loopback = false;    // IFF_LOOPBACK
   uint32_t flags = 0;       // All of IFF_*, the three above among them.
@@ -73,16 +80,31 @@ absl::StatusOr<uint32_t> RouteInterface(const IpAddress& destination);
 // The interface of the default route with the lowest metric (main table) of a family: its index. NO_ROUTE where none.
 absl::StatusOr<uint32_t> DefaultRouteInterface(Family family);
 
+// What the kernel has told of links and addresses. The table says how they are now; this says what it cannot show.
+struct InterfaceChanges {
+  bool any = false;  // Something changed, or messages were lost: the table is to be read again.
+  // By index: links that were deleted, or were not up, at some moment. Either may be back in the table.
+  std::set<uint32_t> deleted;
+  std::set<uint32_t> down;
+};
+
 // Hears of changes to links and addresses. Used by one thread.
 class InterfaceWatch {
  public:
   virtual ~InterfaceWatch() = default;
-  static absl::StatusOr<std::unique_ptr<InterfaceWatch>> Create();
+  // `receive_buffer_bytes`: of the netlink socket; what it cannot hold is lost, and known to be lost. 0: the default,
+  // which is more than the host's where the process may raise it.
+  static absl::StatusOr<std::unique_ptr<InterfaceWatch>> Create(size_t receive_buffer_bytes = 0);
   // Readable when something may have changed. Borrowed.
   virtual int fd() const = 0;
-  // Takes in all queued messages without blocking. True if a link or an address changed, or if messages were lost
-  // (ENOBUFS): either way the table is to be read again.
-  virtual bool Drain() = 0;
+  // Takes in all queued messages without blocking and adds what they say. Lost messages (ENOBUFS) count as a change.
+  virtual void Drain(InterfaceChanges* changes) = 0;
+  // The same, for those who only want to know whether anything changed.
+  bool Drain() {
+    InterfaceChanges changes;
+    Drain(&changes);
+    return changes.any;
+  }
 };
 
 }  // namespace mcgw::net

@@ -1,5 +1,6 @@
 #include "server/rpc/inspection_service.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -32,27 +33,31 @@ absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesR
   const absl::StatusOr<std::vector<gateway::InterfaceSnapshot>> interfaces = gateway->ListInterfaces();
   if (!interfaces.ok()) return interfaces.status();
   const std::shared_ptr<const net::InterfaceTable> table = gateway->directory().table();
-  uint32_t only = 0;
+  std::optional<std::string> only;
   if (!request.interface().empty()) {
     const absl::StatusOr<net::IpAddress> address = net::IpAddress::Parse(request.interface());
     const net::Interface* const found =
         address.ok() ? table->FindByAddress(*address) : table->FindByName(request.interface());
-    if (found == nullptr) {
+    // One that is gone and still wished is listed too.
+    const bool listed = std::any_of(interfaces->begin(), interfaces->end(), [&](const auto& snapshot) {
+      return snapshot.interface.name == request.interface();
+    });
+    if (found == nullptr && !listed) {
       return Error(Reason::kInterfaceNotFound, "interface",
                    net::StrCat("the gateway's host has no interface ", request.interface()));
     }
-    only = found->index;
+    only = found == nullptr ? request.interface() : found->name;
   }
   response->set_ipv4_source_port(gateway->sender().source_port(net::Family::kIpv4));
   response->set_ipv6_source_port(gateway->sender().source_port(net::Family::kIpv6));
+  uint64_t last = 0;
   for (const gateway::InterfaceSnapshot& snapshot : *interfaces) {
-    const uint32_t index = snapshot.interface.index;
-    if (index <= page->after || (only != 0 && index != only)) continue;
+    if (snapshot.order <= page->after || (only.has_value() && snapshot.interface.name != *only)) continue;
     if (static_cast<uint32_t>(response->interfaces_size()) == page->size) {
-      const auto& last = response->interfaces(response->interfaces_size() - 1);
-      response->set_next_page_token(std::to_string(last.index()));
+      response->set_next_page_token(std::to_string(last));
       break;
     }
+    last = snapshot.order;
     WriteInterface(snapshot, *table, response->add_interfaces());
   }
   return absl::OkStatus();

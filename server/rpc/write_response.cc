@@ -94,6 +94,20 @@ constexpr std::pair<uint32_t, v1::InterfaceFlag> kInterfaceFlags[] = {
     {IFF_NOARP, v1::INTERFACE_FLAG_NO_ARP},
 };
 
+v1::InterfaceLostCause ToCause(fanout::LostCause cause) {
+  switch (cause) {
+    case fanout::LostCause::kDown:
+      return v1::INTERFACE_LOST_CAUSE_DOWN;
+    case fanout::LostCause::kNoCarrier:
+      return v1::INTERFACE_LOST_CAUSE_NO_CARRIER;
+    case fanout::LostCause::kDeleted:
+      return v1::INTERFACE_LOST_CAUSE_DELETED;
+    case fanout::LostCause::kMembershipLost:
+      return v1::INTERFACE_LOST_CAUSE_MEMBERSHIP_LOST;
+  }
+  return v1::INTERFACE_LOST_CAUSE_UNSPECIFIED;
+}
+
 v1::StarExclusion ToExclusion(InterfaceDirectory::Exclusion exclusion) {
   switch (exclusion) {
     case InterfaceDirectory::Exclusion::kNotPermitted:
@@ -206,6 +220,22 @@ void WriteEvent(const fanout::Event& event, uint64_t subscriber_id, v1::Event* m
     WriteSubscriberLedger(*ledger, subscriber_id, message->mutable_ledger());
   } else if (const auto* draining = std::get_if<fanout::Draining>(&event)) {
     WriteDuration(draining->grace_ns, message->mutable_draining()->mutable_grace());
+  } else if (const auto* lost = std::get_if<fanout::InterfaceLost>(&event)) {
+    v1::InterfaceLost* const out = message->mutable_interface_lost();
+    out->set_interface_name(lost->interface_name);
+    out->set_interface_index(lost->interface_index);
+    out->set_cause(ToCause(lost->cause));
+    WriteTime(lost->time_unix_ns, out->mutable_time());
+  } else if (const auto* restored = std::get_if<fanout::InterfaceRestored>(&event)) {
+    v1::InterfaceRestored* const out = message->mutable_interface_restored();
+    out->set_interface_name(restored->interface_name);
+    out->set_interface_index(restored->interface_index);
+    WriteTime(restored->time_unix_ns, out->mutable_time());
+  } else if (const auto* renamed = std::get_if<fanout::InterfaceRenamed>(&event)) {
+    v1::InterfaceRenamed* const out = message->mutable_interface_renamed();
+    out->set_interface_index(renamed->interface_index);
+    out->set_old_name(renamed->old_name);
+    out->set_new_name(renamed->new_name);
   }
 }
 
@@ -280,12 +310,14 @@ void WriteInterface(const gateway::InterfaceSnapshot& snapshot, const net::Inter
     message->add_addresses(net::StrCat(address.address.ToString(), "/", static_cast<int>(address.prefix_length)));
   }
   message->set_mtu_bytes(interface.mtu_bytes);
-  message->set_carrier(interface.carrier);
+  if (interface.index != 0) message->set_carrier(interface.carrier);
   message->set_kind(interface.kind);
   if (const net::Interface* master = table.FindByIndex(interface.master_index); master != nullptr) {
     message->set_master_name(master->name);
   }
   message->set_permitted(snapshot.permitted);
+  message->set_lost(snapshot.lost);
+  message->mutable_counters()->set_losses(snapshot.losses);
   for (int family = 0; family < 2; ++family) {
     const gateway::InterfaceSnapshot::PerFamily& entry = snapshot.families[family];
     v1::InterfaceFamily* const out = family == 0 ? message->mutable_ipv4() : message->mutable_ipv6();

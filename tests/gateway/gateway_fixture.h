@@ -22,7 +22,10 @@ namespace mcgw::gateway {
 
 class GatewayTest : public ::testing::Test {
  protected:
-  void SetUp() override { gateway_ = NewGateway(options_); }
+  void SetUp() override {
+    host_.memberships = [kernel = kernel_] { return kernel->Users(); };
+    gateway_ = NewGateway(options_);
+  }
 
   std::unique_ptr<Gateway> NewGateway(const Options& options) {
     return Gateway::Create(options, std::make_unique<testing::FakeSocketFactory>(kernel_), host_.Source()).value();

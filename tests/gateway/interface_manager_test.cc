@@ -62,9 +62,10 @@ TEST_F(InterfaceManagerTest, PortsAndGroupsAreChannelsOfTheirOwn) {
 }
 
 TEST_F(InterfaceManagerTest, TheSameGroupOnTwoInterfacesIsTwoChannels) {
-  InterfaceManager other(&services_, 3, "a1");
+  const net::Interface a1 = testing::FakeInterface(3, "a1", {"10.0.1.1/24"});
+  InterfaceManager other(&services_, "a1", &a1);
   const HoldPtr one = Acquire("239.1.1.1");
-  HoldPtr two = other.Acquire(testing::Ip("239.1.1.1"), 5000, Holder()).value();
+  HoldPtr two = other.Acquire(testing::Ip("239.1.1.1"), 5000, Holder(), {}).value();
   EXPECT_NE(one->channel_id(), two->channel_id());
   EXPECT_TRUE(kernel_->Memberships().contains(FakeKernel::ChannelKey(3, "239.1.1.1", 5000)));
   two.reset();
@@ -252,9 +253,10 @@ TEST_F(InterfaceManagerTest, ALogOutlivesItsChannelWhileSomebodyReadsIt) {
 
 TEST_F(InterfaceManagerTest, ChannelsAreLimitedOverAllInterfaces) {
   services_.options.limits.channels = 2;
-  InterfaceManager other(&services_, 3, "a1");
+  const net::Interface a1 = testing::FakeInterface(3, "a1", {"10.0.1.1/24"});
+  InterfaceManager other(&services_, "a1", &a1);
   const HoldPtr first = Acquire("239.1.1.1");
-  HoldPtr second = other.Acquire(testing::Ip("239.1.1.1"), 5000, Holder()).value();
+  HoldPtr second = other.Acquire(testing::Ip("239.1.1.1"), 5000, Holder(), {}).value();
   EXPECT_EQ(net::ReasonOf(TryAcquire("239.1.1.2").status()), net::Reason::kChannelLimit);
   EXPECT_NE(Acquire("239.1.1.1"), nullptr);  // Shares what is there.
   second.reset();
@@ -270,7 +272,8 @@ TEST_F(InterfaceManagerTest, ASnapshotShowsIntentAndFactApart) {
                                .subscriber_id = 9,
                                .identity = "me",
                                .selector = "*",
-                               .filter = Include({"10.0.0.2"})})
+                               .filter = Include({"10.0.0.2"})},
+                              {})
                      .value();
   ChannelSnapshot snapshot = manager_.Snapshot().at(0);
   EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kJoined);

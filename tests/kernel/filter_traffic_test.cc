@@ -59,7 +59,7 @@ class FilterTrafficTest : public testing::TestWithParam<Case> {
     }
     if (v4) Shell("ip addr add 10.9.255.1/16 dev a0");
     gateway_ = gateway::Gateway::Create({}, net::NewLinuxSocketFactory()).value();
-    peer_.Do([&] { sender_ = factory_->NewSendSocket(group().family(), false, 0).value(); });
+    peer_.Do([&] { sender_ = factory_->NewSendSocket({.family = group().family(), .loop = false}).value(); });
     loop_ = std::thread([this] {
       while (!stop_) gateway_->loop(0)->RunOnce(absl::Milliseconds(50));
     });
@@ -205,8 +205,8 @@ TEST_P(FilterTrafficTest, EachGetsWhatItWantsAndLosesNothingThatItGoesOnWanting)
   }
   uint64_t read = 0;
   for (const gateway::SocketSnapshot& socket : channels[0].sockets) read += socket.read;
-  EXPECT_LE(read, channels[0].read) << "sockets that went are in the channel's count only";
-  EXPECT_EQ(channels[0].kernel_drops, 0u);
+  EXPECT_LE(read, channels[0].account.read) << "sockets that went are in the channel's count only";
+  EXPECT_EQ(channels[0].account.kernel_drops, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Groups, FilterTrafficTest,

@@ -133,7 +133,7 @@ TEST_F(InterfaceTest, WatchHearsOfLinksAndAddresses) {
 }
 
 TEST_F(InterfaceTest, WatchSaysSoWhenMessagesWereLost) {
-  const auto watch = net::InterfaceWatch::Create().value();
+  const auto watch = net::InterfaceWatch::Create(/*receive_buffer_bytes=*/64 << 10).value();
   const std::string commands = absl::StrCat("/tmp/addresses.", getpid());
   {
     std::ofstream file(commands);

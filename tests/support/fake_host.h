@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -23,7 +24,12 @@ struct FakeHost {
   uint32_t ipv6_default_route = 0;  // 0: none.
   absl::Status table_status;
   std::atomic<int> table_reads{0};
+  // What the kernel says that it has joined; without it, it does not say.
+  std::function<net::KernelMemberships()> memberships;
 
+  void Remove(std::string_view name) {
+    std::erase_if(interfaces, [&](const net::Interface& interface) { return interface.name == name; });
+  }
   net::Interface& Find(std::string_view name) {
     for (net::Interface& interface : interfaces) {
       if (interface.name == name) return interface;
@@ -42,7 +48,11 @@ struct FakeHost {
               return net::InterfaceTable(interfaces);
             },
             .route = [=, this](const net::IpAddress&) { return index_or_no_route(ipv4_route); },
-            .default_route = [=, this](net::Family) { return index_or_no_route(ipv6_default_route); }};
+            .default_route = [=, this](net::Family) { return index_or_no_route(ipv6_default_route); },
+            .memberships = [this]() -> absl::StatusOr<net::KernelMemberships> {
+              if (!memberships) return absl::UnavailableError("no memberships");
+              return memberships();
+            }};
   }
 };
 

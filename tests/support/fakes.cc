@@ -386,6 +386,24 @@ std::map<FakeKernel::ChannelKey, std::string> FakeKernel::Memberships() const {
   return memberships;
 }
 
+net::KernelMemberships FakeKernel::Users() const {
+  net::KernelMemberships memberships;
+  for (const std::shared_ptr<FakeReceiver>& receiver : receivers()) {
+    net::MutexLock lock(&receiver->mutex_);
+    if (receiver->lost_) continue;
+    for (const auto& [group, filter] : receiver->filters_) ++memberships.users[{receiver->spec.interface_index, group}];
+  }
+  return memberships;
+}
+
+void FakeKernel::LoseMemberships(uint32_t interface_index) {
+  for (const std::shared_ptr<FakeReceiver>& receiver : receivers()) {
+    if (receiver->spec.interface_index != interface_index) continue;
+    net::MutexLock lock(&receiver->mutex_);
+    receiver->lost_ = true;
+  }
+}
+
 std::vector<std::shared_ptr<FakeReceiver>> FakeKernel::receivers() const {
   net::MutexLock lock(&mutex_);
   return receivers_;

@@ -21,6 +21,7 @@
 #include "server/net/address.h"
 #include "server/net/datagram.h"
 #include "server/net/interface_table.h"
+#include "server/net/kernel_memberships.h"
 #include "server/net/multicast_socket.h"
 #include "server/net/mutex.h"
 #include "server/net/owned_fd.h"
@@ -80,6 +81,7 @@ class FakeReceiver {
 
  private:
   friend class FakeReceiveSocket;
+  friend class FakeKernel;
   struct Queued {
     FakeDatagram datagram;
     uint32_t drops_so_far = 0;
@@ -97,6 +99,7 @@ class FakeReceiver {
   std::map<net::IpAddress, Filter> filters_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread::id closed_by_ ABSL_GUARDED_BY(mutex_);
+  bool lost_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 // A datagram that a send socket took.
@@ -131,6 +134,10 @@ class FakeKernel {
   // What the kernel has: the filter of each joined group of an open socket. Those of several sockets of a channel are
   // united; one that would bring a datagram twice is "DUPLICATES".
   std::map<ChannelKey, std::string> Memberships() const;
+  // What /proc/net/igmp would say: the sockets of each group on each interface.
+  net::KernelMemberships Users() const;
+  // The interface has dropped its memberships; the sockets believe that they have them.
+  void LoseMemberships(uint32_t interface_index);
   // Every receive socket ever made, in order.
   std::vector<std::shared_ptr<FakeReceiver>> receivers() const;
   // The newest of a group, its own or a shared one that holds it; null if there is none.

@@ -126,7 +126,7 @@ def test_the_loopback_and_ipv6(net, mcgw):
     here = channel("ff15::66", 5000, "lo")
     with mcgw.subscribe(here, "-o", "raw") as subscriber:
         mend(only_error(doctor(mcgw, here), "LOOPBACK"))
-        mcgw.ok("pub", here, stdin=b"arrives\n")
+        mcgw.ok("pub", here, "--file", "-", stdin=b"arrives\n")
         subscriber.wait_line("arrives")
         doctor(mcgw, here, code=0)
     subprocess.run(["sh", "-c", "ip link set lo multicast off; ip -6 route del local ff00::/8 dev lo table local"],

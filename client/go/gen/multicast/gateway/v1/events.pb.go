@@ -32,9 +32,11 @@ const (
 	MembershipChangeCause_MEMBERSHIP_CHANGE_CAUSE_JOIN MembershipChangeCause = 1
 	// A Leave on the stream's session removed the channel or narrowed its filter.
 	MembershipChangeCause_MEMBERSHIP_CHANGE_CAUSE_LEAVE MembershipChangeCause = 2
-	// An interface that `*` or wait_for_interface waited for appeared.
+	// An interface that `*` or wait_for_interface waited for appeared or can be joined now, or the
+	// one that the membership names is another one now.
 	MembershipChangeCause_MEMBERSHIP_CHANGE_CAUSE_INTERFACE_APPEARED MembershipChangeCause = 3
-	// An interface that `*` had taken is gone or no longer eligible.
+	// An interface that `*` had taken is gone or no longer eligible, or the one that the membership
+	// names is another one now.
 	MembershipChangeCause_MEMBERSHIP_CHANGE_CAUSE_INTERFACE_GONE MembershipChangeCause = 4
 	// The kernel or the policy no longer lets the gateway keep the channel joined.
 	MembershipChangeCause_MEMBERSHIP_CHANGE_CAUSE_REFUSED MembershipChangeCause = 5
@@ -99,7 +101,8 @@ const (
 	InterfaceLostCause_INTERFACE_LOST_CAUSE_NO_CARRIER InterfaceLostCause = 2
 	// It was deleted, or moved to another network namespace.
 	InterfaceLostCause_INTERFACE_LOST_CAUSE_DELETED InterfaceLostCause = 3
-	// The kernel dropped its memberships, as it does for IPv6 when the MTU falls below 1280.
+	// The kernel dropped its memberships, as it does for IPv6 when the MTU falls below 1280 or IPv6 is
+	// switched off. Told to the streams of the channels concerned.
 	InterfaceLostCause_INTERFACE_LOST_CAUSE_MEMBERSHIP_LOST InterfaceLostCause = 4
 )
 

@@ -83,8 +83,10 @@ type Membership struct {
 	unknownFields protoimpl.UnknownFields
 
 	// Optional. The interface selector, one of:
-	//   - the name of an interface, such as `eth0`;
-	//   - an address of an interface, IPv4 or IPv6; it only identifies the interface;
+	//   - the name of an interface, such as `eth0`. The membership stays with that interface when it is
+	//     renamed; if it is deleted, with the next one of its last name;
+	//   - an address of an interface, IPv4 or IPv6; it only identifies the interface. If the address
+	//     moves to another interface the membership moves too; while none has it, it stays;
 	//   - empty: the default interface, resolved once and reported. The configured default_interface,
 	//     else for IPv4 the interface of the route to the group, for IPv6 the only eligible interface,
 	//     else the one of the default route, else INTERFACE_AMBIGUOUS;

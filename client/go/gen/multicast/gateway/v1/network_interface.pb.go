@@ -182,7 +182,8 @@ type NetworkInterface struct {
 
 	// Name of the interface.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Index of the interface in the kernel, from 1.
+	// Index of the interface in the kernel, from 1. 0 if it does not exist: it is listed because
+	// clients wish it, after all those that exist.
 	Index uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
 	// Flags that are set.
 	Flags []InterfaceFlag `protobuf:"varint,3,rep,packed,name=flags,proto3,enum=multicast.gateway.v1.InterfaceFlag" json:"flags,omitempty"`
@@ -207,7 +208,7 @@ type NetworkInterface struct {
 	Ipv6 *InterfaceFamily `protobuf:"bytes,12,opt,name=ipv6,proto3" json:"ipv6,omitempty"`
 	// Counters of the device and of the gateway on it.
 	Counters *InterfaceCounters `protobuf:"bytes,13,opt,name=counters,proto3" json:"counters,omitempty"`
-	// True if a channel of the interface cannot receive now, as after InterfaceLost.
+	// True if a channel of the interface cannot receive now, as after InterfaceLost, or waits for it.
 	Lost bool `protobuf:"varint,14,opt,name=lost,proto3" json:"lost,omitempty"`
 }
 
@@ -525,7 +526,7 @@ type InterfaceCounters struct {
 	SentDatagrams uint64 `protobuf:"varint,5,opt,name=sent_datagrams,json=sentDatagrams,proto3" json:"sent_datagrams,omitempty"`
 	// Datagrams that the gateway failed to send through it.
 	SendFailedDatagrams uint64 `protobuf:"varint,6,opt,name=send_failed_datagrams,json=sendFailedDatagrams,proto3" json:"send_failed_datagrams,omitempty"`
-	// How often the interface was lost.
+	// How often the interface was lost, as in InterfaceLost. Counted while clients have channels on it.
 	Losses uint64 `protobuf:"varint,7,opt,name=losses,proto3" json:"losses,omitempty"`
 }
 

@@ -1,0 +1,144 @@
+// How the gateway follows interfaces that come, go and change.
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "server/gateway/gateway.h"
+#include "server/net/clock.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+#include "spdlog/spdlog.h"
+
+namespace mcgw::gateway {
+namespace {
+
+using net::Reason;
+
+// However quiet the host is, so that a change that nobody has told of heals too.
+constexpr int64_t kFollowAnywayNs = 10'000'000'000;
+
+}  // namespace
+
+bool Gateway::IsKnown(const MembershipRequest& request) const {
+  if (request.selector == "*") return false;
+  const absl::StatusOr<std::vector<net::Interface>> known =
+      directory_.ResolveIn(*registry_.table(), request.selector, request.group);
+  if (known.ok()) return known->front().up;
+  // Other errors do not come from the interfaces: the membership itself answers them.
+  const Reason reason = net::ReasonOf(known.status());
+  return reason != Reason::kInterfaceNotFound && reason != Reason::kInterfaceAmbiguous;
+}
+
+absl::Status Gateway::CatchUp(const std::vector<MembershipRequest>& requests) {
+  const bool all_known = std::all_of(requests.begin(), requests.end(), [&](const auto& each) { return IsKnown(each); });
+  return all_known ? absl::OkStatus() : FollowInterfaces();
+}
+
+absl::Status Gateway::FollowInterfaces(const net::InterfaceChanges& changes) {
+  net::MutexLock lock(&follow_mutex_);
+  return FollowLocked(changes);
+}
+
+absl::Status Gateway::FollowLocked(const net::InterfaceChanges& changes) {
+  if (absl::Status status = directory_.Refresh(); !status.ok()) return status;
+  followed_ns_ = net::MonotonicNs();
+  // Streams hear of it before their channels are joined again, and so before any later datagram.
+  Tell(registry_.Follow(directory_.table(), changes));
+  Heal(/*now=*/true);
+  CheckKernel();
+  FollowMemberships();
+  return absl::OkStatus();
+}
+
+void Gateway::Tell(const std::vector<InterfaceNotice>& notices) {
+  if (notices.empty()) return;
+  const int64_t now_ns = net::MonotonicNs();
+  for (const InterfaceNotice& notice : notices) {
+    if (notice.channel_ids.empty()) continue;
+    for (const std::string& line : interface_log_.Lines(notice, now_ns)) spdlog::info("{}", line);
+  }
+  net::MutexLock lock(&mutex_);
+  for (Subscription* subscription : subscriptions_) {
+    for (const InterfaceNotice& notice : notices) subscription->Tell(notice);
+  }
+}
+
+void Gateway::Heal(bool now) {
+  std::vector<ChannelChange> changes;
+  std::vector<InterfaceNotice> notices;
+  for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
+    InterfaceManager::Healed healed = manager->Heal(now);
+    if (healed.notice.has_value()) notices.push_back(*std::move(healed.notice));
+    std::move(healed.changes.begin(), healed.changes.end(), std::back_inserter(changes));
+  }
+  Tell(notices);
+  if (changes.empty()) return;
+  net::MutexLock lock(&mutex_);
+  for (Subscription* subscription : subscriptions_) {
+    for (const ChannelChange& change : changes) subscription->Tell(change);
+  }
+}
+
+void Gateway::CheckKernel() {
+  const std::vector<InterfaceRegistry::ManagerPtr> managers = registry_.All();
+  std::vector<std::set<net::IpAddress>> missing(managers.size());
+  // Twice: a list that changes while it is read may lack what the kernel has.
+  for (int reading = 0; reading < 2; ++reading) {
+    const int64_t before_ns = net::MonotonicNs();
+    const absl::StatusOr<net::KernelMemberships> kernel = kernel_memberships_();
+    if (!kernel.ok()) return;
+    bool any = false;
+    for (size_t i = 0; i < managers.size(); ++i) {
+      if (reading > 0 && missing[i].empty()) continue;
+      missing[i] = managers[i]->Missing(*kernel, before_ns);
+      any = any || !missing[i].empty();
+    }
+    if (!any) return;
+  }
+  std::vector<InterfaceNotice> notices;
+  for (size_t i = 0; i < managers.size(); ++i) {
+    if (missing[i].empty()) continue;
+    std::optional<InterfaceNotice> notice = managers[i]->Rejoin(missing[i]);
+    if (notice.has_value()) notices.push_back(*std::move(notice));
+  }
+  Tell(notices);
+  Heal(/*now=*/true);
+}
+
+void Gateway::FollowMemberships() {
+  for (const std::shared_ptr<Session>& session : sessions_.All()) {
+    net::MutexLock lock(&session->mutex);
+    if (session->ended) continue;
+    const std::vector<MembershipSet::Followed> followed = session->memberships.Follow();
+    if (followed.empty()) continue;
+    for (Subscription* stream : session->streams) stream->Apply(followed);
+  }
+  retained_.Follow();
+  net::MutexLock lock(&mutex_);
+  for (Subscription* subscription : subscriptions_) subscription->FollowInterfaces();
+}
+
+void Gateway::SweepInterfaces(int64_t now_ns) {
+  net::MutexLock lock(&follow_mutex_);
+  for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) manager->Sweep(now_ns);
+  for (const std::string& line : interface_log_.Due(now_ns)) spdlog::info("{}", line);
+  if (now_ns - followed_ns_ < kFollowAnywayNs) return Heal(/*now=*/false);
+  if (const absl::Status status = FollowLocked({}); !status.ok()) {
+    spdlog::warn("cannot read the interfaces: {}", net::ToStd(status.message()));
+  }
+}
+
+std::map<std::string, bool> Gateway::InterfaceHealth() const {
+  std::map<std::string, bool> health;
+  std::map<std::string, bool> absent;
+  for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
+    if (manager->empty()) continue;
+    (manager->index() == 0 ? absent : health)[manager->name()] = !manager->lost();
+  }
+  // One that was deleted, and whose name another bears, does not speak for it.
+  health.merge(absent);
+  return health;
+}
+
+}  // namespace mcgw::gateway

@@ -1,0 +1,44 @@
+// A channel as its InterfaceManager keeps it. Only for the manager's own files.
+
+#ifndef MCGW_GATEWAY_INTERFACE_MANAGER_CHANNEL_H_
+#define MCGW_GATEWAY_INTERFACE_MANAGER_CHANNEL_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/gateway/interface_manager.h"
+#include "server/net/clock.h"
+
+namespace mcgw::gateway {
+
+// Guarded by the manager's mutex, but for what is const or thread-safe by itself.
+struct InterfaceManager::Channel {
+  Channel(const Key& the_key, Reception::Spec spec) : key(the_key), log(spec.log), reception(std::move(spec)) {}
+
+  fanout::SourceFilter Wished() const {
+    std::vector<fanout::SourceFilter> filters;
+    filters.reserve(holds.size());
+    for (const Hold* hold : holds) filters.push_back(hold->holder_.filter);
+    return fanout::SourceFilter::Merge(filters);
+  }
+
+  const Key key;
+  const std::shared_ptr<fanout::ChannelLog> log;
+  const int64_t created_unix_ns = net::UnixNs();
+
+  std::vector<Hold*> holds;  // What is wished,
+  Reception reception;       // and what the kernel has.
+  int64_t opened_ns = 0;     // Monotonic; when it was joined last.
+  int64_t left_ns = 0;       // Monotonic; when the last hold went.
+  int64_t lost_unix_ns = 0;  // If not 0: Heal is to say so in the log.
+  bool renew = false;        // Heal is to leave and join again.
+  absl::Status failure;      // Why it is wished and not joined.
+};
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_GATEWAY_INTERFACE_MANAGER_CHANNEL_H_

@@ -1,0 +1,271 @@
+// Which interface a channel and a membership belong to, as interfaces are renamed, deleted, made anew and moved.
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/gateway/interfaces_fixture.h"
+
+namespace mcgw::gateway {
+namespace {
+
+using net::Reason;
+using net::ReasonOf;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
+
+MembershipRequest Waiting(MembershipRequest request) {
+  request.wait_for_interface = true;
+  return request;
+}
+
+TEST_F(InterfacesTest, ARenameKeepsTheChannelAndANewInterfaceOfTheOldNameIsAnother) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1")});
+  host_.Find("a0").name = "b0";
+  Add(9, "a0", {"10.0.9.1/24"});
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("a0 is now b0"));
+  EXPECT_THAT(Channels(), ElementsAre("1 b0/2 joined"));
+  const auto other = Subscribe({Request("a0", "239.1.1.1")});
+  EXPECT_THAT(Channels(), ElementsAre("1 b0/2 joined", "2 a0/9 joined"));
+  const auto renamed = Subscribe({Request("b0", "239.1.1.1")});
+  EXPECT_THAT(Channels(), SizeIs(2)) << "the same channel by its new name";
+}
+
+TEST_F(InterfacesTest, NamesThatAreSwappedLeaveEachMembershipWithItsInterface) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1"), Request("a1", "239.1.1.2")});
+  host_.Find("a0").name = "tmp";
+  host_.Find("a1").name = "a0";
+  host_.Find("tmp").name = "a1";
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("a0 is now a1", "a1 is now a0"));
+  EXPECT_THAT(Channels(), ElementsAre("1 a1/2 joined", "2 a0/3 joined"));
+}
+
+TEST_F(InterfacesTest, ADeletedInterfaceWhoseNameAnotherTakesMovesItsMembershipsThere) {
+  const auto a0 = Subscribe({Request("a0", "239.1.1.1")});
+  const auto a1 = Subscribe({Request("a1", "239.1.1.1")});
+  Delete("a0");
+  host_.Find("a1").name = "a0";
+  Follow();
+  EXPECT_THAT(Hear(a0.get()), UnorderedElementsAre("lost a0 deleted", "joined a0", "left a0"));
+  EXPECT_THAT(Hear(a1.get()), ElementsAre("a1 is now a0"));
+  EXPECT_THAT(Channels(), ElementsAre("1 a0/0 left", "2 a0/3 joined"));
+  Receive("one");
+  EXPECT_THAT(Hear(a0.get()), ElementsAre("one"));
+  EXPECT_THAT(Hear(a1.get()), ElementsAre("one"));
+}
+
+TEST_F(InterfacesTest, ADeletedInterfaceWhoseNameAnUnusedOneTakesGoesOnThere) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1")});
+  Delete("a0");
+  host_.Find("a1").name = "a0";
+  Follow();
+  EXPECT_THAT(Channels(), ElementsAre("1 a0/3 joined"));
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 deleted", "back a0", "gap interface"));
+}
+
+TEST_F(InterfacesTest, OneThatWasRenamedAndDeletedComesBackByItsLastName) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1")});
+  host_.Find("a0").name = "b0";
+  Follow();
+  Delete("b0");
+  Follow();
+  Add(8, "a0", {"10.0.0.1/24"});
+  Follow();
+  EXPECT_THAT(Channels(), ElementsAre("1 b0/0 waiting"));
+  Add(9, "b0", {"10.0.0.1/24"});
+  Follow();
+  EXPECT_THAT(Channels(), ElementsAre("1 b0/9 joined"));
+}
+
+TEST_F(InterfacesTest, AWaitingNameThatARenameBringsIsJoinedOnThatInterfacesChannel) {
+  const auto holder = Subscribe({Request("a0", "239.1.1.1")});
+  const auto waiter = Subscribe({Waiting(Request("b0", "239.1.1.1"))});
+  EXPECT_THAT(Channels(), ElementsAre("1 a0/2 joined", "2 b0/0 waiting"));
+  host_.Find("a0").name = "b0";
+  Follow();
+  EXPECT_THAT(Hear(waiter.get()), ElementsAre("joined b0", "left b0"));
+  Receive("one");
+  EXPECT_THAT(Hear(waiter.get()), ElementsAre("one"));
+  EXPECT_THAT(Hear(holder.get()), ElementsAre("a0 is now b0", "one"));
+}
+
+TEST_F(InterfacesTest, AnAddressIsFollowedToTheInterfaceThatHasItNow) {
+  const auto stream = Subscribe({Request("10.0.0.1", "239.1.1.1")});
+  host_.Find("a0").addresses.clear();
+  Follow();
+  EXPECT_THAT(JoinedOn(), ElementsAre(2u)) << "while nobody has it, it stays";
+  host_.Find("a1").addresses.push_back({testing::Ip("10.0.0.1"), 24});
+  Follow();
+  EXPECT_THAT(JoinedOn(), ElementsAre(3u));
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("joined a1", "left a0"));
+}
+
+TEST_F(InterfacesTest, AnAddressThatTwoInterfacesHaveStaysWhereItIs) {
+  const auto stream = Subscribe({Request("10.0.1.1", "239.1.1.1")});
+  host_.Find("a0").addresses.push_back({testing::Ip("10.0.1.1"), 24});
+  Follow();
+  EXPECT_THAT(JoinedOn(), ElementsAre(3u));
+  EXPECT_THAT(Hear(stream.get()), IsEmpty());
+}
+
+TEST_F(InterfacesTest, JoiningAgainByAnAddressThatMovedHoldsOneInterfaceOnly) {
+  const JoinResult joined = Join("", Request("10.0.0.1", "239.1.1.1"));
+  host_.Find("a0").addresses.clear();
+  host_.Find("a1").addresses.push_back({testing::Ip("10.0.0.1"), 24});
+  Follow();
+  const JoinResult again = Join(joined.session_id, Request("10.0.0.1", "239.1.1.1"));
+  EXPECT_EQ(again.membership_id, joined.membership_id);
+  ASSERT_THAT(again.channels, SizeIs(1));
+  EXPECT_EQ(again.channels.at(0).interface_name, "a1");
+  EXPECT_THAT(JoinedOn(), ElementsAre(3u));
+}
+
+TEST_F(InterfacesTest, TheDefaultInterfaceIsResolvedOnceAndComesBackByName) {
+  const auto stream = Subscribe({Request("", "239.1.1.1")});
+  host_.ipv4_route = 3;
+  Follow();
+  EXPECT_THAT(JoinedOn(), ElementsAre(2u));
+  Delete("a0");
+  Follow();
+  EXPECT_THAT(JoinedOn(), IsEmpty());
+  Add(9, "a0", {});
+  Follow();
+  EXPECT_THAT(JoinedOn(), ElementsAre(9u));
+}
+
+// ---- Waiting ----
+
+TEST_F(InterfacesTest, AnInterfaceThatIsWaitedForIsJoinedOnceItIsUp) {
+  const JoinResult joined = Join("", Waiting(Request("b0", "239.1.1.1")));
+  ASSERT_THAT(joined.channels, SizeIs(1));
+  EXPECT_EQ(joined.channels.at(0).phase, fanout::ChannelPhase::kWaiting);
+  EXPECT_EQ(ReasonOf(joined.channels.at(0).error), Reason::kInterfaceNotFound);
+  const auto stream = Subscribe({}, joined.session_id);
+  ASSERT_THAT(stream->channels(), SizeIs(1));
+  EXPECT_EQ(stream->channels().at(0).phase, fanout::ChannelPhase::kWaiting);
+  Add(9, "b0", {});
+  host_.Find("b0").up = false;
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), IsEmpty());
+  EXPECT_EQ(ReasonOf(gateway_->ListChannels()->at(0).status.error), Reason::kInterfaceDown);
+  host_.Find("b0").up = true;
+  Follow();
+  Receive("one");
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("back b0", "joined b0", "one")) << "with no gap: nothing was joined";
+}
+
+TEST_F(InterfacesTest, WaitingOnAnInterfaceThatIsDown) {
+  host_.Find("a0").up = false;
+  Follow();
+  EXPECT_EQ(ReasonOf(TryJoin("", Request("a0", "239.1.1.1")).status()), Reason::kInterfaceDown);
+  const JoinResult joined = Join("", Waiting(Request("a0", "239.1.1.1")));
+  EXPECT_EQ(joined.channels.at(0).phase, fanout::ChannelPhase::kWaiting);
+  host_.Find("a0").up = true;
+  Follow();
+  EXPECT_THAT(Channels(), ElementsAre("2 a0/2 joined"));
+}
+
+TEST_F(InterfacesTest, WaitingForAnAddressBeginsWithoutAChannel) {
+  const auto stream = Subscribe({Waiting(Request("10.0.9.1", "239.1.1.1"))});
+  EXPECT_THAT(stream->channels(), IsEmpty());
+  host_.Find("a1").addresses.push_back({testing::Ip("10.0.9.1"), 24});
+  Follow();
+  Receive("one");
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("joined a1", "one"));
+}
+
+TEST_F(InterfacesTest, OnlyWhatCanBeAnInterfacesNameIsWaitedFor) {
+  for (const char* selector : {"sixteen-letters.", "a b", "a/b", "a:1"}) {
+    const absl::Status status = TryJoin("", Waiting(Request(selector, "239.1.1.1"))).status();
+    EXPECT_EQ(ReasonOf(status), Reason::kInterfaceNotFound) << selector;
+    EXPECT_EQ(net::FieldOf(status), "membership.interface") << selector;
+  }
+  options_.interfaces = {"a0"};
+  gateway_ = NewGateway(options_);
+  EXPECT_EQ(ReasonOf(TryJoin("", Waiting(Request("b0", "239.1.1.1"))).status()), Reason::kInterfaceNotAllowed);
+}
+
+TEST_F(InterfacesTest, ALeaveWhileWaitingLeavesNothingBehind) {
+  for (int i = 0; i < 100; ++i) {
+    const JoinResult joined = Join("", Waiting(Request("w" + std::to_string(i), "239.1.1.1")));
+    ASSERT_TRUE(gateway_->Leave(me_, joined.session_id, WholeSession()).ok());
+  }
+  SweepAfter(absl::Seconds(40));
+  Follow();
+  EXPECT_THAT(Channels(), IsEmpty());
+  EXPECT_THAT(gateway_->InterfaceHealth(), IsEmpty());
+  EXPECT_THAT(*gateway_->ListInterfaces(), SizeIs(3));
+}
+
+TEST_F(InterfacesTest, AnInterfaceThatAppearedMeanwhileIsFoundWithoutBeingTold) {
+  Add(9, "b0", {"10.0.9.1/24"});
+  EXPECT_THAT(Join("", Request("b0", "239.1.1.1")).channels, SizeIs(1));
+  host_.Find("b0").up = false;
+  Follow();
+  host_.Find("b0").up = true;
+  EXPECT_THAT(Join("", Request("b0", "239.1.1.2")).channels, SizeIs(1));
+}
+
+// ---- Every interface ----
+
+TEST_F(InterfacesTest, EveryInterfaceIsTakenAsItComesAndLeftAsItGoes) {
+  const auto stream = Subscribe({Request("*", "239.1.1.1")});
+  EXPECT_THAT(JoinedOn(), ElementsAre(2u, 3u));
+  Add(9, "b0", {"10.0.9.1/24"});
+  Follow();
+  EXPECT_THAT(JoinedOn(), ElementsAre(2u, 3u, 9u));
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("joined b0"));
+  Delete("b0");
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("lost b0 deleted", "left b0"));
+  Add(10, "b0", {"10.0.9.1/24"});
+  Follow();
+  Receive("one");
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("back b0", "joined b0", "gap interface", "one"));
+  EXPECT_THAT(Channels(), ElementsAre("1 a0/2 joined", "2 a1/3 joined", "3 b0/10 joined"));
+}
+
+TEST_F(InterfacesTest, EveryInterfaceThatIsNoLongerEligibleIsLeft) {
+  const JoinResult joined = Join("", Request("*", "239.1.1.1"));
+  const auto stream = Subscribe({}, joined.session_id);
+  host_.Find("a1").master_index = 2;
+  Follow();
+  EXPECT_THAT(JoinedOn(), ElementsAre(2u));
+  host_.Find("a1").master_index = 0;
+  host_.Find("a0").addresses.clear();
+  Follow();
+  EXPECT_THAT(JoinedOn(), ElementsAre(3u));
+  EXPECT_THAT(Hear(stream.get()), UnorderedElementsAre("left a1", "joined a1", "left a0", "gap other"));
+}
+
+TEST_F(InterfacesTest, EveryInterfaceLeftByTheStarStaysForWhoNamedIt) {
+  const auto stream = Subscribe({Request("*", "239.1.1.1", fanout::SourceFilter::Include({testing::Ip("10.0.0.2")})),
+                                 Request("a0", "239.1.1.1", fanout::SourceFilter::Include({testing::Ip("10.0.0.3")}))});
+  EXPECT_EQ(kernel_->Memberships().at({2, "239.1.1.1", 5000}), "INCLUDE{10.0.0.2, 10.0.0.3}");
+  host_.Find("a0").addresses.clear();
+  Follow();
+  EXPECT_EQ(kernel_->Memberships().at({2, "239.1.1.1", 5000}), "INCLUDE{10.0.0.3}");
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("joined a0")) << "the filter changed";
+}
+
+TEST_F(InterfacesTest, AnInterfaceThatRefusesTheStarIsToldOnce) {
+  const auto stream = Subscribe({Request("*", "239.1.1.1")});
+  kernel_->set_refusal([](const testing::FakeKernel::Attempt& attempt) {
+    return attempt.spec.interface_index == 9 ? net::Error(Reason::kPortInUse, "", "taken") : absl::OkStatus();
+  });
+  Add(9, "b0", {"10.0.9.1/24"});
+  Follow();
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("refused b0"));
+  kernel_->set_refusal(nullptr);
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("joined b0"));
+}
+
+}  // namespace
+}  // namespace mcgw::gateway
