@@ -192,7 +192,8 @@ TEST(Diagnosis, TellsOfMembershipsThatWaitFailOrAreOver) {
   channel.snapshot->joined = false;
   EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kError, "lost the membership"));
   channel.snapshot->status.phase = fanout::ChannelPhase::kWaiting;
-  EXPECT_TRUE(Says(CheckWished(channel), Severity::kWarning, "waits"));
+  channel.snapshot->status.error = net::Error(net::Reason::kInterfaceDown, "", "a0 is down");
+  EXPECT_TRUE(Says(CheckWished(channel), Severity::kWarning, "and wait: a0 is down"));
   EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kError, "has not joined"));
   channel.snapshot->status.phase = fanout::ChannelPhase::kFailed;
   channel.snapshot->status.error = net::Error(net::Reason::kPortInUse, "", "another has it");
