@@ -36,6 +36,7 @@ void AddInterfaces(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddChannels(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddDescribe(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddDoctor(CLI::App* app, const GlobalOptions* global, Run* run);
+void AddLedger(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddSubscribers(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddHealth(CLI::App* app, const GlobalOptions* global, Run* run);
 

@@ -69,6 +69,7 @@ int Main(int argc, char** argv) {
   AddPing(&app, &global, &run);
   AddPong(&app, &global, &run);
   AddDoctor(&app, &global, &run);
+  AddLedger(&app, &global, &run);
   AddSubscribers(&app, &global, &run);
   AddHealth(&app, &global, &run);
   try {

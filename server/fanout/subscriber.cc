@@ -41,13 +41,13 @@ Subscriber::Channel::Channel(ReadyList* ready, std::shared_ptr<ChannelLog> the_l
                              ChannelStart start)
     : log(std::move(the_log)), filter(std::move(the_filter)), waiter(ready, log->channel_id()) {
   ledger.channel_id = log->channel_id();
-  Begin(std::move(start));
+  Begin(start);
 }
 
 void Subscriber::Channel::Begin(ChannelStart start) {
   cursor = start.cursor;
   catching_up = start.past;
-  first_gap = std::move(start.gap);
+  first_gap = start.gap;
   begin_sequence = cursor.sequence;
   reported_sequence = cursor.sequence;
   moved_unix_ns = net::UnixNs();
@@ -79,7 +79,7 @@ void Subscriber::AddChannel(std::shared_ptr<ChannelLog> log, SourceFilter filter
     const auto at = channels_.find(id);
     if (at == channels_.end()) {
       SetPlace(&event, start.cursor.sequence);
-      auto channel = std::make_unique<Channel>(&ready_, std::move(log), std::move(filter), std::move(start));
+      auto channel = std::make_unique<Channel>(&ready_, std::move(log), std::move(filter), start);
       Activate(channel.get());
       channels_.emplace(id, std::move(channel));
       if (event.has_value()) notices_.push_back(*std::move(event));
@@ -88,7 +88,7 @@ void Subscriber::AddChannel(std::shared_ptr<ChannelLog> log, SourceFilter filter
       Change change{.at = channel.log->Head(), .filter = std::move(filter), .event = std::move(event)};
       const bool leaves = std::any_of(channel.changes.begin(), channel.changes.end(),
                                       [](const Change& earlier) { return earlier.remove; });
-      if (leaves) change.restart = std::move(start);
+      if (leaves) change.restart = start;
       SetPlace(&change.event, leaves ? change.restart->cursor.sequence : change.at.sequence);
       channel.changes.push_back(std::move(change));
       DropStale(&channel);

@@ -193,7 +193,7 @@ bool Subscriber::ApplyRemoval(Channel* channel, Message* message) {
   // It was joined again before the stream came to look. What lies between is not of this stream.
   Change& change = channel->changes.front();
   channel->offered_before = channel->OfferedUpTo(channel->cursor.sequence);
-  channel->Begin(*std::move(change.restart));
+  channel->Begin(*change.restart);
   channel->filter = *std::move(change.filter);
   if (change.event.has_value()) message->events.push_back(*std::move(change.event));
   channel->changes.pop_front();

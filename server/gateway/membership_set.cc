@@ -220,7 +220,8 @@ MembershipSet::Removed MembershipSet::Take(std::map<MembershipKey, Membership>::
   for (const auto& [manager, hold] : at->second.holds) {
     removed.touched.push_back(hold->log());
     const auto [begin, end] = by_channel_.equal_range(hold->channel_id());
-    by_channel_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == hold.get(); }));
+    const InterfaceManager::Hold* const gone = hold.get();
+    by_channel_.erase(std::find_if(begin, end, [gone](const auto& entry) { return entry.second == gone; }));
   }
   by_id_.erase(at->second.id);
   memberships_.erase(at);

@@ -13,7 +13,6 @@ namespace mcgw::gateway {
 
 using fanout::SourceFilter;
 using net::FilterMode;
-using net::IpAddress;
 
 std::string Reception::Describe() const {
   return net::StrCat(net::ToString(spec_.group, spec_.port), " on ", channel_.interface_name);

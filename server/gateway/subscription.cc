@@ -250,7 +250,7 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
     }
     status.next_sequence = start.cursor.sequence;
     reading_.emplace(id, Reading{status, filter});
-    subscriber_.AddChannel(log, filter, std::move(start),
+    subscriber_.AddChannel(log, filter, start,
                            fanout::MembershipChanged{.channel = status, .cause = cause, .filter = filter});
   } else if (at->second.filter != filter) {
     at->second.filter = filter;

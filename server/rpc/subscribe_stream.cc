@@ -130,14 +130,13 @@ void SubscribeStream::Drive() {
 
 void SubscribeStream::Write(std::vector<grpc::Slice> slices) {
   in_flight_ = true;
-  operation_started_ns_ = net::MonotonicNs();
   const grpc::ByteBuffer buffer(slices.data(), slices.size());
   loop_->Operate([&] { writer_.Write(buffer, &write_tag_); });
 }
 
 void SubscribeStream::Finish(const absl::Status& status) {
   finishing_ = true;
-  operation_started_ns_ = net::MonotonicNs();
+  ending_since_ns_ = net::MonotonicNs();
   if (subscription_ == nullptr) {
     loop_->Operate([&] { writer_.Finish(ToGrpc(status), &finish_tag_); });
     return;
@@ -178,9 +177,11 @@ void SubscribeStream::End(const absl::Status& status) {
 }
 
 void SubscribeStream::CheckStall(int64_t now_ns) {
-  if (done_ || operation_started_ns_ == 0 || now_ns - operation_started_ns_ < kFinishPatienceNs) return;
   const bool ending = finishing_ || (in_flight_ && subscription_ != nullptr && subscription_->subscriber().verdict());
-  if (ending) context_.TryCancel();
+  if (done_ || !ending) return;
+  // Its client may still read, and learn the reason.
+  if (ending_since_ns_ == 0) ending_since_ns_ = now_ns;
+  if (now_ns - ending_since_ns_ >= kFinishPatienceNs) context_.TryCancel();
 }
 
 void SubscribeStream::ReapIfGone() {

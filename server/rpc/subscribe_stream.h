@@ -84,7 +84,7 @@ class SubscribeStream {
   bool carries_datagrams_ = false;
   bool finishing_ = false;
   bool done_ = false;
-  int64_t operation_started_ns_ = 0;
+  int64_t ending_since_ns_ = 0;  // Since when its end waits for its client; 0: it does not.
 };
 
 // Accepts Subscribe calls and owns their streams. Its owner starts it after the gRPC server, and before it is destroyed

@@ -292,6 +292,7 @@ def _sockaddr(address):
     return packed.ljust(128, b"\0")
 
 
+IP_MULTICAST_ALL = 49
 MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP = 42, 46
 
 
@@ -307,6 +308,8 @@ class Receiver:
         level = socket.IPPROTO_IPV6 if family == socket.AF_INET6 else socket.IPPROTO_IP
         if family == socket.AF_INET6:
             self.socket.setsockopt(level, socket.IPV6_V6ONLY, 1)
+        else:
+            self.socket.setsockopt(level, IP_MULTICAST_ALL, 0)  # Not what others joined on other interfaces.
         self.socket.bind((group, port, 0, index) if family == socket.AF_INET6 else (group, port))
         request = struct.pack("=I4x", index) + _sockaddr(group)
         if source:
@@ -594,12 +597,12 @@ class Daemon(Process):
     clients reach from every network namespace.
     """
 
-    def __init__(self, *arguments, listen=None, host="gw"):
+    def __init__(self, *arguments, listen=None, host="gw", env=None):
         if host == "peer":
             listen = listen or f"unix:/run/mcgw-{host}.sock"
         self.address = listen or "127.0.0.1:50051"
         command = [BIN / "mcgwd", *(["--listen", listen] if listen else []), *arguments]
-        super().__init__(in_peer(command) if host == "peer" else command)
+        super().__init__(in_peer(command) if host == "peer" else command, env=env)
         self.wait_error_line(r"\bready\b")
 
     def stop(self, number=signal.SIGTERM):
