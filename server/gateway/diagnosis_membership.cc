@@ -279,7 +279,7 @@ std::optional<Finding> CheckInKernel(const ChannelFacts& channel) {
         net::StrCat("the kernel has not joined ", what, lost ? ", though it had agreed: it lost the membership" : ""),
         "the group is not received, and the network is not told that it is wanted",
         "",
-        lost ? "leave and join again, after mending the interface (an MTU below 1280 drops IPv6 memberships)"
+        lost ? "the gateway joins again by itself within 10 s; an MTU below 1280 keeps it from joining IPv6 groups"
              : "mend what keeps the join from succeeding"};
   }
   return Finding{FindingCode::kMembershipInKernel,

@@ -1,7 +1,7 @@
 // From the messages of the API to the gateway's own types.
 //
 // These functions check what the gateway's types cannot hold (texts that are no addresses, ports over 65535, hop limits
-// over 255) and what this version does not serve, and answer an error that names the field. What the values mean is
+// over 255), and answer an error that names the field. What the values mean is
 // checked by the gateway (gateway/policy.h).
 
 #ifndef MCGW_RPC_READ_REQUEST_H_
