@@ -276,11 +276,14 @@ LedgerEntry Subscriber::LedgerOf(const Channel& channel) {
 
 std::vector<LedgerEntry> Subscriber::LedgerLocked() const {
   std::vector<LedgerEntry> entries = retired_;
+  const auto retired = static_cast<ptrdiff_t>(entries.size());
+  entries.reserve(entries.size() + channels_.size());
   for (const auto& [id, channel] : channels_) {
     const LedgerEntry entry = LedgerOf(*channel);
-    const auto earlier = std::find_if(entries.begin(), entries.end(),
-                                      [id = id](const LedgerEntry& one) { return one.channel_id == id; });
-    if (earlier == entries.end()) {
+    const auto end = entries.begin() + retired;
+    const auto earlier =
+        std::find_if(entries.begin(), end, [id = id](const LedgerEntry& one) { return one.channel_id == id; });
+    if (earlier == end) {
       entries.push_back(entry);
     } else {
       earlier->Add(entry);
@@ -291,7 +294,8 @@ std::vector<LedgerEntry> Subscriber::LedgerLocked() const {
 
 LedgerEntry Subscriber::TotalLocked() const {
   LedgerEntry total;
-  for (const LedgerEntry& entry : LedgerLocked()) total.Add(entry);
+  for (const LedgerEntry& entry : retired_) total.Add(entry);
+  for (const auto& [id, channel] : channels_) total.Add(LedgerOf(*channel));
   return total;
 }
 
