@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bench/stamp.h"
 
 namespace mcgw::bench {
 namespace {
@@ -40,6 +41,9 @@ constexpr size_t kMostFrameBytes = 64 << 10;  // That this client sends.
 // Wide enough that TCP alone limits; what was taken is given back in large pieces.
 constexpr uint32_t kReceiveWindowBytes = 1U << 30;
 constexpr uint32_t kWindowPieceBytes = 1U << 26;
+
+// A server that hears nothing for long pings, and ends a connection that does not answer, as one that discards cannot.
+constexpr int64_t kSignOfLifeNs = int64_t{2} * 1'000'000'000;
 
 // Of the static and dynamic tables of HPACK (RFC 7541). The dynamic table holds, the newest first: the paths that were
 // used after the first one, the three other fields, the first path.
@@ -213,6 +217,11 @@ absl::StatusOr<size_t> Http2Client::Discard(size_t most) {
   const ssize_t got = recv(fd_.get(), nullptr, most, MSG_DONTWAIT | MSG_TRUNC);
   if (got == 0) return absl::UnavailableError("the server ended the connection");
   if (got < 0 && errno != EAGAIN && errno != EINTR) return ErrnoError("recv from the server");
+  if (const int64_t now_ns = NowNs(); now_ns - sign_of_life_ns_ > kSignOfLifeNs) {
+    sign_of_life_ns_ = now_ns;
+    AppendFrame(kWindowUpdate, 0, 0, WindowBody(1), &out_);
+    if (auto status = Flush(); !status.ok()) return status;
+  }
   const size_t taken = got < 0 ? 0 : static_cast<size_t>(got);
   received_bytes_ += taken;
   return taken;

@@ -85,6 +85,7 @@ class Http2Client {
   uint64_t received_bytes_ = 0;
   uint32_t next_call_ = 1;
   uint32_t unreturned_bytes_ = 0;
+  int64_t sign_of_life_ns_ = 0;
   int64_t window_bytes_;  // Of the connection.
   int64_t first_window_bytes_;
   size_t frame_bytes_;

@@ -38,4 +38,14 @@ absl::StatusOr<bool> ReaderLoop::RunUntil(const std::function<bool()>& done, int
   return true;
 }
 
+BackgroundReaders::BackgroundReaders(std::unique_ptr<ReaderLoop> loop) : loop_(std::move(loop)) {
+  // A reader that fails shows in what is measured.
+  thread_ = std::thread([this] { (void)loop_->RunUntil([this] { return stopped_.load(); }, INT64_MAX); });
+}
+
+BackgroundReaders::~BackgroundReaders() {
+  stopped_ = true;
+  thread_.join();
+}
+
 }  // namespace mcgw::bench

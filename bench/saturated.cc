@@ -117,7 +117,9 @@ absl::StatusOr<FilledLog> FillLog(const Subject& subject, size_t payload_bytes, 
   if (auto status = Flood(holder->get(), feed->get(), payload_bytes, 1, datagrams); !status.ok()) return status;
   const Account& account = (*holder)->readers().front()->account();
   if (account.missing() != 0) return absl::DataLossError(absl::StrCat(account.missing(), " lost in filling the log"));
-  return FilledLog{.holder = *std::move(holder), .payload_bytes = payload_bytes, .datagrams = datagrams};
+  return FilledLog{.holder = std::make_unique<BackgroundReaders>(*std::move(holder)),
+                   .payload_bytes = payload_bytes,
+                   .datagrams = datagrams};
 }
 
 absl::StatusOr<Outcome> ReplayLog(const Subject& subject, const FilledLog& log, int subscribers, uint64_t passes,

@@ -24,7 +24,7 @@ absl::Status Flood(ReaderLoop* loop, Feed* feed, size_t payload_bytes, uint64_t 
 
 // A subject whose log holds the numbers 1 to `datagrams`, and the reader that keeps the channel joined.
 struct FilledLog {
-  std::unique_ptr<ReaderLoop> holder;
+  std::unique_ptr<BackgroundReaders> holder;
   size_t payload_bytes = 0;
   uint64_t datagrams = 0;
 };

@@ -19,7 +19,10 @@ namespace {
 
 constexpr int64_t kNsPerSecond = 1'000'000'000;
 constexpr int64_t kReadyNs = 60 * kNsPerSecond;
-constexpr int64_t kTailNs = 2 * kNsPerSecond;  // How long the last datagrams may take.
+// After the last datagram was sent: how long nothing may come before what is missing counts as lost, and how long all
+// may take.
+constexpr int64_t kTailNs = 2 * kNsPerSecond;
+constexpr int64_t kMostTailNs = 15 * kNsPerSecond;
 constexpr double kWarmUpSeconds = 0.1;
 constexpr uint64_t kLeastWarmUp = 10;  // For each channel.
 constexpr useconds_t kSettleUs = 50'000;
@@ -74,6 +77,14 @@ void Judge(const Work& work, const SendRecord& sent, const Total& total, uint64_
   if (total.disordered != 0) round->Invalidate(absl::StrCat(total.disordered, " twice or out of order"));
   if (total.unannounced != 0) round->Invalidate(absl::StrCat(total.unannounced, " lost without a word"));
   if (drops != 0) round->Disturb(absl::StrCat(drops, " dropped before any socket"));
+}
+
+uint64_t Progress(const ReaderLoop& loop) {
+  uint64_t progress = 0;
+  for (const auto& reader : loop.readers()) {
+    for (const Account* account : reader->accounts()) progress += account->last();
+  }
+  return progress;
 }
 
 bool AllHave(const ReaderLoop& loop, size_t channels, uint64_t last) {
@@ -134,10 +145,18 @@ absl::StatusOr<Outcome> RunTrial(const Subject& subject, ReaderLoop* loop, Feed*
     sent_at_ns = NowNs();
   });
   const uint64_t last = warm_up + measured;
+  uint64_t progress = 0;
+  int64_t progress_ns = 0;
   const auto done = [&] {
     const int64_t at_ns = sent_at_ns;
     if (at_ns == 0) return false;
-    return NowNs() > at_ns + kTailNs || AllHave(*loop, channels, last);
+    if (AllHave(*loop, channels, last)) return true;
+    const int64_t now_ns = NowNs();
+    if (const uint64_t now = Progress(*loop); now != progress || progress_ns == 0) {
+      progress = now;
+      progress_ns = now_ns;
+    }
+    return now_ns > progress_ns + kTailNs || now_ns > at_ns + kMostTailNs;
   };
   // The sender always comes to an end: more than a second behind, it gives up.
   const auto finished = loop->RunUntil(done, INT64_MAX);
