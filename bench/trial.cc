@@ -134,17 +134,19 @@ absl::StatusOr<Outcome> RunTrial(const Subject& subject, ReaderLoop* loop, Feed*
 
   std::optional<Meter> meter;
   SendRecord sent;
-  std::atomic<int64_t> sent_at_ns{0};
+  uint64_t last = 0;                   // The number that ends each channel; before that no reader is done.
+  std::atomic<int64_t> sent_at_ns{0};  // Publishes `last`.
   std::thread sender([&] {
     load.datagrams = warm_up * channels;
-    Generate(feed, load, 1);
+    const SendRecord warm = Generate(feed, load, 1);
     usleep(kSettleUs);
     meter.emplace(subject.server(), cores);
     load.datagrams = measured * channels;
-    sent = Generate(feed, load, warm_up * channels + 1);
+    sent = warm.status.ok() ? Generate(feed, load, warm_up * channels + 1) : SendRecord{.status = warm.status};
+    // What a sender that gave up did not send is not missing.
+    last = (warm.sent + sent.sent) / channels;
     sent_at_ns = NowNs();
   });
-  const uint64_t last = warm_up + measured;
   uint64_t progress = 0;
   int64_t progress_ns = 0;
   const auto done = [&] {
@@ -168,7 +170,7 @@ absl::StatusOr<Outcome> RunTrial(const Subject& subject, ReaderLoop* loop, Feed*
   Outcome outcome;
   Round& round = outcome.round;
   const double deliveries = std::max<double>(1, static_cast<double>(total.deliveries));
-  const double datagrams = static_cast<double>(measured * channels);
+  const double datagrams = std::max<double>(1, static_cast<double>(sent.sent));
   if (subject.server() != nullptr) {
     round.Set(kCpuPerDelivery, meter->cpu_ns() / deliveries);
     round.Set(kSwitches, meter->switches() / deliveries);

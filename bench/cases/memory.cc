@@ -123,7 +123,7 @@ void RunMemoryCase(Context* context) {
 }
 
 void RunFlatMemoryCase(Context* context) {
-  const auto subjects = context->Start({kGateway}, {});
+  const auto subjects = context->Start({kGateway}, {.log_bytes = kEndToEndLogBytes});
   if (subjects.empty()) return;
   constexpr int kReaders = 64;
   const uint64_t deliveries = context->Pick<uint64_t>(5'000'000, 50'000'000);
