@@ -39,7 +39,6 @@ constexpr int64_t kDefaultWindowBytes = 65'535;
 constexpr size_t kDefaultFrameBytes = 16'384;
 constexpr size_t kMostFrameBytes = 64 << 10;  // That this client sends.
 // Wide enough that TCP alone limits; what was taken is given back in large pieces.
-constexpr uint32_t kReceiveWindowBytes = 1U << 30;
 constexpr uint32_t kWindowPieceBytes = 1U << 26;
 
 // A server that hears nothing for long pings, and ends a connection that does not answer, as one that discards cannot.
@@ -98,7 +97,7 @@ size_t MessageBytes(absl::string_view data) {
 
 }  // namespace
 
-Http2Client::Http2Client(OwnedFd fd, Listener* listener)
+Http2Client::Http2Client(OwnedFd fd, Listener* listener, uint32_t window_bytes)
     : fd_(std::move(fd)),
       listener_(listener),
       out_(kPreface),
@@ -108,9 +107,9 @@ Http2Client::Http2Client(OwnedFd fd, Listener* listener)
       frame_bytes_(kDefaultFrameBytes) {
   std::string settings;
   AppendBigEndian(kSettingInitialWindow, 2, &settings);
-  AppendBigEndian(kReceiveWindowBytes, 4, &settings);
+  AppendBigEndian(window_bytes, 4, &settings);
   AppendFrame(kSettings, 0, 0, settings, &out_);
-  AppendFrame(kWindowUpdate, 0, 0, WindowBody(kReceiveWindowBytes - kDefaultWindowBytes), &out_);
+  AppendFrame(kWindowUpdate, 0, 0, WindowBody(kWidestWindowBytes - kDefaultWindowBytes), &out_);
 }
 
 uint32_t Http2Client::Open(absl::string_view path) {

@@ -16,6 +16,8 @@
 
 namespace mcgw::bench {
 
+inline constexpr uint32_t kWidestWindowBytes = 1U << 30;
+
 // Not thread-safe.
 class Http2Client {
  public:
@@ -29,8 +31,9 @@ class Http2Client {
     virtual absl::Status TakeEnd(uint32_t call, absl::string_view block) = 0;
   };
 
-  // `fd` is connected; `listener` outlives this object.
-  Http2Client(OwnedFd fd, Listener* listener);
+  // `fd` is connected; `listener` outlives this object. `window_bytes`: how much of each call the server may send
+  // before it hears that it was read, which is long after.
+  Http2Client(OwnedFd fd, Listener* listener, uint32_t window_bytes = kWidestWindowBytes);
   Http2Client(const Http2Client&) = delete;
   Http2Client& operator=(const Http2Client&) = delete;
 

@@ -116,7 +116,7 @@ int RunBench(const Options& options) {
     std::cerr << "mcgw-bench: " << status.message() << "\n";
     return kFailed;
   }
-  RaisePriority();
+  if (options.raise_priority) RaisePriority();
   if (auto status = PinThisThread(options.cores.client); !status.ok()) {
     std::cerr << "mcgw-bench: " << status.message() << "\n";
     return kFailed;
@@ -166,6 +166,9 @@ int Main(int argc, char** argv) {
   app.add_option("--json", options.json, "Write every round of every cell to this file; the last one given counts")
       ->type_name("FILE")
       ->take_last();
+  app.add_flag_callback(
+      "--no-priority", [&options] { options.raise_priority = false; },
+      "Do not ask for a higher priority, for the sake of others on the machine");
   auto* rounds = app.add_option("--rounds", options.rounds, "How often each cell is measured")
                      ->check(CLI::Range(1, 100))
                      ->capture_default_str();

@@ -43,9 +43,12 @@ BackgroundReaders::BackgroundReaders(std::unique_ptr<ReaderLoop> loop) : loop_(s
   thread_ = std::thread([this] { (void)loop_->RunUntil([this] { return stopped_.load(); }, INT64_MAX); });
 }
 
-BackgroundReaders::~BackgroundReaders() {
+BackgroundReaders::~BackgroundReaders() { Stop(); }
+
+const std::vector<std::unique_ptr<Reader>>& BackgroundReaders::Stop() {
   stopped_ = true;
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
+  return loop_->readers();
 }
 
 }  // namespace mcgw::bench

@@ -44,6 +44,9 @@ class BackgroundReaders {
   BackgroundReaders& operator=(const BackgroundReaders&) = delete;
   ~BackgroundReaders();
 
+  // Ends the thread and returns the readers as they are then.
+  const std::vector<std::unique_ptr<Reader>>& Stop();
+
  private:
   const std::unique_ptr<ReaderLoop> loop_;
   std::atomic<bool> stopped_{false};

@@ -18,7 +18,7 @@ namespace mcgw::bench {
 namespace {
 
 constexpr int64_t kNsPerSecond = 1'000'000'000;
-constexpr int64_t kReadyNs = 60 * kNsPerSecond;
+constexpr int64_t kReadyNs = 120 * kNsPerSecond;  // A million cursors take most of a minute.
 // After the last datagram was sent: how long nothing may come before what is missing counts as lost, and how long all
 // may take.
 constexpr int64_t kTailNs = 2 * kNsPerSecond;

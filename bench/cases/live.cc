@@ -67,7 +67,7 @@ void RunLiveCase(Context* context) {
 }
 
 void RunLatencyCase(Context* context) {
-  const auto subjects = context->Start({kDirect, kTcp, kTcpBatch, kGateway}, {});
+  const auto subjects = context->Start({kDirect, kTcp, kTcpBatch, kGrpcSingle, kGateway}, {});
   const double seconds = context->Pick(0.4, 1.0);
   const auto rates = context->Pick<std::vector<double>>({1000, 50'000}, {1000, 5000, 20'000, 50'000, 100'000});
   for (const int subscribers : {1, 8}) {

@@ -28,6 +28,10 @@ CASES = {
         [("cpu_ns_per_datagram", "CPU ns/datagram"), ("user_cpu_ns_per_datagram", "of it user"),
          ("set_up_ms", "set-up ms")],
     ),
+    "stalled": (
+        "Subscribers that do not read",
+        [("cpu_ns_per_datagram", "CPU ns/datagram"), ("user_cpu_ns_per_datagram", "of it user"), P50, P99],
+    ),
     "cursors": ("Many cursors", [CPU, ("bytes_per_cursor", "bytes/cursor"), ("set_up_ms", "set-up ms"), P50, P99]),
     "memory": (
         "Memory",
@@ -147,6 +151,10 @@ def plots(report):
             lines_of(report, saturated, "saturated", "payload_bytes", cpu, subscribers=8), True, True),
         "cpu_over_channels.svg": Plot(
             "CPU over channels joined, one of them active", "channels", "CPU, ns per datagram", channels, True),
+        "cpu_over_stalled.svg": Plot(
+            "CPU over subscribers that do not read", "subscribers", "CPU, ns per datagram",
+            [Line("all", points(report, "stalled", "subscribers", "cpu_ns_per_datagram", "mcgw")),
+             Line("user", points(report, "stalled", "subscribers", "user_cpu_ns_per_datagram", "mcgw"))], True),
         "cpu_over_rate.svg": Plot(
             "CPU over rate, 200 B, 8 subscribers", "datagrams/s", delivery,
             lines_of(report, live, "latency", rate, cpu, subscribers=8), True, True),
