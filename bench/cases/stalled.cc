@@ -49,8 +49,7 @@ void RunStalledCase(Context* context) {
   std::vector<Contestant> contestants;
   for (const int stalled : context->Pick<std::vector<int>>({8, 200}, {1, 8, 64, 256, 1000})) {
     cells.push_back({.case_name = kStalledCase,
-                     .title = absl::StrCat(stalled, stalled == 1 ? " subscriber" : " subscribers",
-                                           " that do not read, 1 that does, 200 B, ", kDatagramsPerSecond, "/s"),
+                     .title = absl::StrCat("200 B, ", kDatagramsPerSecond, "/s, 1 reading and ", stalled, " not"),
                      .parameters = {{kPayloadBytes, 200}, {kSubscribers, stalled}, {kRate, kDatagramsPerSecond}},
                      .series = {}});
     contestants.push_back(

@@ -1,4 +1,6 @@
 """The measured part of docs/performance.md, and its plots, from the JSON of mcgw-bench."""
+import re
+
 from svg_plot import Line, Plot
 
 BEGIN = "<!-- begin: written by ./dev bench --docs -->"
@@ -70,13 +72,17 @@ def table(rows):
     return "\n".join(lines)
 
 
+# "2 of 3: why", "0 of 3; the first: why", "1 of 1; why the search ended".
+VALIDITY = re.compile(r"(\d+ of \d+)(?:: |; )?(.*)")
+
+
 def case_rows(cells, columns):
     rows = [["load", "subject", *(label for _, label in columns), "valid"]]
     for cell in cells:
         load = cell["title"]
         for series in cell["series"]:
             values = [summary_text(series["summary"].get(metric)) for metric, _ in columns]
-            rows.append([load, series["subject"], *values, series["validity"].split(";")[0].split(":")[0]])
+            rows.append([load, series["subject"], *values, VALIDITY.match(series["validity"])[1]])
             load = ""
         ratios = {}
         for ratio in cell["ratios"]:
@@ -86,6 +92,21 @@ def case_rows(cells, columns):
             if any(values):
                 rows.append(["", f"{of} / {to}", *values, ""])
     return rows
+
+
+def remarks(cells):
+    """What is to be said of rounds that did not count, and of what ended a search; a line each."""
+    lines = []
+    for cell in cells:
+        for series in cell["series"]:
+            if why := VALIDITY.match(series["validity"])[2]:
+                lines.append(f"- {cell['title']}, {series['subject']}: {why}")
+    return lines
+
+
+def machine_text(report):
+    """What was measured on, without what distributions and owners append to a kernel's version."""
+    return re.sub(r"(kernel [0-9.]+)[^;]*", r"\1", report["machine"].strip())
 
 
 def target_rows(targets):
@@ -168,7 +189,7 @@ def plots(report):
 
 def measured_part(report):
     """Markdown for between the two marks."""
-    parts = [report["machine"].strip() + "."]
+    parts = [machine_text(report) + "."]
     if report["notes"]:
         parts.append("Left out: " + "; ".join(report["notes"]) + ".")
     parts.append("### Targets\n\n" + table(target_rows(report["targets"])))
@@ -179,6 +200,8 @@ def measured_part(report):
         cells = [cell for cell in report["cells"] if cell["case"] == case]
         if cells:
             parts.append(f"### {heading}\n\n" + table(case_rows(cells, columns)))
+            if lines := remarks(cells):
+                parts.append("Not counted, or ended early:\n\n" + "\n".join(lines))
     return "\n\n".join(parts)
 
 

@@ -135,8 +135,10 @@ def render(plot):
     x_axis = Axis([point[0] for point in points], plot.log_x, LEFT, WIDTH - RIGHT)
     y_axis = Axis(ys, plot.log_y, HEIGHT - BOTTOM, TOP)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
-        ' font-family="sans-serif" font-size="12" fill="#222222">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
+            ' font-family="sans-serif" font-size="12" fill="#222222">'
+        ),
         f"<title>{html.escape(plot.title)}</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
     ]

@@ -84,6 +84,23 @@ class PageTest(unittest.TestCase):
         self.assertIn(["some work", "at most 1.30", "1.25 (0.250-2.25)", "met"], rows)
         self.assertIn(["other work", "at most 2", "-", "not measured"], rows)
 
+    def test_why_rounds_did_not_count_is_said_below_the_table(self):
+        lines = performance_page.measured_part(report()).splitlines()
+        self.assertIn("- 200 B, 8 subscribers, mcgw: others took 50 % of the server's core", lines)
+        self.assertIn("- 200 B, 8 x 1000/s, mcgw: loud", lines)
+        self.assertFalse([line for line in lines if line.startswith("-") and "tcp-ring" in line])
+
+    def test_what_ended_a_search_is_said(self):
+        searched = report()
+        searched["cells"][0]["series"][0]["validity"] = "1 of 1; ended at 450000/s 12 of 900 missing"
+        page = performance_page.measured_part(searched)
+        self.assertIn("\n- 200 B, 8 subscribers, tcp-ring: ended at 450000/s 12 of 900 missing\n", page)
+        self.assertRegex(page, r"\| tcp-ring +\| 100 \(99.0-101\) .* 1 of 1 \|")
+
+    def test_of_the_kernel_only_its_version_is_named(self):
+        named = {**report(), "machine": "mcgw 0.1.0; kernel 6.18.44-local-7; 2 cores\n"}
+        self.assertTrue(performance_page.measured_part(named).startswith("mcgw 0.1.0; kernel 6.18.44; 2 cores."))
+
     def test_without_valid_rounds_there_is_no_number(self):
         self.assertRegex(performance_page.measured_part(report()), r"\| 200 B, 8 x 1000/s \| mcgw +\| - +\| - +\| - ")
 
