@@ -134,6 +134,10 @@ Series Search(Context* context, const Subject& subject, const LossFreeGoal& goal
     }
   }
   series.left_out = absl::StrCat("ended ", ended);
+  if (bad - good > 1) {
+    series.left_out = "out of time";
+    best.Disturb("the search did not come to an end");
+  }
   // Short of the goal, only a loss says something about the subject.
   if (!by_loss && *best.Get(kLossFreeRate) < goal.rate) best.Disturb("something else than loss ended the search");
   series.rounds.push_back(std::move(best));
