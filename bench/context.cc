@@ -27,6 +27,7 @@ const std::vector<Case>& AllCases() {
       {kPublishCase, "Publish, batches on a stream", RunPublishCase},
       {kJoinsCase, "Join and Leave", RunJoinsCase},
       {kChannelsCase, "1 to 10,000 channels joined, few of them active", RunChannelsCase},
+      {kStalledCase, "receiving and logging beside subscribers that do not read", RunStalledCase},
       {kCursorsCase, "100 subscribers with a cursor in each of 10,000 channels", RunCursorsCase},
       {kMemoryCase, "memory for idle subscribers, cursors and quiet channels", RunMemoryCase},
       {kFlatMemoryCase, "memory over 50 million deliveries", RunFlatMemoryCase},

@@ -22,6 +22,7 @@ namespace mcgw::bench {
 
 struct Options {
   bool quick = false;
+  bool raise_priority = true;  // Of this process and the servers, if it may.
   int rounds = 3;
   double patience_seconds = 240;    // For waiting, in all, until the machine is quiet.
   double budget_seconds = 36 * 60;  // After this nothing new is begun.
@@ -103,6 +104,7 @@ void RunSendCase(Context* context);
 void RunPublishCase(Context* context);
 void RunJoinsCase(Context* context);
 void RunChannelsCase(Context* context);
+void RunStalledCase(Context* context);
 void RunCursorsCase(Context* context);
 void RunMemoryCase(Context* context);
 void RunFlatMemoryCase(Context* context);

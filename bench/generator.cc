@@ -41,6 +41,7 @@ SendRecord Generate(Feed* feed, const Load& load, uint64_t first) {
       WriteStamp({.number = (first - 1 + i) / channels + 1 + j, .sent_ns = now_ns}, &data[j * size]);
     }
     record.status = feed->Send(i % channels, data.data(), size, count);
+    if (record.status.ok()) record.sent += count;
     if (now_ns - due_ns > kNsPerSecond) record.status = absl::ResourceExhaustedError("more than a second behind");
     now_ns = NowNs();
   }

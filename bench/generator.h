@@ -19,6 +19,7 @@ struct Load {
 };
 
 struct SendRecord {
+  uint64_t sent = 0;  // Datagrams that the kernel took.
   int64_t elapsed_ns = 0;
   int64_t latest_ns = 0;  // How late the latest datagram was against the schedule.
   absl::Status status;    // The first failure of the kernel to take a datagram.

@@ -45,7 +45,8 @@ int64_t WallClockNs() {
 class GrpcReader : public Reader, private Http2Client::Listener {
  public:
   GrpcReader(OwnedFd fd, const Subscription& subscription)
-      : one_channel_(subscription.groups.size() == 1), client_(std::move(fd), this) {
+      : one_channel_(subscription.groups.size() == 1),
+        client_(std::move(fd), this, subscription.stalls ? kStallBytes : kWidestWindowBytes) {
     client_.Write(client_.Open(kPath), Request(subscription), true);
   }
 

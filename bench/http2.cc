@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bench/stamp.h"
 
 namespace mcgw::bench {
 namespace {
@@ -38,8 +39,10 @@ constexpr int64_t kDefaultWindowBytes = 65'535;
 constexpr size_t kDefaultFrameBytes = 16'384;
 constexpr size_t kMostFrameBytes = 64 << 10;  // That this client sends.
 // Wide enough that TCP alone limits; what was taken is given back in large pieces.
-constexpr uint32_t kReceiveWindowBytes = 1U << 30;
 constexpr uint32_t kWindowPieceBytes = 1U << 26;
+
+// A server that hears nothing for long pings, and ends a connection that does not answer, as one that discards cannot.
+constexpr int64_t kSignOfLifeNs = int64_t{2} * 1'000'000'000;
 
 // Of the static and dynamic tables of HPACK (RFC 7541). The dynamic table holds, the newest first: the paths that were
 // used after the first one, the three other fields, the first path.
@@ -94,7 +97,7 @@ size_t MessageBytes(absl::string_view data) {
 
 }  // namespace
 
-Http2Client::Http2Client(OwnedFd fd, Listener* listener)
+Http2Client::Http2Client(OwnedFd fd, Listener* listener, uint32_t window_bytes)
     : fd_(std::move(fd)),
       listener_(listener),
       out_(kPreface),
@@ -104,9 +107,9 @@ Http2Client::Http2Client(OwnedFd fd, Listener* listener)
       frame_bytes_(kDefaultFrameBytes) {
   std::string settings;
   AppendBigEndian(kSettingInitialWindow, 2, &settings);
-  AppendBigEndian(kReceiveWindowBytes, 4, &settings);
+  AppendBigEndian(window_bytes, 4, &settings);
   AppendFrame(kSettings, 0, 0, settings, &out_);
-  AppendFrame(kWindowUpdate, 0, 0, WindowBody(kReceiveWindowBytes - kDefaultWindowBytes), &out_);
+  AppendFrame(kWindowUpdate, 0, 0, WindowBody(kWidestWindowBytes - kDefaultWindowBytes), &out_);
 }
 
 uint32_t Http2Client::Open(absl::string_view path) {
@@ -213,6 +216,11 @@ absl::StatusOr<size_t> Http2Client::Discard(size_t most) {
   const ssize_t got = recv(fd_.get(), nullptr, most, MSG_DONTWAIT | MSG_TRUNC);
   if (got == 0) return absl::UnavailableError("the server ended the connection");
   if (got < 0 && errno != EAGAIN && errno != EINTR) return ErrnoError("recv from the server");
+  if (const int64_t now_ns = NowNs(); now_ns - sign_of_life_ns_ > kSignOfLifeNs) {
+    sign_of_life_ns_ = now_ns;
+    AppendFrame(kWindowUpdate, 0, 0, WindowBody(1), &out_);
+    if (auto status = Flush(); !status.ok()) return status;
+  }
   const size_t taken = got < 0 ? 0 : static_cast<size_t>(got);
   received_bytes_ += taken;
   return taken;

@@ -16,6 +16,8 @@
 
 namespace mcgw::bench {
 
+inline constexpr uint32_t kWidestWindowBytes = 1U << 30;
+
 // Not thread-safe.
 class Http2Client {
  public:
@@ -29,8 +31,9 @@ class Http2Client {
     virtual absl::Status TakeEnd(uint32_t call, absl::string_view block) = 0;
   };
 
-  // `fd` is connected; `listener` outlives this object.
-  Http2Client(OwnedFd fd, Listener* listener);
+  // `fd` is connected; `listener` outlives this object. `window_bytes`: how much of each call the server may send
+  // before it hears that it was read, which is long after.
+  Http2Client(OwnedFd fd, Listener* listener, uint32_t window_bytes = kWidestWindowBytes);
   Http2Client(const Http2Client&) = delete;
   Http2Client& operator=(const Http2Client&) = delete;
 
@@ -85,6 +88,7 @@ class Http2Client {
   uint64_t received_bytes_ = 0;
   uint32_t next_call_ = 1;
   uint32_t unreturned_bytes_ = 0;
+  int64_t sign_of_life_ns_ = 0;
   int64_t window_bytes_;  // Of the connection.
   int64_t first_window_bytes_;
   size_t frame_bytes_;

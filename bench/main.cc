@@ -105,6 +105,10 @@ bool WriteFile(const std::string& path, const std::string& text) {
   return file.good();
 }
 
+bool IsWanted(const Options& options, absl::string_view case_name) {
+  return options.cases.empty() || std::ranges::find(options.cases, case_name) != options.cases.end();
+}
+
 int RunBench(const Options& options) {
   const int64_t begin_ns = NowNs();
   RaiseFileLimit();
@@ -112,7 +116,7 @@ int RunBench(const Options& options) {
     std::cerr << "mcgw-bench: " << status.message() << "\n";
     return kFailed;
   }
-  RaisePriority();
+  if (options.raise_priority) RaisePriority();
   if (auto status = PinThisThread(options.cores.client); !status.ok()) {
     std::cerr << "mcgw-bench: " << status.message() << "\n";
     return kFailed;
@@ -123,8 +127,7 @@ int RunBench(const Options& options) {
   std::cout << HostText(report) << std::endl;
   Context context(options, programs, &report);
   for (const Case& each : AllCases()) {
-    const bool wanted = options.cases.empty() || std::ranges::find(options.cases, each.name) != options.cases.end();
-    if (!wanted) continue;
+    if (!IsWanted(options, each.name)) continue;
     if (context.OutOfTime()) {
       context.Note(absl::StrCat("the case ", each.name, " is left out: out of time"));
       continue;
@@ -132,8 +135,9 @@ int RunBench(const Options& options) {
     each.run(&context);
   }
   report.seconds = static_cast<double>(NowNs() - begin_ns) / 1e9;
-  const auto judgements = Judge(Targets(), report.cells);
-  std::cout << "Targets, by the medians\n\n" << TargetTable(judgements) << std::endl;
+  std::vector<Judgement> judgements = Judge(Targets(), report.cells);
+  std::erase_if(judgements, [&](const Judgement& each) { return !IsWanted(options, each.target->case_name); });
+  if (!judgements.empty()) std::cout << "Targets, by the medians\n\n" << TargetTable(judgements) << std::endl;
   if (!options.json.empty() && !WriteFile(options.json, ToJson(report, judgements))) return kFailed;
   if (!context.broken()) return 0;
   std::cerr << "mcgw-bench: mcgw lost datagrams without a word, or delivered them twice or out of order\n";
@@ -159,7 +163,12 @@ int Main(int argc, char** argv) {
   app.add_flag("--quick", options.quick, "Fewer and shorter cells, under 3 minutes");
   app.add_option("--case", options.cases, "Only this case. Repeatable")->check(CLI::IsMember(names));
   app.add_option("--subject", options.subjects, "Only this subject, and no other of a case's. Repeatable");
-  app.add_option("--json", options.json, "Write every round of every cell to this file")->type_name("FILE");
+  app.add_option("--json", options.json, "Write every round of every cell to this file; the last one given counts")
+      ->type_name("FILE")
+      ->take_last();
+  app.add_flag_callback(
+      "--no-priority", [&options] { options.raise_priority = false; },
+      "Do not ask for a higher priority, for the sake of others on the machine");
   auto* rounds = app.add_option("--rounds", options.rounds, "How often each cell is measured")
                      ->check(CLI::Range(1, 100))
                      ->capture_default_str();

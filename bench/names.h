@@ -29,6 +29,7 @@ inline constexpr char kSendCase[] = "send";
 inline constexpr char kPublishCase[] = "publish";
 inline constexpr char kJoinsCase[] = "joins";
 inline constexpr char kChannelsCase[] = "channels";
+inline constexpr char kStalledCase[] = "stalled";
 inline constexpr char kCursorsCase[] = "cursors";
 inline constexpr char kMemoryCase[] = "memory";
 inline constexpr char kFlatMemoryCase[] = "flat-memory";

@@ -67,9 +67,14 @@ absl::StatusOr<std::unique_ptr<Reader>> MakeNatsReader(uint16_t server_port);
 // A client of the ZeroMQ relay (reference/zmq_relay.h) on 127.0.0.1: ZMTP 3.0 by hand.
 absl::StatusOr<std::unique_ptr<Reader>> MakeZmqReader(uint16_t server_port);
 
+// What a reader that stalls takes: it holds the first event, and a few datagrams fill it.
+inline constexpr uint32_t kStallBytes = 4096;
+
 struct Subscription {
   std::vector<Group> groups;
   bool oldest = false;  // From the oldest datagram in the log, else live.
+  // Takes kStallBytes of the stream and then no more, while the connection lives on.
+  bool stalls = false;
 };
 
 // A client of mcgwd, or of the gRPC reference that speaks like it: HTTP/2 and the messages read by hand, on a

@@ -38,4 +38,17 @@ absl::StatusOr<bool> ReaderLoop::RunUntil(const std::function<bool()>& done, int
   return true;
 }
 
+BackgroundReaders::BackgroundReaders(std::unique_ptr<ReaderLoop> loop) : loop_(std::move(loop)) {
+  // A reader that fails shows in what is measured.
+  thread_ = std::thread([this] { (void)loop_->RunUntil([this] { return stopped_.load(); }, INT64_MAX); });
+}
+
+BackgroundReaders::~BackgroundReaders() { Stop(); }
+
+const std::vector<std::unique_ptr<Reader>>& BackgroundReaders::Stop() {
+  stopped_ = true;
+  if (thread_.joinable()) thread_.join();
+  return loop_->readers();
+}
+
 }  // namespace mcgw::bench

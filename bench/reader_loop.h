@@ -3,9 +3,11 @@
 #ifndef MCGW_BENCH_READER_LOOP_H_
 #define MCGW_BENCH_READER_LOOP_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -31,6 +33,24 @@ class ReaderLoop {
 
   const std::vector<std::unique_ptr<Reader>> readers_;
   const OwnedFd epoll_;
+};
+
+// Readers that only keep something there, such as a channel joined: a thread of its own takes what comes, since a
+// server ends a connection that answers nothing.
+class BackgroundReaders {
+ public:
+  explicit BackgroundReaders(std::unique_ptr<ReaderLoop> loop);
+  BackgroundReaders(const BackgroundReaders&) = delete;
+  BackgroundReaders& operator=(const BackgroundReaders&) = delete;
+  ~BackgroundReaders();
+
+  // Ends the thread and returns the readers as they are then.
+  const std::vector<std::unique_ptr<Reader>>& Stop();
+
+ private:
+  const std::unique_ptr<ReaderLoop> loop_;
+  std::atomic<bool> stopped_{false};
+  std::thread thread_;
 };
 
 }  // namespace mcgw::bench

@@ -14,9 +14,10 @@ namespace {
 
 constexpr int64_t kNsPerSecond = 1'000'000'000;
 constexpr int64_t kMostNs = 60 * kNsPerSecond;  // For one flood or replay.
+constexpr int64_t kStallNs = 5 * kNsPerSecond;  // Without any progress.
 constexpr int64_t kStragglerNs = 10 * kNsPerSecond;
-// In socket buffers of 32 MiB, or a tenth of that for the kernel's own use of memory.
-constexpr size_t kMostAheadBytes = 3 << 20;
+// Small beside the socket buffers (32 MiB as the kernel counts) and the logs (kEndToEndLogBytes).
+constexpr size_t kMostAheadBytes = 2 << 20;
 constexpr uint64_t kMostAhead = 4096;
 constexpr uint64_t kWarmUpPart = 20;
 
@@ -30,6 +31,17 @@ bool OthersHaveAll(const ReaderLoop& loop) {
   const Reader& witness = *loop.readers().front();
   return std::ranges::all_of(
       loop.readers(), [&witness](const auto& reader) { return reader->received_bytes() >= witness.datagram_bytes(); });
+}
+
+// The number that the slowest reader has got to, of those from 1 on that the first one looks at; of the others by their
+// bytes.
+uint64_t SlowestAt(const ReaderLoop& loop) {
+  Reader& witness = *loop.readers().front();
+  uint64_t least_bytes = witness.datagram_bytes();
+  if (least_bytes == 0) return witness.account().last();
+  for (const auto& reader : loop.readers()) least_bytes = std::min(least_bytes, reader->received_bytes());
+  const double part = static_cast<double>(least_bytes) / static_cast<double>(witness.datagram_bytes());
+  return static_cast<uint64_t>(part * static_cast<double>(witness.account().last()));
 }
 
 void Judge(const Subject& subject, Reader* witness, uint64_t last, bool complete, Outcome* outcome) {
@@ -92,19 +104,31 @@ absl::Status Flood(ReaderLoop* loop, Feed* feed, size_t payload_bytes, uint64_t 
   uint64_t next = first;
   absl::Status sending;
   std::vector<char> scratch;
+  uint64_t reached = 0;
+  int64_t progress_ns = NowNs();
+  bool stalled = false;
   const auto send_and_look = [&] {
-    const uint64_t limit = std::min(last, std::max(witness.last(), first - 1) + ahead);
+    const uint64_t limit = std::min(last, std::max(SlowestAt(*loop), first - 1) + ahead);
+    if (const int64_t now_ns = NowNs(); limit != reached) {
+      reached = limit;
+      progress_ns = now_ns;
+    } else {
+      stalled = now_ns > progress_ns + kStallNs;
+    }
     while (sending.ok() && next <= limit) {
       const uint64_t count = std::min(run, limit - next + 1);
       sending = SendRun(feed, payload_bytes, next, count, &scratch);
       next += count;
     }
-    return !sending.ok() || witness.last() >= last;
+    return !sending.ok() || stalled || witness.last() >= last;
   };
   const auto done = loop->RunUntil(send_and_look, NowNs() + kMostNs);
   if (!done.ok()) return done.status();
   if (!sending.ok()) return sending;
-  if (!*done) return absl::DeadlineExceededError(absl::StrCat("got only ", witness.last(), " of ", last, " in time"));
+  if (witness.last() < last) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("got ", witness.last(), " of ", last, ", lost ", witness.missing(), ", and then nothing more"));
+  }
   return absl::OkStatus();
 }
 
@@ -117,7 +141,9 @@ absl::StatusOr<FilledLog> FillLog(const Subject& subject, size_t payload_bytes, 
   if (auto status = Flood(holder->get(), feed->get(), payload_bytes, 1, datagrams); !status.ok()) return status;
   const Account& account = (*holder)->readers().front()->account();
   if (account.missing() != 0) return absl::DataLossError(absl::StrCat(account.missing(), " lost in filling the log"));
-  return FilledLog{.holder = *std::move(holder), .payload_bytes = payload_bytes, .datagrams = datagrams};
+  return FilledLog{.holder = std::make_unique<BackgroundReaders>(*std::move(holder)),
+                   .payload_bytes = payload_bytes,
+                   .datagrams = datagrams};
 }
 
 absl::StatusOr<Outcome> ReplayLog(const Subject& subject, const FilledLog& log, int subscribers, uint64_t passes,

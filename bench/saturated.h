@@ -18,13 +18,13 @@
 
 namespace mcgw::bench {
 
-// Sends the numbers `first` to `last`, as far ahead of the loop's first reader as the sockets on the way surely hold,
-// and returns when that reader has the last one. DEADLINE_EXCEEDED if it does not get it in time.
+// Sends the numbers `first` to `last`, as far ahead of the loop's slowest reader as the sockets on the way surely
+// hold, and returns when the first reader has the last one. DEADLINE_EXCEEDED if it does not get it in time.
 absl::Status Flood(ReaderLoop* loop, Feed* feed, size_t payload_bytes, uint64_t first, uint64_t last);
 
 // A subject whose log holds the numbers 1 to `datagrams`, and the reader that keeps the channel joined.
 struct FilledLog {
-  std::unique_ptr<ReaderLoop> holder;
+  std::unique_ptr<BackgroundReaders> holder;
   size_t payload_bytes = 0;
   uint64_t datagrams = 0;
 };
@@ -37,6 +37,9 @@ absl::StatusOr<FilledLog> FillLog(const Subject& subject, size_t payload_bytes, 
 absl::StatusOr<Outcome> ReplayLog(const Subject& subject, const FilledLog& log, int subscribers, uint64_t passes,
                                   Cores cores);
 
+// What logs should hold there, so that no reader is overtaken.
+inline constexpr size_t kEndToEndLogBytes = 16 << 20;
+
 struct EndToEnd {
   size_t payload_bytes = 200;
   int subscribers = 8;
@@ -45,8 +48,8 @@ struct EndToEnd {
   std::function<void(uint64_t)> progress = [](uint64_t) {};
 };
 
-// Datagrams as fast as the first reader gets them, from the network to all readers. The others only count bytes, where
-// the connection is TCP.
+// Datagrams as fast as the slowest reader gets them, from the network to all readers. The others only count bytes,
+// where the connection is TCP.
 absl::StatusOr<Outcome> RunEndToEnd(const Subject& subject, const EndToEnd& work, Cores cores);
 
 }  // namespace mcgw::bench

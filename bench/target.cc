@@ -143,6 +143,8 @@ void AddPublish(std::vector<Target>* all) {
 void AddGrowth(std::vector<Target>* all) {
   all->push_back(Flat("end to end, 200 B, CPU per delivery from 8 to 1000 subscribers", kSaturatedCase, Row(200, 1000),
                       Row(200, 8), kCpuPerDelivery));
+  all->push_back(Flat("receiving and logging, CPU per datagram, beside 8 to 1000 subscribers that do not read",
+                      kStalledCase, {{kSubscribers, 1000}}, {{kSubscribers, 8}}, kCpuPerDatagram));
   for (const double family : {4., 6.}) {
     for (const char* metric : {kUserCpuPerDatagram, kCpuPerDatagram}) {
       all->push_back(Flat(absl::StrCat("10000 channels joined against 1, IPv", family,
@@ -154,6 +156,7 @@ void AddGrowth(std::vector<Target>* all) {
 }
 
 void AddMemory(std::vector<Target>* all) {
+  all->push_back({"memory, growth over 50 million deliveries, bytes", kFlatMemoryCase, {}, kGrowth, 1 << 20});
   all->push_back({"memory for each idle subscriber, bytes", kMemoryCase, {}, kBytesPerSubscriber, 48'000});
   all->push_back({"memory for each cursor, bytes", kMemoryCase, {}, kBytesPerCursor, 64});
   all->push_back({"memory for each quiet channel, bytes", kMemoryCase, {}, kBytesPerChannel, 4000});

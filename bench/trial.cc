@@ -18,8 +18,11 @@ namespace mcgw::bench {
 namespace {
 
 constexpr int64_t kNsPerSecond = 1'000'000'000;
-constexpr int64_t kReadyNs = 60 * kNsPerSecond;
-constexpr int64_t kTailNs = 2 * kNsPerSecond;  // How long the last datagrams may take.
+constexpr int64_t kReadyNs = 120 * kNsPerSecond;  // A million cursors take most of a minute.
+// After the last datagram was sent: how long nothing may come before what is missing counts as lost, and how long all
+// may take.
+constexpr int64_t kTailNs = 2 * kNsPerSecond;
+constexpr int64_t kMostTailNs = 15 * kNsPerSecond;
 constexpr double kWarmUpSeconds = 0.1;
 constexpr uint64_t kLeastWarmUp = 10;  // For each channel.
 constexpr useconds_t kSettleUs = 50'000;
@@ -76,6 +79,14 @@ void Judge(const Work& work, const SendRecord& sent, const Total& total, uint64_
   if (drops != 0) round->Disturb(absl::StrCat(drops, " dropped before any socket"));
 }
 
+uint64_t Progress(const ReaderLoop& loop) {
+  uint64_t progress = 0;
+  for (const auto& reader : loop.readers()) {
+    for (const Account* account : reader->accounts()) progress += account->last();
+  }
+  return progress;
+}
+
 bool AllHave(const ReaderLoop& loop, size_t channels, uint64_t last) {
   return std::ranges::all_of(loop.readers(), [&](const auto& reader) {
     const std::vector<Account*> accounts = reader->accounts();
@@ -123,21 +134,31 @@ absl::StatusOr<Outcome> RunTrial(const Subject& subject, ReaderLoop* loop, Feed*
 
   std::optional<Meter> meter;
   SendRecord sent;
-  std::atomic<int64_t> sent_at_ns{0};
+  uint64_t last = 0;                   // The number that ends each channel; before that no reader is done.
+  std::atomic<int64_t> sent_at_ns{0};  // Publishes `last`.
   std::thread sender([&] {
     load.datagrams = warm_up * channels;
-    Generate(feed, load, 1);
+    const SendRecord warm = Generate(feed, load, 1);
     usleep(kSettleUs);
     meter.emplace(subject.server(), cores);
     load.datagrams = measured * channels;
-    sent = Generate(feed, load, warm_up * channels + 1);
+    sent = warm.status.ok() ? Generate(feed, load, warm_up * channels + 1) : SendRecord{.status = warm.status};
+    // What a sender that gave up did not send is not missing.
+    last = (warm.sent + sent.sent) / channels;
     sent_at_ns = NowNs();
   });
-  const uint64_t last = warm_up + measured;
+  uint64_t progress = 0;
+  int64_t progress_ns = 0;
   const auto done = [&] {
     const int64_t at_ns = sent_at_ns;
     if (at_ns == 0) return false;
-    return NowNs() > at_ns + kTailNs || AllHave(*loop, channels, last);
+    if (AllHave(*loop, channels, last)) return true;
+    const int64_t now_ns = NowNs();
+    if (const uint64_t now = Progress(*loop); now != progress || progress_ns == 0) {
+      progress = now;
+      progress_ns = now_ns;
+    }
+    return now_ns > progress_ns + kTailNs || now_ns > at_ns + kMostTailNs;
   };
   // The sender always comes to an end: more than a second behind, it gives up.
   const auto finished = loop->RunUntil(done, INT64_MAX);
@@ -149,7 +170,7 @@ absl::StatusOr<Outcome> RunTrial(const Subject& subject, ReaderLoop* loop, Feed*
   Outcome outcome;
   Round& round = outcome.round;
   const double deliveries = std::max<double>(1, static_cast<double>(total.deliveries));
-  const double datagrams = static_cast<double>(measured * channels);
+  const double datagrams = std::max<double>(1, static_cast<double>(sent.sent));
   if (subject.server() != nullptr) {
     round.Set(kCpuPerDelivery, meter->cpu_ns() / deliveries);
     round.Set(kSwitches, meter->switches() / deliveries);

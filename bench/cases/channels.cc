@@ -117,6 +117,7 @@ absl::StatusOr<Outcome> MeasureCursors(Context* context, int subscribers, int ch
   const Subscription wish = {.groups = Groups(channels, 4, (*subject)->group().interface)};
   auto first = OpenReaders(**subject, 1, wish);
   if (!first.ok()) return first.status();
+  const BackgroundReaders keeping(*std::move(first));
   const int64_t before = (*subject)->server()->resident_bytes(), begin_ns = NowNs();
   auto others = OpenReaders(**subject, subscribers - 1, wish);
   if (!others.ok()) return others.status();
@@ -124,7 +125,6 @@ absl::StatusOr<Outcome> MeasureCursors(Context* context, int subscribers, int ch
   const auto grown = static_cast<double>((*subject)->server()->resident_bytes() - before);
   auto feed = MakeMulticastFeed({wish.groups.front()});
   if (!feed.ok()) return feed.status();
-  // The first reader's datagrams wait in its socket meanwhile.
   auto outcome = RunTrial(**subject, others->get(), feed->get(),
                           {.payload_bytes = 200,
                            .subscribers = subscribers - 1,

@@ -67,7 +67,7 @@ void RunLiveCase(Context* context) {
 }
 
 void RunLatencyCase(Context* context) {
-  const auto subjects = context->Start({kDirect, kTcp, kTcpBatch, kGateway}, {});
+  const auto subjects = context->Start({kDirect, kTcp, kTcpBatch, kGrpcSingle, kGateway}, {});
   const double seconds = context->Pick(0.4, 1.0);
   const auto rates = context->Pick<std::vector<double>>({1000, 50'000}, {1000, 5000, 20'000, 50'000, 100'000});
   for (const int subscribers : {1, 8}) {
@@ -134,6 +134,10 @@ Series Search(Context* context, const Subject& subject, const LossFreeGoal& goal
     }
   }
   series.left_out = absl::StrCat("ended ", ended);
+  if (bad - good > 1) {
+    series.left_out = "out of time";
+    best.Disturb("the search did not come to an end");
+  }
   // Short of the goal, only a loss says something about the subject.
   if (!by_loss && *best.Get(kLossFreeRate) < goal.rate) best.Disturb("something else than loss ended the search");
   series.rounds.push_back(std::move(best));

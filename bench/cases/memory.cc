@@ -13,6 +13,9 @@
 namespace mcgw::bench {
 namespace {
 
+// Is full after a tenth of a quick run, too.
+constexpr size_t kQuickLogBytes = 2 << 20;
+
 struct MemoryWork {
   int subscribers = 1000;
   int channels = 10'000;
@@ -37,36 +40,53 @@ absl::StatusOr<double> GrowthBy(const Subject& subject, int readers, const Subsc
   return static_cast<double>(subject.server()->resident_bytes() - before);
 }
 
+// A server and a reader that has joined its group.
+struct Server {
+  std::unique_ptr<Subject> subject;
+  std::unique_ptr<BackgroundReaders> holder;
+};
+
+absl::StatusOr<Server> StartServer(Context* context, const char* name) {
+  auto subject =
+      Subject::Start(name, context->programs(), context->cores().server,
+                     {.gateway_flags = {"--max-connections", "2000", "--total-log-bytes", absl::StrCat(1 << 30)}});
+  if (!subject.ok()) return subject.status();
+  auto holder = OpenReaders(**subject, 1, {.groups = {(*subject)->group()}});
+  if (!holder.ok()) return holder.status();
+  return Server{*std::move(subject), std::make_unique<BackgroundReaders>(*std::move(holder))};
+}
+
+absl::Status MeasureSubscribers(Context* context, const char* name, int subscribers, Round* round) {
+  const auto server = StartServer(context, name);
+  if (!server.ok()) return server.status();
+  const auto growth = GrowthBy(*server->subject, subscribers, {.groups = {server->subject->group()}});
+  if (!growth.ok()) return growth.status();
+  round->Set(kBytesPerSubscriber, *growth / subscribers);
+  return absl::OkStatus();
+}
+
+absl::Status MeasureChannelsAndCursors(Context* context, const MemoryWork& work, Round* round) {
+  const auto server = StartServer(context, kGateway);
+  if (!server.ok()) return server.status();
+  const Process& process = *server->subject->server();
+  const Subscription all = {.groups = Groups(*server->subject, work.channels)};
+  const int64_t before = process.resident_bytes();
+  auto first = OpenReaders(*server->subject, 1, all);
+  if (!first.ok()) return first.status();
+  const BackgroundReaders keeping(*std::move(first));
+  round->Set(kBytesPerChannel, static_cast<double>(process.resident_bytes() - before) / work.channels);
+  const auto growth = GrowthBy(*server->subject, work.readers_of_all, all);
+  if (!growth.ok()) return growth.status();
+  round->Set(kBytesPerCursor, *growth / (static_cast<double>(work.channels) * work.readers_of_all));
+  return absl::OkStatus();
+}
+
 // Each in a server of its own, since what was freed is not always given back.
 absl::StatusOr<Outcome> MeasureMemory(Context* context, const char* name, const MemoryWork& work) {
-  const SubjectOptions options = {
-      .gateway_flags = {"--max-connections", "2000", "--total-log-bytes", absl::StrCat(1 << 30)}};
-  auto subject = Subject::Start(name, context->programs(), context->cores().server, options);
-  if (!subject.ok()) return subject.status();
-  const Subscription one = {.groups = {(*subject)->group()}};
-  auto holder = OpenReaders(**subject, 1, one);
-  if (!holder.ok()) return holder.status();
-  const auto by_subscribers = GrowthBy(**subject, work.subscribers, one);
-  if (!by_subscribers.ok()) return by_subscribers.status();
   Outcome outcome;
-  outcome.round.Set(kBytesPerSubscriber, *by_subscribers / work.subscribers);
+  if (auto status = MeasureSubscribers(context, name, work.subscribers, &outcome.round); !status.ok()) return status;
   if (name != std::string(kGateway)) return outcome;
-
-  holder->reset();
-  subject->reset();
-  subject = Subject::Start(name, context->programs(), context->cores().server, options);
-  if (!subject.ok()) return subject.status();
-  holder = OpenReaders(**subject, 1, one);
-  if (!holder.ok()) return holder.status();
-  const Subscription all = {.groups = Groups(**subject, work.channels)};
-  const int64_t before = (*subject)->server()->resident_bytes();
-  auto first = OpenReaders(**subject, 1, all);
-  if (!first.ok()) return first.status();
-  const auto by_channels = static_cast<double>((*subject)->server()->resident_bytes() - before);
-  outcome.round.Set(kBytesPerChannel, by_channels / work.channels);
-  const auto by_cursors = GrowthBy(**subject, work.readers_of_all, all);
-  if (!by_cursors.ok()) return by_cursors.status();
-  outcome.round.Set(kBytesPerCursor, *by_cursors / (static_cast<double>(work.channels) * work.readers_of_all));
+  if (auto status = MeasureChannelsAndCursors(context, work, &outcome.round); !status.ok()) return status;
   return outcome;
 }
 
@@ -106,7 +126,7 @@ void RunMemoryCase(Context* context) {
 }
 
 void RunFlatMemoryCase(Context* context) {
-  const auto subjects = context->Start({kGateway}, {});
+  const auto subjects = context->Start({kGateway}, {.log_bytes = context->Pick(kQuickLogBytes, kEndToEndLogBytes)});
   if (subjects.empty()) return;
   constexpr int kReaders = 64;
   const uint64_t deliveries = context->Pick<uint64_t>(5'000'000, 50'000'000);

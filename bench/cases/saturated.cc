@@ -79,7 +79,8 @@ void RunSaturatedCase(Context* context) {
   // In deliveries of each measurement.
   const auto bytes = context->Pick<uint64_t>(100 << 20, 400 << 20);
   const auto subjects =
-      context->Start({kTcpRing, kGrpcSingle, kGateway}, {.gateway_flags = {"--max-connections", "2000"}});
+      context->Start({kTcpRing, kGrpcSingle, kGateway},
+                     {.log_bytes = kEndToEndLogBytes, .gateway_flags = {"--max-connections", "2000"}});
   for (const Row& row : rows) {
     std::vector<Contestant> contestants;
     const uint64_t deliveries = bytes / (row.payload_bytes + 200);
