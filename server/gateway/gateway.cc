@@ -169,8 +169,8 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
         std::make_shared<fanout::OwnFilter>(sender_.traffic(), session == nullptr ? nullptr : session->ports);
   }
   auto subscription =
-      std::make_unique<Subscription>(next_subscriber_id_.fetch_add(1), caller, &memberships_, wish, services_.slabs,
-                                     std::move(doorbell), &retained_, [this](Subscription* closed) {
+      std::make_unique<Subscription>(next_subscriber_id_.fetch_add(1), caller, &memberships_, wish, session,
+                                     services_.slabs, std::move(doorbell), &retained_, [this](Subscription* closed) {
                                        net::MutexLock lock(&mutex_);
                                        if (subscriptions_.erase(closed) > 0)
                                          services_.closed.Add(closed->subscriber().FinalTotal());
@@ -186,7 +186,7 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
     }
     subscriptions_.insert(subscription.get());
   }
-  if (absl::Status status = subscription->Open(request, std::move(session)); !status.ok()) return status;
+  if (absl::Status status = subscription->Open(request); !status.ok()) return status;
   return subscription;
 }
 

@@ -37,14 +37,15 @@ std::string SignatureOf(const Caller& caller, const std::vector<MembershipReques
 }  // namespace
 
 Subscription::Subscription(uint64_t id, Caller caller, MembershipServices* services, const SubscribeRequest& request,
-                           std::shared_ptr<fanout::SlabPool> slabs, std::shared_ptr<fanout::Doorbell> doorbell,
-                           RetainedMemberships* retained, std::function<void(Subscription*)> on_close)
+                           std::shared_ptr<Session> session, std::shared_ptr<fanout::SlabPool> slabs,
+                           std::shared_ptr<fanout::Doorbell> doorbell, RetainedMemberships* retained,
+                           std::function<void(Subscription*)> on_close)
     : id_(id),
       caller_(std::move(caller)),
       created_unix_ns_(net::UnixNs()),
       options_(request.options),
       retain_ns_(request.retain_ns),
-      has_session_(!request.session_id.empty()),
+      session_(std::move(session)),
       retained_(retained),
       on_close_(std::move(on_close)),
       subscriber_(options_, std::move(slabs), std::move(doorbell)),
@@ -55,9 +56,9 @@ Subscription::~Subscription() {
   on_close_(this);
   if (session_ != nullptr) {
     net::MutexLock lock(&session_->mutex);
-    session_->streams.erase(this);
     // A stream never ends its session: the full lease runs again from the close of the last one.
-    if (session_->streams.empty()) session_->expires_ns = net::MonotonicNs() + session_->lease_ns;
+    const bool was_open = session_->streams.erase(this) > 0;
+    if (was_open && session_->streams.empty()) session_->expires_ns = net::MonotonicNs() + session_->lease_ns;
   }
   net::MutexLock lock(&mutex_);
   if (retain_ns_ > 0 && !signature_.empty() && !own_->empty()) {
@@ -68,7 +69,7 @@ Subscription::~Subscription() {
   }
 }
 
-absl::Status Subscription::Open(const SubscribeRequest& request, std::shared_ptr<Session> session) {
+absl::Status Subscription::Open(const SubscribeRequest& request) {
   {
     net::MutexLock lock(&mutex_);
     for (size_t i = 0; i < request.memberships.size(); ++i) {
@@ -79,14 +80,13 @@ absl::Status Subscription::Open(const SubscribeRequest& request, std::shared_ptr
       }
     }
     points_ = request.resume;
-    if (session == nullptr) return StartReading(AllStatuses(), request);
+    if (session_ == nullptr) return StartReading(AllStatuses(), request);
   }
-  net::MutexLock session_lock(&session->mutex);
-  if (session->ended) {
+  net::MutexLock session_lock(&session_->mutex);
+  if (session_->ended) {
     return net::Error(net::Reason::kSessionNotFound, "session_id", "the session has just ended");
   }
-  session_ = session;
-  session->streams.insert(this);
+  session_->streams.insert(this);
   net::MutexLock lock(&mutex_);
   return StartReading(AllStatuses(), request);
 }
@@ -98,7 +98,7 @@ SubscriberSnapshot Subscription::Snapshot(bool whole) const {
                               .created_unix_ns = created_unix_ns_,
                               .options = options_,
                               .retain_ns = retain_ns_,
-                              .has_session = has_session_,
+                              .has_session = session_ != nullptr,
                               .pinned_bytes = subscriber_.pinned()->load(std::memory_order_relaxed)};
   if (whole) {
     snapshot.ledgers = subscriber_.Ledger();

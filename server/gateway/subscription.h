@@ -59,10 +59,12 @@ struct SubscribeRequest {
 // Made and destroyed on control threads: both may make system calls. Destroying it leaves what the stream held.
 class Subscription {
  public:
-  // `on_close` is called first when it is destroyed; `retained` takes over memberships that outlive it.
+  // `session`: whose memberships it reads too; null: none. `on_close` is called first when it is destroyed; `retained`
+  // takes over memberships that outlive it.
   Subscription(uint64_t id, Caller caller, MembershipServices* services, const SubscribeRequest& request,
-               std::shared_ptr<fanout::SlabPool> slabs, std::shared_ptr<fanout::Doorbell> doorbell,
-               RetainedMemberships* retained, std::function<void(Subscription*)> on_close);
+               std::shared_ptr<Session> session, std::shared_ptr<fanout::SlabPool> slabs,
+               std::shared_ptr<fanout::Doorbell> doorbell, RetainedMemberships* retained,
+               std::function<void(Subscription*)> on_close);
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
   ~Subscription();
@@ -79,8 +81,9 @@ class Subscription {
 
   // ---- For the gateway ----
 
-  // Joins the stream's own memberships, then reads them and the session's (null: none). Once, before all else.
-  absl::Status Open(const SubscribeRequest& request, std::shared_ptr<Session> session);
+  // Joins the stream's own memberships, then reads them and the session's. Once. Before it, or while it runs,
+  // interfaces may change already.
+  absl::Status Open(const SubscribeRequest& request);
 
   // A membership of the session changed: reads, filters or lets go of these channels accordingly. The session's mutex
   // is held.
@@ -122,12 +125,11 @@ class Subscription {
   const int64_t created_unix_ns_;
   const fanout::Subscriber::Options options_;
   const int64_t retain_ns_;
-  const bool has_session_;
+  const std::shared_ptr<Session> session_;
   RetainedMemberships* const retained_;
   const std::function<void(Subscription*)> on_close_;
   fanout::Subscriber subscriber_;
   std::vector<fanout::ChannelStatus> channels_;  // Constant once open.
-  std::shared_ptr<Session> session_;             // Constant once open.
 
   // After the session's mutex, before an interface manager's.
   mutable net::Mutex mutex_;
