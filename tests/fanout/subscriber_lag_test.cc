@@ -272,6 +272,15 @@ TEST_F(SubscriberAgeTest, DisconnectEndsAStreamThatDoesNotRead) {
   EXPECT_EQ(net::ReasonOf(*subscriber->verdict()), net::Reason::kSubscriberTooSlow);
 }
 
+TEST_F(SubscriberAgeTest, DisconnectEndsAStreamThatReadsTooLate) {
+  const auto subscriber = NewAged(LagPolicy::kDisconnect);
+  FillOldAndNew(1, 2);
+  EXPECT_THAT(TakeAll(subscriber.get()), IsEmpty());
+  ASSERT_TRUE(subscriber->verdict().has_value());
+  EXPECT_EQ(net::ReasonOf(*subscriber->verdict()), net::Reason::kSubscriberTooSlow);
+  ExpectBalanced(*subscriber);
+}
+
 TEST_F(SubscriberAgeTest, ASweepLeavesAStreamWithinItsLimitsAlone) {
   const auto subscriber = NewAged(LagPolicy::kDisconnect);
   FillOldAndNew(0, 3);
