@@ -613,7 +613,7 @@ def overload(network, datagrams=20_000):
     mcgw, broken = Mcgw(daemon.address), []
     reader = Reader(daemon.address, channel(group, PORT, "a0"))
     sender = NumberedSender([group], datagrams, 1)
-    burst = 400
+    burst = 340
     try:
         reader.wait_subscribed()
         while sender.numbers[0] < datagrams:
