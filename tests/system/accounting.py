@@ -165,7 +165,8 @@ class Reader:
 
     def __init__(self, gateway, *arguments):
         env = {**os.environ, "MCGW_GATEWAY": gateway}
-        self.process = Process([BIN / "mcgw", "sub", *map(str, arguments), "-o", "json"], stdout=subprocess.PIPE, env=env)
+        command = [BIN / "mcgw", "sub", *map(str, arguments), "-o", "json"]
+        self.process = Process(command, stdout=subprocess.PIPE, env=env)
         self.sequences, self.numbers, self.arrivals = array.array("Q"), array.array("Q"), array.array("d")
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -361,7 +362,7 @@ class _Churn:
         return broken + self._judge_the_steady()
 
     def _judge_drops(self, client):
-        """What the kernel dropped is the same for all: within what a client saw, the numbers the steady one was told."""
+        """What the kernel dropped is the same for all: within what a client saw, what the steady one was told."""
         broken = []
         for index in self.INDEXED.values():
             track = client.tracks[index]
@@ -381,13 +382,13 @@ class _Churn:
         dropped = sum(last - first + 1 for ranges in self.steady.ranges(KERNEL).values() for first, last in ranges)
         counted = count(self.accounts["channels"], "kernel_dropped_datagrams")
         if dropped != counted:
-            broken.append(f"the gateway counts {counted} drops of the kernel, a client that was there heard of {dropped}")
+            broken.append(f"the gateway counts {counted} drops of the kernel, the steady client heard of {dropped}")
         for index in self.INDEXED.values():
             # One cable may go and come several times while it is plugged in; the gateway's own count says how often.
             unknown, marks = len(self.steady.unknowns().get(index, [])), self.marks[self.GROUPS[index]]
             if unknown != marks or marks < self.done["unplug"]:
                 broken.append(f"unplugged {self.done['unplug']} times, the gateway counts {marks} losses of unknown "
-                              f"extent, a client that was there heard of {unknown}")
+                              f"extent, the steady client heard of {unknown}")
             if self.steady.tracks[index].shift != 0:
                 broken.append("numbers and sequences of the steady client differ")
         return broken
@@ -537,7 +538,7 @@ def judge_numbers(reader, name, filtered=False):
 
 @_in_a_network
 def resume(network, breaks=50, restarts=3, rate=2000, seed=None):
-    """Readers are cut off again and again, and the gateway is restarted; nothing comes twice, each hole is announced."""
+    """Readers are cut off again and again, the gateway is restarted; nothing comes twice, each hole is announced."""
     chance = random.Random(seed)
     group = "239.78.0.1"
     peer(["ip", "address", "add", "10.0.0.3/24", "dev", "b0"])
@@ -574,8 +575,8 @@ def resume(network, breaks=50, restarts=3, rate=2000, seed=None):
             if step in at_restart:
                 wait_until(lambda: all(epochs(reader) >= done["restarts"] for reader in everyone), "the new epoch", 60)
             elif chance.random() < 0.7:
-                wait_until(lambda before=before: all(len(reader.numbers) > had
-                                                     for reader, had in zip(everyone, before)), "readers to be back", 60)
+                wait_until(lambda before=before: all(len(reader.numbers) > had for reader, had in zip(everyone, before)),
+                           "readers to be back", 60)
         for sender in (wanted, other, alone):
             sender.close()
             if sender.failure:
@@ -613,7 +614,7 @@ def overload(network, datagrams=20_000):
     mcgw, broken = Mcgw(daemon.address), []
     reader = Reader(daemon.address, channel(group, PORT, "a0"))
     sender = NumberedSender([group], datagrams, 1)
-    burst = 340
+    burst = 340  # A half fits into the buffer.
     try:
         reader.wait_subscribed()
         while sender.numbers[0] < datagrams:
@@ -653,8 +654,9 @@ def overload(network, datagrams=20_000):
 def upstream(network, datagrams=20_000, rate=5000, per_thousand=3):
     """What the network loses before the gateway stays the network's, and nobody is told that the gateway lost it."""
     group = "239.80.0.1"
-    rules = (f"table netdev loss {{\n counter lost {{ }}\n chain in {{\n type filter hook ingress device a0 priority 0;\n"
-             f"ip daddr {group} udp dport {PORT} numgen random mod 1000 < {per_thousand} counter name lost drop\n}}\n}}")
+    rule = f"ip daddr {group} udp dport {PORT} numgen random mod 1000 < {per_thousand} counter name lost drop"
+    rules = (f"table netdev loss {{\n counter lost {{ }}\n"
+             f"chain in {{\n type filter hook ingress device a0 priority 0;\n{rule}\n}}\n}}")
     subprocess.run(["nft", rules], check=True)
     daemon = Daemon()
     mcgw, broken = Mcgw(daemon.address), []
@@ -717,8 +719,7 @@ def stalled(network, readers=100, healthy=2, rate=2000, seconds=5, rounds=1, jud
     rounds beside the stalled ones, against the median of those before they come and after they have gone.
     """
     group, name = "239.81.0.1", channel("239.81.0.1", PORT, "a0")
-    daemon = Daemon("--max-connections", readers + healthy + 50, "--channel-log-bytes", 1 << 20,
-                    listen="127.0.0.1:50051")
+    daemon = Daemon("--max-connections", readers + healthy + 50, listen="127.0.0.1:50051")
     mcgw, broken, sleeping = Mcgw(daemon.address), [], []
     awake = [Reader(daemon.address, name) for _ in range(healthy)]
     total = 0
@@ -744,11 +745,13 @@ def stalled(network, readers=100, healthy=2, rate=2000, seconds=5, rounds=1, jud
         alone_ms += [run() for _ in range(rounds)]
         before = _memory(daemon, 50051)
         with open(os.devnull, "wb") as nothing:
-            for _ in range(readers):
-                sleeping.append(mcgw.start("sub", name, "-o", "raw", stdout=nothing))
-        for process in sleeping:
-            process.wait_error_line("subscribed to", 120)
-            process.signal(signal.SIGSTOP)
+            while len(sleeping) < readers:  # Not all at once: a program that starts has to get its turn within seconds.
+                lot = [mcgw.start("sub", name, "-o", "raw", stdout=nothing)
+                       for _ in range(min(50, readers - len(sleeping)))]
+                sleeping += lot
+                for process in lot:
+                    process.wait_error_line("subscribed to", 60)
+                    process.signal(signal.SIGSTOP)
         beside_ms += [run() for _ in range(rounds)]
         after = _memory(daemon, 50051)
         shares = sum(int(entry.get("pinned_bytes", 0)) for entry in mcgw.json("subscribers"))
@@ -767,7 +770,7 @@ def stalled(network, readers=100, healthy=2, rate=2000, seconds=5, rounds=1, jud
             reader.end()
             broken += judge_numbers(reader, "a healthy reader")
             if reader.numbers != array.array("Q", range(1, total + 1)):
-                broken.append(f"a healthy reader got {len(reader.numbers)} of {total}")
+                broken.append(f"a healthy reader got {len(reader.numbers)} of {total}: {reader.ranges()[:3]}")
         growth = statistics.median(beside_ms) / statistics.median(alone_ms)
         if judge_delay and growth > 1.2:
             broken.append("the delay of healthy readers grew to more than 1.2 times")
@@ -808,7 +811,7 @@ class Watcher(Receiver):
 
 @_in_a_network
 def bridge(network, datagrams=20_000, rate=4000):
-    """Two gateways, and clients that carry a group from the one's network to the other's, both ways: no echo, no loss."""
+    """Two gateways, and clients that carry a group from the one's network to the other's, both ways; nothing echoes."""
     group, size = "239.82.0.1", 100
     link = network.add_link()
     daemons = [Daemon("--interface", "a0", listen="127.0.0.1:50051"),
