@@ -5,424 +5,36 @@ NAME runs them at any size.
 """
 import argparse
 import array
-import base64
 import collections
 import contextlib
-import functools
 import inspect
-import itertools
 import json
 import os
 import pathlib
 import random
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
-import threading
 import time
 
-import pytest
-
-from mcgw_testlib import (BIN, Daemon, Mcgw, Network, Process, Receiver, Sender, channel, ip, peer, sender_to, sysctl,
-                          wait_until)
-from soak_client import HEADER, Client, minus
-
-PORT = 5000
-QUIET_S = 30
-_GAP = re.compile(r"gap in (\S+): (\d+) datagrams? lost, sequence (\d+)(?: to (\d+))?, (.*)")
-_UNKNOWN_GAP = re.compile(r"gap in (\S+): .* lost before sequence (\d+), (.*)")
-
-
-# ------------------------------------------------------------------------------------------------------------- parts
-
-
-class NumberedSender(threading.Thread):
-    """Sends `count` datagrams to the groups in turn, numbered from 1 in each, at a rate."""
-
-    def __init__(self, groups, count, rate, size=100, source=None):
-        super().__init__(daemon=True)
-        self.groups, self.count, self.rate, self.size = groups, count, rate, size
-        self.numbers = [0] * len(groups)
-        self.times = array.array("d")  # When each datagram of the first group was sent.
-        self.failure = None
-        self.ending = threading.Event()
-        self._sending = threading.Lock()
-        self._due = 0.0
-        self.senders = [sender_to(group, "b0", source=source) for group in groups]
-        for group, sender in zip(groups, self.senders):
-            wait_until(lambda group=group, sender=sender: _can_send(sender, group), f"a route to {group}")
-
-    def run(self):
-        # On one core, since the network between the hosts keeps the order only of what one core sends.
-        os.sched_setaffinity(threading.get_native_id(), {min(os.sched_getaffinity(0))})
-        try:
-            self._due = time.monotonic()
-            while sum(self.numbers) < self.count and not self.ending.is_set():
-                with self._sending:
-                    ready = min(int((time.monotonic() - self._due) * self.rate), 200)
-                    self._due += ready / self.rate
-                    self.send(min(ready, self.count - sum(self.numbers)))
-                time.sleep(0.002)
-        except OSError as error:
-            self.failure = f"the sender failed: {error}"
-
-    @contextlib.contextmanager
-    def held(self):
-        """Nothing is sent meanwhile."""
-        with self._sending:
-            yield
-            self._due = time.monotonic()
-
-    def send(self, count):
-        for _ in range(count):
-            index = sum(self.numbers) % len(self.groups)
-            self.numbers[index] += 1
-            if index == 0:
-                self.times.append(time.time())
-            payload = HEADER.pack(index, self.numbers[index], 0).ljust(self.size, b".")
-            self.senders[index].send(self.groups[index], PORT, payload)
-
-    def close(self):
-        self.ending.set()
-        if self.is_alive():
-            self.join()
-        for sender in self.senders:
-            sender.close()
-
-
-def _in_a_network(scenario):
-    @functools.wraps(scenario)
-    def run(**options):
-        with contextlib.closing(Network()) as network:
-            return scenario(network, **options)
-    return run
-
-
-def _can_send(sender, group):
-    """IPv6 has its routes some time after the link is up."""
-    try:
-        sender.send(group, PORT + 1, b"")
-        return True
-    except OSError:
-        return False
-
-
-class Proxy:
-    """Stands between clients and the gateway, and cuts their connections."""
-
-    def __init__(self, port, target):
-        self.address, self._target = f"127.0.0.1:{port}", target
-        self._listener = socket.create_server(("127.0.0.1", port))
-        self._open, self._lock = [], threading.Lock()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                try:
-                    far = socket.create_connection(self._target)
-                except OSError:
-                    near.close()
-                    continue
-                with self._lock:
-                    self._open.append((near, far))
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
-
-    @staticmethod
-    def _pump(source, sink):
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-        for one in (source, sink):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def cut(self):
-        with self._lock:
-            connections, self._open = self._open, []
-        for pair in connections:
-            for one in pair:
-                with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-                one.close()
-        return bool(connections)
-
-    def close(self):
-        self._listener.shutdown(socket.SHUT_RDWR)  # Wakes the thread that accepts, which keeps it open.
-        self._listener.close()
-        self.cut()
-
-
-class Reader:
-    """A `mcgw sub -o json`: sequence, number and arrival of each datagram in order, and the gaps it was told of."""
-
-    _DATAGRAM = re.compile(r'"sequence":(\d+),"size":\d+,"payload":"([A-Za-z0-9+/]{32})')
-
-    def __init__(self, gateway, *arguments):
-        env = {**os.environ, "MCGW_GATEWAY": gateway}
-        command = [BIN / "mcgw", "sub", *map(str, arguments), "-o", "json"]
-        self.process = Process(command, stdout=subprocess.PIPE, env=env)
-        self.sequences, self.numbers, self.arrivals = array.array("Q"), array.array("Q"), array.array("d")
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self):
-        for line in self.process.popen.stdout:
-            found = self._DATAGRAM.search(line.decode())
-            if found:
-                _, number, _ = HEADER.unpack(base64.b64decode(found[2]))
-                self.sequences.append(int(found[1]))
-                self.arrivals.append(time.time())
-                self.numbers.append(number)
-
-    def wait_subscribed(self):
-        self.process.wait_error_line("subscribed to", 60)
-
-    def last(self):
-        """The number of the latest datagram; 0 before the first."""
-        return self.numbers[-1] if self.numbers else 0
-
-    def ranges(self):
-        found = []
-        for line in self.process.stderr.items():
-            if match := _GAP.search(line):
-                found.append((int(match[3]), int(match[4] or match[3]), match[5]))
-        return found
-
-    def unknowns(self):
-        return [match[3] for line in self.process.stderr.items() if (match := _UNKNOWN_GAP.search(line))]
-
-    def faults(self):
-        return [line for line in self.process.stderr.items() if "announced no gap" in line or "came twice" in line]
-
-    def end(self, number=signal.SIGTERM):
-        if self.process.popen.poll() is None:
-            self.process.signal(signal.SIGCONT)
-            self.process.signal(number)
-        self.process.wait(30)
-        self._thread.join(30)
-
-
-def ledger(mcgw, *arguments):
-    return mcgw.json("ledger", *arguments)[0]
-
-
-def count(message, field):
-    return int(message.get(field, 0))
-
-
-def difference(entry):
-    """What a subscriber's ledger leaves unaccounted for."""
-    parts = ["written", "filtered", "kernel_dropped", "lagged", "expired", "in_flight", "pending", "abandoned"]
-    return count(entry, "offered_datagrams") - sum(count(entry, f"{part}_datagrams") for part in parts)
-
-
-def judge_ledger(mcgw, sent_by_group=None):
-    """Waits until all is quiet; then what does not add up, as lines."""
-    def quiet():
-        accounts = ledger(mcgw)["gateway"]
-        waiting = count(accounts["subscribers"], "pending_datagrams") + count(accounts["subscribers"],
-                                                                             "in_flight_datagrams")
-        return accounts if waiting == 0 and accounts == ledger(mcgw)["gateway"] else None
-
-    accounts = wait_until(quiet, "the streams to take what is there", QUIET_S)
-    broken = []
-    if difference(accounts["subscribers"]) != 0:
-        broken.append(f"all subscribers: {difference(accounts['subscribers'])} unaccounted for")
-    channels = accounts["channels"]
-    if count(channels, "read_datagrams") != count(channels, "logged_datagrams") + count(channels,
-                                                                                        "mismatched_datagrams"):
-        broken.append(f"all channels: read is not logged and mismatched: {channels}")
-    for entry in mcgw.json("channels"):
-        place, own = entry["state"]["channel"], entry["ledger"]
-        numbered = count(own, "logged_datagrams") + count(own, "kernel_dropped_datagrams")
-        if int(place["next_sequence"]) - 1 != numbered:
-            broken.append(f"{place['group']}: next_sequence {place['next_sequence']}, but {numbered} accounted for")
-        sent = (sent_by_group or {}).get(place["group"])
-        if sent is not None and sent != numbered:
-            broken.append(f"{place['group']}: {sent} were sent, {numbered} are accounted for")
-    for subscriber in mcgw.json("subscribers"):
-        if difference(subscriber["ledger"]) != 0:
-            broken.append(f"stream {subscriber['subscriber_id']}: {difference(subscriber['ledger'])} unaccounted for")
-    return accounts, broken
+from accounting_churn import Churn
+from accounting_judging import count, epochs, judge_ledger, judge_numbers
+from accounting_traffic import PORT, NumberedSender, Proxy, Reader, in_a_network
+from mcgw_testlib import Daemon, Mcgw, Receiver, Sender, channel, peer, sysctl, wait_until
+from soak_client import HEADER
 
 
 # ------------------------------------------------------------------------------------------------------------- churn
 
 
-LOST_INTERFACE = "the interface was lost meanwhile"
-KERNEL = "dropped by the kernel"
-
-
-class _Churn:
-    """The parts of `churn`: who reads, and what is done to them."""
-
-    GROUPS = ["239.77.0.1", "ff15::77:2"]
-    NAMES = [channel(group, PORT, "a0") for group in GROUPS]
-    INDEXED = {name: index for index, name in enumerate(NAMES)}
-
-    def __init__(self, datagrams, rate, clients, seed):
-        self.chance = random.Random(seed)
-        self.done = collections.Counter()
-        self.daemon = Daemon("--channel-log-bytes", 1 << 20, "--subscriber-lag-limit-bytes", 1 << 18,
-                             "--socket-buffer-bytes", 1 << 18, listen="127.0.0.1:50051")
-        self.mcgw = Mcgw(self.daemon.address)
-        self.proxy = Proxy(50052, ("127.0.0.1", 50051))
-        self.steady = self._client()  # Keeps the channels from the first datagram on, and nobody disturbs it.
-        self.sender = NumberedSender(self.GROUPS, datagrams, rate)
-        self.alive = [self._client() for _ in range(clients)]
-        self.killed = []
-        self.resuming = [Reader(self.proxy.address, name, "--resume") for name in self.NAMES]
-        for reader in self.resuming:
-            reader.wait_subscribed()
-
-    def _client(self):
-        client = Client(self.mcgw, self.INDEXED)
-        client.wait_subscribed()
-        return client
-
-    def disturb(self):
-        kind = self.chance.choice(["kill"] * 6 + ["stall"] * 12 + ["cut"] * 6 + ["freeze"] * 6 + ["unplug"])
-        getattr(self, kind)()
-        self.done[kind] += 1
-
-    def kill(self):
-        client = self.alive.pop(self.chance.randrange(len(self.alive)))
-        client.end(signal.SIGKILL)
-        self.killed.append(client)
-        self.alive.append(self._client())
-
-    def stall(self):
-        client = self.chance.choice(self.alive)
-        client.stall()
-        time.sleep(self.chance.uniform(0.05, 1.0))
-        client.go_on()
-
-    def cut(self):
-        self.proxy.cut()
-
-    def freeze(self):
-        """The kernel has to drop."""
-        self.daemon.signal(signal.SIGSTOP)
-        time.sleep(self.chance.uniform(0.05, 0.3))
-        self.daemon.signal(signal.SIGCONT)
-
-    def unplug(self):
-        """The interface goes down while nothing is sent: a gap of unknown extent in each stream and channel."""
-        with self.sender.held():
-            wait_until(lambda: self._numbered() == self.sender.numbers, "all that was sent to be accounted for")
-            ip("link", "set", "a0", "down")
-            wait_until(lambda: self._states() == {"JOIN_STATE_WAITING"}, "the channels to wait")
-            ip("link", "set", "a0", "up")
-            wait_until(lambda: self._states() == {"JOIN_STATE_JOINED"}, "the channels to be joined again")
-            self._await_path()
-
-    def _await_path(self):
-        """What is sent arrives again, which takes a moment in either family."""
-        for group, sender in zip(("239.77.0.9", "ff15::77:9"), self.sender.senders):
-            with Receiver(group, PORT, "a0") as probe:
-                def arrives(group=group, sender=sender, probe=probe):
-                    with contextlib.suppress(OSError):
-                        sender.send(group, PORT, b"")
-                    return probe.payloads()
-                wait_until(arrives, f"the way of {group}")
-
-    def _numbered(self):
-        found = {entry["state"]["channel"]["group"]: int(entry["state"]["channel"]["next_sequence"]) - 1
-                 for entry in self.mcgw.json("channels")}
-        return [found[group] for group in self.GROUPS]
-
-    def _states(self):
-        return {entry["state"]["state"] for entry in self.mcgw.json("channels")}
-
-    def finish(self):
-        """Waits until all have what there is; what is wrong then, as lines."""
-        broken = [self.sender.failure] if self.sender.failure else []
-        for reader in self.resuming:
-            wait_until(lambda reader=reader: _stands_at_the_end(reader, self.sender, self.NAMES, self.resuming),
-                       "resumed readers", 60)
-            reader.end()
-            broken += judge_numbers(reader, "a resumed reader")
-        everyone = [self.steady, *self.alive]
-        wait_until(lambda: len(self.mcgw.json("subscribers")) == len(everyone), "only the steady ones to be open")
-        self.accounts, wrong = judge_ledger(self.mcgw, dict(zip(self.GROUPS, self.sender.numbers)))
-        broken += wrong + compare_with_clients(self.mcgw, everyone)
-        self.marks = {entry["state"]["channel"]["group"]: count(entry["ledger"], "unknown_gaps")
-                      for entry in self.mcgw.json("channels")}
-        for client in everyone:
-            client.end(signal.SIGTERM)
-        for client in everyone + self.killed:
-            broken += client.judge({}, {LOST_INTERFACE})
-            broken += self._judge_drops(client)
-        return broken + self._judge_the_steady()
-
-    def _judge_drops(self, client):
-        """What the kernel dropped is the same for all: within what a client saw, what the steady one was told."""
-        broken = []
-        for index in self.INDEXED.values():
-            track = client.tracks[index]
-            if track.count == 0:
-                continue
-            seen = [(track.first, track.last)]
-            told, right = ([] if not ranges else _within(ranges.get(index, []), seen)
-                           for ranges in (client.ranges(KERNEL), self.steady.ranges(KERNEL)))
-            if minus(told, right) or minus(right, told):
-                broken.append(f"numbers that the kernel dropped: a client was told {minus(told, right)[:3]} too much "
-                              f"and {minus(right, told)[:3]} too little")
-        return broken
-
-    def _judge_the_steady(self):
-        """The one that was there all the time against the sender and the sums of the gateway."""
-        broken = []
-        dropped = sum(last - first + 1 for ranges in self.steady.ranges(KERNEL).values() for first, last in ranges)
-        counted = count(self.accounts["channels"], "kernel_dropped_datagrams")
-        if dropped != counted:
-            broken.append(f"the gateway counts {counted} drops of the kernel, the steady client heard of {dropped}")
-        for index in self.INDEXED.values():
-            # One cable may go and come several times while it is plugged in; the gateway's own count says how often.
-            unknown, marks = len(self.steady.unknowns().get(index, [])), self.marks[self.GROUPS[index]]
-            if unknown != marks or marks < self.done["unplug"]:
-                broken.append(f"unplugged {self.done['unplug']} times, the gateway counts {marks} losses of unknown "
-                              f"extent, the steady client heard of {unknown}")
-            if self.steady.tracks[index].shift != 0:
-                broken.append("numbers and sequences of the steady client differ")
-        return broken
-
-    def result(self):
-        gaps = [client.ranges() for client in [self.steady, *self.alive, *self.killed]]
-        return {"sent": sum(self.sender.numbers), "disturbances": dict(self.done), "streams in their time":
-                len(self.alive) + len(self.killed) + 1, "delivered to them": sum(
-                    track.count for client in [self.steady, *self.alive, *self.killed]
-                    for track in client.tracks.values()),
-                "exact gaps in them": sum(len(ranges) for one in gaps for ranges in one.values()),
-                "gaps of unknown extent in them": sum(
-                    len(found) for client in [self.steady, *self.alive, *self.killed]
-                    for found in client.unknowns().values()),
-                "channels": self.accounts["channels"], "subscribers": self.accounts["subscribers"],
-                "difference": difference(self.accounts["subscribers"])}
-
-    def close(self):
-        self.sender.close()
-        self.daemon.signal(signal.SIGCONT)
-        for client in [self.steady, *self.alive]:
-            client.process.close()
-        for reader in self.resuming:
-            reader.process.close()
-        self.proxy.close()
-        self.daemon.close()
-
-
-@_in_a_network
+@in_a_network
 def churn(network, datagrams=200_000, disturbances=50, rate=8000, clients=6, seed=None):
     """Clients are killed, stalled and cut off; the ledger's difference is 0, and clients and gateway agree on gaps."""
     for name in ("tcp_rmem", "tcp_wmem"):  # Small, so that a stalled client is felt soon.
         sysctl(f"net.ipv4.{name}", "4096 65536 262144")
-    course = _Churn(datagrams, rate, clients, seed)
+    course = Churn(datagrams, rate, clients, seed)
     try:
         pause = datagrams / rate / disturbances
         course.sender.start()
@@ -436,107 +48,10 @@ def churn(network, datagrams=200_000, disturbances=50, rate=8000, clients=6, see
         course.close()
 
 
-def _within(ranges, parts):
-    """What of the sorted ranges lies in the parts."""
-    return minus(sorted(ranges), minus(sorted(ranges), parts))
-
-
-def _stands_at_the_end(reader, sender, names, readers):
-    last = sender.numbers[readers.index(reader) % len(names)]
-    return reader.last() == last or any(end >= last for _, end, _ in reader.ranges())
-
-
-_CAUSES = {"kernel_dropped": KERNEL, "lagged": "too slow", "expired": "no longer in"}
-
-
-def compare_with_clients(mcgw, clients):
-    """What clients counted themselves against what the gateway says of their streams: each channel of each, and each
-    cause of a loss, and the gaps.
-    """
-    def theirs(client, index):
-        ranges = client.ranges().get(index, [])
-        own = {"written_datagrams": client.tracks[index].count, "range_gaps": len(ranges),
-               "unknown_gaps": len(client.unknowns().get(index, []))}
-        for field, cause in _CAUSES.items():
-            own[f"{field}_datagrams"] = sum(last - first + 1 for first, last in client.ranges(cause).get(index, []))
-        return own
-
-    def differences():
-        ids = {subscriber["peer"].rpartition(":")[2]: subscriber["subscriber_id"]
-               for subscriber in mcgw.json("subscribers")}
-        groups = {entry["state"]["channel"]["channel_id"]: entry["state"]["channel"]["group"]
-                  for entry in mcgw.json("channels")}
-        found = []
-        for client in clients:
-            indexes = {name[:name.rindex(":")].strip("[]"): index for name, index in client.channels.items()}
-            for entry in ledger(mcgw, "--subscriber", ids[_local_port(client.process.popen.pid)])["subscribers"]:
-                own = theirs(client, indexes[groups[entry["channel_id"]]])
-                gateways = {field: count(entry, field) for field in own}
-                if own != gateways:
-                    found.append(f"a client counted {own}, the gateway {gateways}")
-        return found
-
-    last = []
-
-    def agree():
-        last[:] = differences()
-        return not last
-
-    try:
-        wait_until(agree, "clients and gateway to agree", QUIET_S)
-    except pytest.fail.Exception:
-        return last
-    return []
-
-
-def _local_port(pid):
-    """Of a client's connection to its gateway."""
-    lines = subprocess.run(["ss", "-Htnp", "state", "established"], capture_output=True, text=True, check=True).stdout
-    return next(line.split()[2].rpartition(":")[2] for line in lines.splitlines() if f"pid={pid}," in line)
-
-
-def epochs(reader):
-    """How often it was told that the log began anew."""
-    return sum("began anew" in cause for cause in reader.unknowns())
-
-
-def judge_numbers(reader, name, filtered=False):
-    """What is wrong with what a reader got, by the sender's numbers; as lines."""
-    broken = [f"{name}: {line}" for line in reader.faults()]
-    backwards = [(a, b) for a, b in itertools.pairwise(reader.numbers) if b <= a]
-    if backwards:
-        broken.append(f"{name}: a datagram came twice or out of order: {backwards[:3]}")
-    ranges, anew = reader.ranges(), epochs(reader)
-    holes, shifts, missing = 0, 0, []
-    received = itertools.pairwise(zip(reader.sequences, reader.numbers))
-    for (sequence, number), (next_sequence, next_number) in received:
-        if next_number == number + 1:
-            continue
-        if filtered:
-            holes += 1  # Sequences belong to the filter too; what is missing is told by the number alone.
-        elif next_sequence - sequence != next_number - number:
-            shifts += 1  # Another epoch.
-        else:
-            missing.append((sequence + 1, next_sequence - 1))
-    announced = sorted((first, last) for first, last, _ in ranges)
-    if unannounced := minus(sorted(missing), announced):
-        broken.append(f"{name}: not announced: {unannounced[:5]}")
-    if not filtered and anew == 0 and reader.sequences:
-        if any(a[1] >= b[0] for a, b in itertools.pairwise(announced)):
-            broken.append(f"{name}: ranges overlap")
-        if delivered := _within(minus(announced, missing), [(reader.sequences[0], reader.sequences[-1])]):
-            broken.append(f"{name}: announced as missing, but delivered: {delivered[:5]}")
-    if shifts > anew:
-        broken.append(f"{name}: numbers moved {shifts} times, but {anew} other epochs were announced")
-    if filtered and holes > anew + len(ranges):
-        broken.append(f"{name}: {holes} holes, but {anew} other epochs and {len(ranges)} ranges were announced")
-    return broken
-
-
 # ------------------------------------------------------------------------------------------------------------ resume
 
 
-@_in_a_network
+@in_a_network
 def resume(network, breaks=50, restarts=3, rate=2000, seed=None):
     """Readers are cut off again and again, the gateway is restarted; nothing comes twice, each hole is announced."""
     chance = random.Random(seed)
@@ -575,8 +90,9 @@ def resume(network, breaks=50, restarts=3, rate=2000, seed=None):
             if step in at_restart:
                 wait_until(lambda: all(epochs(reader) >= done["restarts"] for reader in everyone), "the new epoch", 60)
             elif chance.random() < 0.7:
-                wait_until(lambda before=before: all(len(reader.numbers) > had for reader, had in zip(everyone, before)),
-                           "readers to be back", 60)
+                def back(before=before):
+                    return all(len(reader.numbers) > had for reader, had in zip(everyone, before))
+                wait_until(back, "readers to be back", 60)
         for sender in (wanted, other, alone):
             sender.close()
             if sender.failure:
@@ -606,7 +122,7 @@ def resume(network, breaks=50, restarts=3, rate=2000, seed=None):
 # ---------------------------------------------------------------------------------------------------------- overload
 
 
-@_in_a_network
+@in_a_network
 def overload(network, datagrams=20_000):
     """About half of what is sent is dropped by the kernel: each number and its place agree with the sender's."""
     group = "239.79.0.1"
@@ -650,7 +166,7 @@ def overload(network, datagrams=20_000):
 # ---------------------------------------------------------------------------------------------------------- upstream
 
 
-@_in_a_network
+@in_a_network
 def upstream(network, datagrams=20_000, rate=5000, per_thousand=3):
     """What the network loses before the gateway stays the network's, and nobody is told that the gateway lost it."""
     group = "239.80.0.1"
@@ -704,57 +220,100 @@ def _memory(daemon, port):
     return user, kernel
 
 
-def _delay_p99(readers, sender, first):
-    """99 of 100 datagrams took less, in seconds from the sending program to the reading one."""
-    delays = [arrival - sender.times[number - first - 1] for reader in readers
-              for number, arrival in zip(reader.numbers, reader.arrivals) if number > first]
-    return statistics.quantiles(delays, n=100)[98]
+class _Healthy:
+    """Readers of a gateway that keep up, and what they are sent."""
 
-
-@_in_a_network
-def stalled(network, readers=100, healthy=2, rate=2000, seconds=5, rounds=1, judge_delay=0):
-    """Readers that stall beside healthy ones: those lose nothing, and each stalled one takes little memory.
-
-    With judge_delay 1 the 99th percentile of the healthy ones' delay may grow to 1.2 times at most: the median of the
-    rounds beside the stalled ones, against the median of those before they come and after they have gone.
-    """
-    group, name = "239.81.0.1", channel("239.81.0.1", PORT, "a0")
-    daemon = Daemon("--max-connections", readers + healthy + 50, listen="127.0.0.1:50051")
-    mcgw, broken, sleeping = Mcgw(daemon.address), [], []
-    awake = [Reader(daemon.address, name) for _ in range(healthy)]
-    total = 0
-    alone_ms, beside_ms = [], []
-    try:
-        for reader in awake:
+    def __init__(self, daemon, group, readers):
+        self._group, self.total = group, 0
+        self.readers = [Reader(daemon.address, channel(group, PORT, "a0")) for _ in range(readers)]
+        for reader in self.readers:
             reader.wait_subscribed()
 
-        def run():
-            nonlocal total
-            sender = NumberedSender([group], int(rate * seconds), rate, size=1000)
-            sender.numbers[0] = total
-            sender.count += total
-            sender.start()
-            wait_until(lambda: not sender.is_alive(), "the sender", seconds * 10 + 60)
-            first, total = total, sender.numbers[0]
-            sender.close()
-            wait_until(lambda: all(reader.last() == total for reader in awake), "healthy readers", 60)
-            return round(_delay_p99(awake, sender, first) * 1e3, 3)
+    def run(self, rate, seconds):
+        """Sends for so long. 99 of 100 datagrams took less, in ms from the sending program to the reading one."""
+        sender = NumberedSender([self._group], int(rate * seconds), rate, size=1000)
+        sender.numbers[0] = first = self.total
+        sender.count += first
+        sender.start()
+        wait_until(lambda: not sender.is_alive(), "the sender", seconds * 10 + 60)
+        self.total = sender.numbers[0]
+        sender.close()
+        wait_until(lambda: all(reader.last() == self.total for reader in self.readers), "healthy readers", 60)
+        delays = [reader.arrivals[at] - sender.times[reader.numbers[at] - first - 1] for reader in self.readers
+                  for at in range(len(reader.numbers)) if reader.numbers[at] > first]
+        return round(statistics.quantiles(delays, n=100)[98] * 1e3, 3)
 
-        if judge_delay:
-            run()  # All are warm then.
-        alone_ms += [run() for _ in range(rounds)]
+    def judge(self):
+        """Ends them; what they lack, as lines."""
+        broken = []
+        for reader in self.readers:
+            reader.end()
+            broken += judge_numbers(reader, "a healthy reader")
+            if reader.numbers != array.array("Q", range(1, self.total + 1)):
+                broken.append(f"a healthy reader got {len(reader.numbers)} of {self.total}: {reader.ranges()[:3]}")
+        return broken
+
+    def close(self):
+        for reader in self.readers:
+            reader.process.close()
+
+
+def _start_stalled(mcgw, name, readers, sleeping):
+    """Adds readers that were stopped as soon as they had subscribed."""
+    with open(os.devnull, "wb") as nothing:
+        while len(sleeping) < readers:  # Not all at once: a program that starts has to get its turn within seconds.
+            lot = [mcgw.start("sub", name, "-o", "raw", stdout=nothing)
+                   for _ in range(min(50, readers - len(sleeping)))]
+            sleeping += lot
+            for process in lot:
+                process.wait_error_line("subscribed to", 60)
+                process.signal(signal.SIGSTOP)
+
+
+def _compare_delays(healthy, healthy_count, rate, rounds):
+    """In turn with a gateway that has no stalled readers, round by round: what else the machine does hits both."""
+    other_gateway = Daemon(listen="127.0.0.1:50053")
+    alone = None
+    try:
+        alone = _Healthy(other_gateway, "239.81.0.2", healthy_count)
+        alone.run(rate, 2)
+        pairs = []
+        for turn in range(rounds):
+            order = [alone, healthy] if turn % 2 else [healthy, alone]
+            delays = {one: one.run(rate, 2) for one in order}
+            pairs.append((delays[alone], delays[healthy]))
+        growth = statistics.median(beside / one for one, beside in pairs)
+        broken = alone.judge()
+        if growth > 1.2:
+            broken.append("the delay of healthy readers grew to more than 1.2 times")
+        return {"p99 delay alone (ms, median)": statistics.median(one for one, _ in pairs),
+                "p99 delay beside them (ms, median)": statistics.median(beside for _, beside in pairs),
+                "growth (median of the rounds)": round(growth, 3), "each round": pairs}, broken
+    finally:
+        if alone:
+            alone.close()
+        other_gateway.close()
+
+
+@in_a_network
+def stalled(network, readers=100, healthy=2, rate=2000, seconds=5, judge_delay=0):
+    """Readers that stall beside healthy ones: those lose nothing, and each stalled one takes little memory.
+
+    With --judge-delay ROUNDS the 99th percentile of the healthy ones' delay may be 1.2 times that of a gateway without
+    stalled readers at most, as the median of so many rounds.
+    """
+    group = "239.81.0.1"
+    daemon = Daemon("--max-connections", readers + healthy + 50, listen="127.0.0.1:50051")
+    mcgw, sleeping, awake = Mcgw(daemon.address), [], None
+    try:
+        awake = _Healthy(daemon, group, healthy)
+        awake.run(rate, seconds)  # The logs and the programs have their memory now.
         before = _memory(daemon, 50051)
-        with open(os.devnull, "wb") as nothing:
-            while len(sleeping) < readers:  # Not all at once: a program that starts has to get its turn within seconds.
-                lot = [mcgw.start("sub", name, "-o", "raw", stdout=nothing)
-                       for _ in range(min(50, readers - len(sleeping)))]
-                sleeping += lot
-                for process in lot:
-                    process.wait_error_line("subscribed to", 60)
-                    process.signal(signal.SIGSTOP)
-        beside_ms += [run() for _ in range(rounds)]
+        _start_stalled(mcgw, channel(group, PORT, "a0"), readers, sleeping)
+        filling_ms = awake.run(rate, seconds)  # Until their buffers are full, they are readers like any others.
+        delays, broken = _compare_delays(awake, healthy, rate, judge_delay) if judge_delay else ({}, [])
         after = _memory(daemon, 50051)
-        shares = sum(int(entry.get("pinned_bytes", 0)) for entry in mcgw.json("subscribers"))
+        charged = sum(int(entry.get("pinned_bytes", 0)) for entry in mcgw.json("subscribers"))
         each = [(a - b) / readers for a, b in zip(after, before)]
         if sum(each) > 256 << 10:
             broken.append(f"a stalled reader takes {each[0]:.0f} bytes of the daemon and {each[1]:.0f} of the kernel")
@@ -762,27 +321,16 @@ def stalled(network, readers=100, healthy=2, rate=2000, seconds=5, rounds=1, jud
             process.signal(signal.SIGKILL)
             process.wait()
         wait_until(lambda: len(mcgw.json("subscribers")) == healthy, "stalled readers to be gone", 60)
-        if judge_delay:
-            alone_ms += [run() for _ in range(rounds)]
-        _, wrong = judge_ledger(mcgw, {group: total})
-        broken += wrong
-        for reader in awake:
-            reader.end()
-            broken += judge_numbers(reader, "a healthy reader")
-            if reader.numbers != array.array("Q", range(1, total + 1)):
-                broken.append(f"a healthy reader got {len(reader.numbers)} of {total}: {reader.ranges()[:3]}")
-        growth = statistics.median(beside_ms) / statistics.median(alone_ms)
-        if judge_delay and growth > 1.2:
-            broken.append("the delay of healthy readers grew to more than 1.2 times")
-        return {"stalled": readers, "healthy": healthy, "sent": total, "p99 delay alone (ms)": alone_ms,
-                "p99 delay beside them (ms)": beside_ms, "growth of the median": round(growth, 3),
-                "daemon bytes each": round(each[0]), "kernel bytes each": round(each[1]),
-                "charged as pinned in all": shares}, broken
+        _, wrong = judge_ledger(mcgw, {group: awake.total})
+        broken += wrong + awake.judge()
+        return {"stalled": readers, "healthy": healthy, "sent": awake.total, "daemon bytes each": round(each[0]),
+                "kernel bytes each": round(each[1]), "charged as pinned in all": charged,
+                "p99 delay while their buffers fill (ms)": filling_ms, **delays}, broken
     finally:
         for process in sleeping:
             process.close()
-        for reader in awake:
-            reader.process.close()
+        if awake:
+            awake.close()
         daemon.close()
 
 
@@ -809,7 +357,7 @@ class Watcher(Receiver):
                     self.carried.append(number)
 
 
-@_in_a_network
+@in_a_network
 def bridge(network, datagrams=20_000, rate=4000):
     """Two gateways, and clients that carry a group from the one's network to the other's, both ways; nothing echoes."""
     group, size = "239.82.0.1", 100
