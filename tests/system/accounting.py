@@ -286,8 +286,8 @@ def _compare_delays(healthy, healthy_count, rate, rounds):
         broken = alone.judge()
         if growth > 1.2:
             broken.append("the delay of healthy readers grew to more than 1.2 times")
-        return {"p99 delay alone (ms, median)": statistics.median(one for one, _ in pairs),
-                "p99 delay beside them (ms, median)": statistics.median(beside for _, beside in pairs),
+        return {"p99 delay alone (ms, median)": round(statistics.median(one for one, _ in pairs), 3),
+                "p99 delay beside them (ms, median)": round(statistics.median(beside for _, beside in pairs), 3),
                 "growth (median of the rounds)": round(growth, 3), "each round": pairs}, broken
     finally:
         if alone:

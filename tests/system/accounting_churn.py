@@ -148,15 +148,12 @@ class Churn:
         return broken
 
     def result(self):
-        gaps = [client.ranges() for client in [self.steady, *self.alive, *self.killed]]
-        return {"sent": sum(self.sender.numbers), "disturbances": dict(self.done), "streams in their time":
-                len(self.alive) + len(self.killed) + 1, "delivered to them": sum(
-                    track.count for client in [self.steady, *self.alive, *self.killed]
-                    for track in client.tracks.values()),
-                "exact gaps in them": sum(len(ranges) for one in gaps for ranges in one.values()),
-                "gaps of unknown extent in them": sum(
-                    len(found) for client in [self.steady, *self.alive, *self.killed]
-                    for found in client.unknowns().values()),
+        """What it came to; after `finish`."""
+        clients = [self.steady, *self.alive, *self.killed]
+        return {"sent": sum(self.sender.numbers), "disturbances": dict(self.done), "streams": len(clients),
+                "delivered to them": sum(track.count for client in clients for track in client.tracks.values()),
+                "exact gaps in them": sum(len(found) for client in clients for found in client.ranges().values()),
+                "unknown gaps in them": sum(len(found) for client in clients for found in client.unknowns().values()),
                 "channels": self.accounts["channels"], "subscribers": self.accounts["subscribers"],
                 "difference": difference(self.accounts["subscribers"])}
 
