@@ -16,7 +16,6 @@ namespace {
 using ::testing::ElementsAre;
 using testing::Ips;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 
 constexpr int kLagged = static_cast<int>(GapCause::kLagged);
 constexpr uint64_t kLimitBytes = 20'000;
