@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "client/cli/command.h"
 #include "client/cli/datagram_format.h"
 #include "client/cli/event_text.h"
@@ -164,12 +166,12 @@ class Receiver {
         account_(plan.filtered) {}
 
   int Run() {
-    const absl::Time begin = absl::Now();
+    const Clock::time_point begin = Clock::now();
     last_datagram_ = begin;
     int code = Loop();
     const auto flushed = output_.Flush();
     if (flushed == OutputFile::Result::kFailed && code == kDone) code = FailToWrite(output_);
-    elapsed_ = absl::Now() - begin;
+    elapsed_ = absl::FromChrono(Clock::now() - begin);
     for (absl::string_view line : absl::StrSplit(account_.Faults(channels_), '\n', absl::SkipEmpty())) Note(line);
     return code;
   }
@@ -181,6 +183,9 @@ class Receiver {
 
  private:
   using ReadResult = client::Subscription::ReadResult;
+  using Clock = std::chrono::steady_clock;
+
+  absl::Duration Waited() const { return absl::FromChrono(Clock::now() - last_datagram_); }
 
   int Loop() {
     v1::SubscribeResponse message;
@@ -189,22 +194,21 @@ class Receiver {
       if (result == ReadResult::kTimedOut) {
         // Nothing more is at hand: what has come goes out before the wait.
         if (const auto code = CodeOf(output_.Flush())) return *code;
-        const absl::Duration left = last_datagram_ + plan_.wait - absl::Now();
-        result = source_.read(std::max(left, absl::ZeroDuration()), &message);
+        result = source_.read(std::max(plan_.wait - Waited(), absl::ZeroDuration()), &message);
       }
       if (result == ReadResult::kEnded) return EndCode();
       if (result == ReadResult::kTimedOut) return plan_.count == 0 ? kDone : kCountNotReached;
       for (const v1::Event& event : message.events()) TakeEvent(event);
       if (const auto code = TakeDatagrams(message)) return *code;
       if (plan_.count != 0 && account_.datagrams() == plan_.count) return kDone;
-      if (last_datagram_ + plan_.wait <= absl::Now()) return plan_.count == 0 ? kDone : kCountNotReached;
+      if (Waited() >= plan_.wait) return plan_.count == 0 ? kDone : kCountNotReached;
     }
   }
 
   void TakeEvent(const v1::Event& event) {
     UpdateChannels(event, &channels_);
     account_.Take(event);
-    if (event.has_subscribed()) last_datagram_ = absl::Now();
+    if (event.has_subscribed()) last_datagram_ = Clock::now();
     for (const EventLine& line : DescribeEvent(event, channels_)) {
       if (line.loss || !plan_.quiet) Note(line.text);
     }
@@ -219,7 +223,7 @@ class Receiver {
       if (const auto code = CodeOf(output_.FlushIfLarge())) return code;
       if (plan_.count != 0 && account_.datagrams() == plan_.count) break;
     }
-    last_datagram_ = absl::Now();
+    last_datagram_ = Clock::now();
     return std::nullopt;
   }
 
@@ -246,7 +250,7 @@ class Receiver {
   ChannelTable channels_;
   DatagramFormatter formatter_;
   ReceiveAccount account_;
-  absl::Time last_datagram_;
+  Clock::time_point last_datagram_;
   absl::Duration elapsed_;
 };
 

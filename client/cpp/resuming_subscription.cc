@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 
 namespace mcgw::client {
 
@@ -105,6 +105,17 @@ v1::SubscribeRequest WithRetain(v1::SubscribeRequest request, absl::Duration ret
 
 }  // namespace
 
+void ResumingSubscription::Pause::Until(Clock::time_point time) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait_until(lock, time, [this] { return ended_; });
+}
+
+void ResumingSubscription::Pause::End() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ended_ = true;
+  changed_.notify_all();
+}
+
 ResumingSubscription::ResumingSubscription(const Client& client, v1::SubscribeRequest request,
                                            const ResumeOptions& options, OnBreak on_break)
     : client_(client.channel(), client.address()),
@@ -144,30 +155,32 @@ bool ResumingSubscription::Break(const absl::Status& why) {
   }
   const absl::Duration wait = wait_ * std::uniform_real_distribution<double>(0.5, 1.0)(random_);
   wait_ = std::min(2 * wait_, options_.most_wait);
-  next_attempt_ = absl::Now() + wait;
+  next_attempt_ = Clock::now() + absl::ToChronoNanoseconds(wait);
   if (on_break_) on_break_(why, wait);
   return true;
 }
 
 ResumingSubscription::ReadResult ResumingSubscription::Read(absl::Duration timeout, v1::SubscribeResponse* response) {
-  const absl::Time deadline = absl::Now() + timeout;
+  constexpr absl::Duration kLongest = absl::Hours(24 * 365);
+  const Clock::time_point deadline =
+      timeout > kLongest ? Clock::time_point::max() : Clock::now() + absl::ToChronoNanoseconds(timeout);
   while (!ended_) {
     Subscription* stream = nullptr;
     {
       absl::MutexLock lock(&mutex_);
-      if (stream_ == nullptr && !cancelled_) {
-        mutex_.AwaitWithDeadline(absl::Condition(&cancelled_), std::min(deadline, next_attempt_));
-      }
       stream = stream_.get();
     }
     if (stream == nullptr) {
-      if (absl::Now() < next_attempt_ && absl::Now() >= deadline) return ReadResult::kTimedOut;
+      pause_.Until(std::min(deadline, next_attempt_));
+      const Clock::time_point now = Clock::now();
+      if (now < next_attempt_ && now >= deadline) return ReadResult::kTimedOut;
       if (Begin()) continue;
       ended_ = true;
       end_ = absl::CancelledError("cancelled by the client");
       break;
     }
-    const ReadResult result = stream->Read(std::max(deadline - absl::Now(), absl::ZeroDuration()), response);
+    const absl::Duration left = absl::FromChrono(deadline - Clock::now());
+    const ReadResult result = stream->Read(std::max(left, absl::ZeroDuration()), response);
     if (result == ReadResult::kTimedOut) return result;
     if (result == ReadResult::kMessage) {
       points_.Take(*response);
@@ -192,6 +205,7 @@ void ResumingSubscription::Cancel() {
   absl::MutexLock lock(&mutex_);
   cancelled_ = true;
   if (stream_ != nullptr) stream_->Cancel();
+  pause_.End();
 }
 
 absl::Status ResumingSubscription::Finish() {

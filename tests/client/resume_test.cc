@@ -1,7 +1,9 @@
 // A stream that comes back, against a gateway that breaks it.
 
+#include <algorithm>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -207,6 +209,38 @@ TEST_F(ResumeTest, WhatABreakIsAndWhatIsTheEnd) {
   ReadAll(stream.get());
   EXPECT_EQ(stream->Finish().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(requests_, SizeIs(4));
+}
+
+TEST_F(ResumeTest, TheWaitGrowsToItsLimitAndIsPartlyRandom) {
+  constexpr absl::Duration kFirst = absl::Microseconds(100), kMost = absl::Microseconds(1600);
+  constexpr size_t kAttempts = 100;
+  const Script refuses = [](const auto&, const auto&) { return Broken(); };
+  std::vector<Script> scripts(kAttempts, refuses);
+  const Script stands = [](const auto&, const auto& write) {
+    write(Subscribed(1, 5, 1));
+    return Broken();
+  };
+  scripts.front() = stands;
+  scripts.push_back(stands);
+  scripts.push_back([](const auto&, const auto&) { return grpc::Status::OK; });
+  Play(scripts);
+  ResumeOptions options;
+  options.first_wait = kFirst;
+  options.most_wait = kMost;
+  std::vector<absl::Duration> waits;
+  ResumingSubscription stream(gateway_.client(), {}, options,
+                              [&](const absl::Status&, absl::Duration wait) { waits.push_back(wait); });
+  ReadAll(&stream);
+  ASSERT_THAT(waits, SizeIs(kAttempts + 1));
+  std::set<absl::Duration> different;
+  for (size_t i = 0; i < kAttempts; ++i) {
+    const absl::Duration whole = std::min(kFirst * (int64_t{1} << std::min<size_t>(i, 10)), kMost);
+    EXPECT_GE(waits[i], whole / 2) << i;
+    EXPECT_LE(waits[i], whole) << i;
+    if (whole == kMost) different.insert(waits[i]);
+  }
+  EXPECT_GT(different.size(), kAttempts / 2);  // So that many clients do not come back at once.
+  EXPECT_LE(waits.back(), kFirst);             // A stream has stood again.
 }
 
 TEST_F(ResumeTest, CancelEndsAlsoAWait) {

@@ -16,7 +16,6 @@ namespace {
 using ::testing::ElementsAre;
 using testing::Ips;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 
 constexpr int kLagged = static_cast<int>(GapCause::kLagged);
 constexpr uint64_t kLimitBytes = 20'000;
@@ -270,6 +269,15 @@ TEST_F(SubscriberAgeTest, DisconnectEndsAStreamThatDoesNotRead) {
   subscriber->RequestSweep();
   ASSERT_TRUE(subscriber->verdict().has_value());
   EXPECT_EQ(net::ReasonOf(*subscriber->verdict()), net::Reason::kSubscriberTooSlow);
+}
+
+TEST_F(SubscriberAgeTest, DisconnectEndsAStreamThatReadsTooLate) {
+  const auto subscriber = NewAged(LagPolicy::kDisconnect);
+  FillOldAndNew(1, 2);
+  EXPECT_THAT(TakeAll(subscriber.get()), IsEmpty());
+  ASSERT_TRUE(subscriber->verdict().has_value());
+  EXPECT_EQ(net::ReasonOf(*subscriber->verdict()), net::Reason::kSubscriberTooSlow);
+  ExpectBalanced(*subscriber);
 }
 
 TEST_F(SubscriberAgeTest, ASweepLeavesAStreamWithinItsLimitsAlone) {

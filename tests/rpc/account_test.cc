@@ -227,6 +227,61 @@ TEST_F(AccountTest, WhatAStreamRetainsIsListedAndResumedWithoutAGap) {
   for (const v1::Event& event : second->events) EXPECT_FALSE(event.has_gap());
 }
 
+TEST_F(AccountTest, AStreamThatEndsInOrderSaysItsPositionAndAsLastItsLedger) {
+  const auto stream = Subscribe(Request());
+  ASSERT_NE(stream->ReadEvent(v1::Event::kSubscribed), nullptr);
+  SendNumbered("239.1.1.1", 1, 3);
+  ASSERT_TRUE(stream->ReadDatagrams(3));
+  server_->Stop(absl::ZeroDuration());
+  EXPECT_EQ(Take(stream->Finish()).reason, "DRAINING");
+  ASSERT_GE(stream->events.size(), 2u);
+  const v1::Event& position = stream->events[stream->events.size() - 2];
+  EXPECT_EQ(position.position().next_sequence(), 4u) << position.ShortDebugString();
+  const v1::Event& last = stream->events.back();
+  EXPECT_EQ(last.ledger().written_datagrams(), 3u) << last.ShortDebugString();
+  ExpectBalanced(last.ledger());
+}
+
+TEST_F(AccountTest, AStreamWhoseSessionIsLeftEndsWithItsLedgerToo) {
+  v1::JoinResponse joined;
+  ASSERT_TRUE(Join(Wish("a0", "239.1.1.1", 5000), &joined).ok());
+  v1::SubscribeRequest request;
+  request.set_session_id(joined.session_id());
+  const auto stream = Subscribe(request);
+  ASSERT_NE(stream->ReadEvent(v1::Event::kSubscribed), nullptr);
+  SendNumbered("239.1.1.1", 1, 2);
+  ASSERT_TRUE(stream->ReadDatagrams(2));
+  grpc::ClientContext context;
+  v1::LeaveRequest leave;
+  v1::LeaveResponse left;
+  leave.set_session_id(joined.session_id());
+  leave.mutable_whole_session();
+  ASSERT_TRUE(gateway_->Leave(&context, leave, &left).ok());
+  EXPECT_TRUE(stream->Finish().ok());
+  const v1::Event& last = stream->events.back();
+  EXPECT_EQ(last.ledger().written_datagrams(), 2u) << last.ShortDebugString();
+  ExpectBalanced(last.ledger());
+}
+
+TEST_F(AccountTest, AStreamReportsItsLedgerAsOftenAsAsked) {
+  v1::SubscribeRequest request = Request();
+  request.mutable_options()->mutable_ledger_interval()->set_seconds(1);
+  const auto stream = Subscribe(request);
+  ASSERT_NE(stream->ReadEvent(v1::Event::kSubscribed), nullptr);
+  SendNumbered("239.1.1.1", 1, 4);
+  ASSERT_TRUE(stream->ReadDatagrams(4));
+  const auto reports = [&] {
+    std::vector<v1::SubscriberLedger> found;
+    for (const v1::Event& event : stream->events) {
+      if (event.has_ledger()) found.push_back(event.ledger());
+    }
+    return found;
+  };
+  while (reports().size() < 2) ASSERT_TRUE(stream->ReadOne());
+  EXPECT_EQ(reports().back().written_datagrams(), 4u);
+  ExpectBalanced(reports().back());
+}
+
 TEST_F(AccountTest, TheLedgerOfTheGatewayKeepsWhatHasGone) {
   {
     const auto stream = Subscribe(Request());

@@ -299,6 +299,46 @@ TEST_F(StreamTest, AStalledReaderHoldsUpNobodyAndNotTheEnd) {
   EXPECT_GT(gaps, 0u);
 }
 
+TEST_F(StreamTest, AStalledReaderThatWishesToBeDisconnectedIsCutOff) {
+  v1::SubscribeRequest request;
+  *request.add_memberships() = Wish("a0", "239.1.1.1", 5000);
+  request.mutable_options()->set_lag_policy(v1::LAG_POLICY_DISCONNECT);
+  request.mutable_options()->set_lag_limit_bytes(65536);
+  const auto stalled = Subscribe(request);
+  ASSERT_NE(stalled->ReadEvent(v1::Event::kSubscribed), nullptr);
+  grpc::ChannelArguments own;
+  own.SetInt("test.own_connection", 1);
+  const auto channel = grpc::CreateCustomChannel(config_.listen(0), grpc::InsecureChannelCredentials(), own);
+  const auto stub = v1::MulticastGatewayService::NewStub(channel);
+  const auto inspection = v1::InspectionService::NewStub(channel);
+  // It does not read. Where its window is full, the reason that it is ended for cannot reach it either; it is
+  // cancelled.
+  v1::ListSubscribersResponse open;
+  do {
+    for (int i = 0; i < 100; ++i) {
+      grpc::ClientContext context;
+      v1::SendResponse response;
+      ASSERT_TRUE(stub->Send(&context, To("a0", "239.1.1.1", 5000, std::string(10000, 'x')), &response).ok());
+    }
+    grpc::ClientContext context;
+    ASSERT_TRUE(inspection->ListSubscribers(&context, {}, &open).ok());
+  } while (open.subscribers_size() > 0);
+  const Rich rich = Take(stalled->Finish());
+  if (rich.code != grpc::StatusCode::CANCELLED) {
+    EXPECT_EQ(rich.code, grpc::StatusCode::RESOURCE_EXHAUSTED) << rich.message;
+    EXPECT_EQ(rich.reason, "SUBSCRIBER_TOO_SLOW");
+  }
+  // What it had not taken is not offered to it any more; all else adds up.
+  grpc::ClientContext context;
+  v1::GetLedgerResponse ledger;
+  ASSERT_TRUE(inspection->GetLedger(&context, {}, &ledger).ok());
+  const v1::SubscriberLedger& total = ledger.gateway().subscribers();
+  EXPECT_EQ(total.offered_datagrams(),
+            total.written_datagrams() + total.abandoned_datagrams() + total.lagged_datagrams());
+  EXPECT_EQ(total.lagged_datagrams(), 0u);
+  EXPECT_EQ(kernel::GroupUsers("a0", kernel::Ip("239.1.1.1")), 0);
+}
+
 TEST_F(StreamTest, StoppingDoesNotWaitForAReaderThatStalls) {
   const auto stalled = Subscribe(Wish("a0", "239.1.1.1", 5000));
   ASSERT_NE(stalled->ReadEvent(v1::Event::kSubscribed), nullptr);

@@ -84,13 +84,21 @@ class Client:
             last = self.tracks[index].last
         return max([last, *(end for _, end in self.ranges().get(index, []))])
 
-    def ranges(self):
-        """{index: [(first, last)]} of the sequences that gaps announced as missing."""
+    def ranges(self, cause=""):
+        """{index: [(first, last)]} of the sequences that gaps announced as missing, all or those of a cause."""
         found = {}
         for line in self.process.stderr.items():
-            if match := _GAP.search(line):
+            if (match := _GAP.search(line)) and cause in match[4]:
                 first = int(match[2])
                 found.setdefault(self.channels[match[1]], []).append((first, int(match[3] or first)))
+        return found
+
+    def unknowns(self):
+        """{index: [cause]} of the gaps of unknown extent."""
+        found = {}
+        for line in self.process.stderr.items():
+            if match := _UNKNOWN_GAP.search(line):
+                found.setdefault(self.channels[match[1]], []).append(match[3])
         return found
 
     def causes(self):
@@ -120,13 +128,15 @@ class Client:
         self._thread.join(30)
         return code
 
-    def judge(self, expected_first):
-        """What is wrong, as lines; after the end. `expected_first`: {index: the latest sequence that may be first}."""
+    def judge(self, expected_first, unknown_causes=()):
+        """What is wrong, as lines; after the end. `expected_first`: {index: the latest sequence that may be first}.
+        `unknown_causes`: which gaps of unknown extent there may be.
+        """
         wrong = list(self.faults)
         for line in self.process.stderr.items():
             if _FAULT.search(line):
                 wrong.append(line)
-            elif _UNKNOWN_GAP.search(line):
+            elif (match := _UNKNOWN_GAP.search(line)) and match[3] not in unknown_causes:
                 wrong.append(f"a loss of unknown extent where every loss has one: {line}")
         ranges = self.ranges()
         for name, index in self.channels.items():
@@ -141,16 +151,16 @@ class Client:
             holes = list(track.holes)
             if track.count and begin < track.first:
                 holes.insert(0, (begin, track.first - 1))
-            missing = [hole for hole in _minus(holes, announced) if hole[0] <= track.last]
+            missing = [hole for hole in minus(holes, announced) if hole[0] <= track.last]
             if missing:
                 wrong.append(f"{name}: not announced: {missing[:5]} ({len(missing)} holes)")
-            delivered = [part for part in _minus(announced, holes) if part[0] <= track.last]
+            delivered = [part for part in minus(announced, holes) if part[0] <= track.last]
             if delivered:
                 wrong.append(f"{name}: announced as missing, but delivered: {delivered[:5]}")
         return wrong
 
 
-def _minus(ranges, others):
+def minus(ranges, others):
     """The parts of the sorted ranges that none of the others, sorted too, covers."""
     left, at = [], 0
     for first, last in ranges:
@@ -160,7 +170,7 @@ def _minus(ranges, others):
         while first <= last and place < len(others) and others[place][0] <= last:
             if others[place][0] > first:
                 left.append((first, others[place][0] - 1))
-            first = others[place][1] + 1
+            first = max(first, others[place][1] + 1)
             place += 1
         if first <= last:
             left.append((first, last))

@@ -75,6 +75,16 @@ def test_stats_tell_what_came(net, mcgw):
     assert "3 datagrams" in subscriber.errors(), subscriber.errors()
 
 
+def test_stats_tell_the_gateways_own_account_of_the_stream(daemon, mcgw):
+    with mcgw.subscribe(channel(GROUP, 5000, "a0", "10.0.0.2"), "-o", "raw", "--stats") as subscriber:
+        with sender_to(GROUP, "b0") as sender:
+            sender.send(GROUP, 5000, b"one\n", b"two\n", b"three\n")
+        subscriber.wait_line("three")
+        daemon.stop()  # The last that a stream says is its ledger.
+        assert subscriber.wait() != 0
+    assert "the gateway's last report: 3 offered = 3 written + 0 filtered + 0 dropped" in subscriber.errors()
+
+
 @GROUPS
 def test_ttl_and_dscp_are_on_the_wire(net, mcgw, group):
     with Capture("b0") as capture, Receiver(group, 5000, "b0", host="peer") as receiver:

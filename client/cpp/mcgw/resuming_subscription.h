@@ -3,10 +3,13 @@
 #ifndef MCGW_CLIENT_CPP_RESUMING_SUBSCRIPTION_H_
 #define MCGW_CLIENT_CPP_RESUMING_SUBSCRIPTION_H_
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 
@@ -84,6 +87,21 @@ class ResumingSubscription {
   absl::Status Finish();
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  // What Cancel ends. The standard library's, since Abseil's timed waits follow the wall clock, which may jump.
+  class Pause {
+   public:
+    void Until(Clock::time_point time);
+    // Ends this one and all that follow.
+    void End();
+
+   private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool ended_ = false;  // Guarded by mutex_.
+  };
+
   // False if it was cancelled.
   bool Begin();
   // The stream has ended. True if it is to come back.
@@ -99,11 +117,12 @@ class ResumingSubscription {
   ResumePoints points_;
   bool stood_ = false;  // A stream has stood.
   absl::Duration wait_;
-  absl::Time next_attempt_ = absl::InfinitePast();
+  Clock::time_point next_attempt_;
   absl::Status end_;
   bool ended_ = false;
   std::minstd_rand random_{std::random_device{}()};
 
+  Pause pause_;
   absl::Mutex mutex_;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<Subscription> stream_ ABSL_GUARDED_BY(mutex_);  // Changed by the reading thread only.
