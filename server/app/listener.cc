@@ -29,8 +29,8 @@ namespace {
 constexpr std::string_view kUnixPrefix = "unix:";
 constexpr int kBacklog = 1024;
 
-// What a stalled client can pin of kernel memory: twice that, and one write more (socket(7)). With what its stream takes
-// of the daemon's it stays within 256 KiB. Inherited by accepted sockets.
+// What a stalled client can pin of kernel memory: twice that, and one write more (socket(7)). With what its stream
+// takes of the daemon's it stays within 256 KiB. Inherited by accepted sockets.
 constexpr int kSendBufferBytes = 88 << 10;
 
 absl::Status Bad(const std::string& address, std::string_view why) {
