@@ -74,6 +74,7 @@ struct Message {
 
 class Subscriber {
  public:
+  static constexpr int64_t kMostBatchingDelayNs = 200'000;
   struct Options {
     uint64_t lag_limit_bytes = 4 << 20;  // Of log, before filtering; for each cursor.
     int64_t lag_limit_age_ns = 0;        // Of a datagram when it is taken; 0: no limit.
@@ -81,6 +82,8 @@ class Subscriber {
     size_t max_message_bytes = 64 << 10;
     int64_t ledger_interval_ns = 10'000'000'000;  // Between Ledger events; 0 for none.
     std::shared_ptr<const OwnFilter> own;         // What exclude_own holds back; null: nothing.
+    // How far apart the driver may keep messages to put more into each; 0: it writes whenever it can.
+    int64_t max_batching_delay_ns = kMostBatchingDelayNs;
   };
 
   Subscriber(const Options& options, std::shared_ptr<SlabPool> pool, std::shared_ptr<Doorbell> doorbell);

@@ -89,6 +89,8 @@ absl::Status ReadOptions(const v1::SubscribeOptions& message, const gateway::Opt
     if (seconds < 0 || nanos < 0 || seconds > 1 || (seconds == 1 && nanos > 0)) {
       return Error(Reason::kValueOutOfRange, "options.max_batching_delay", "a batching delay: from 0 to 1s");
     }
+    options->max_batching_delay_ns =
+        std::min(seconds * 1'000'000'000 + nanos, fanout::Subscriber::kMostBatchingDelayNs);
   }
   if (message.has_ledger_interval()) {
     const int64_t seconds = message.ledger_interval().seconds();

@@ -1,8 +1,11 @@
 #include "server/rpc/stream_loop.h"
 
 #include <pthread.h>
+#include <sys/prctl.h>
 
-#include <vector>
+#include <algorithm>
+#include <ctime>
+#include <functional>
 
 #include "server/net/clock.h"
 #include "server/rpc/subscribe_stream.h"
@@ -13,6 +16,17 @@ namespace {
 // Between two looks at the sockets, so that a burst of writes does not overflow a receive buffer.
 constexpr int kWritesInARow = 16;
 constexpr int64_t kDrivingNs = 100'000;
+
+// Streams held until moments closer than this go together.
+constexpr int64_t kTogetherNs = 50'000;
+
+// The kernel may wake a thread later than it asked by so much; its default of 50 us is a quarter of the longest delay.
+constexpr unsigned long kTimerSlackNs = 1000;
+
+void SleepUntil(int64_t monotonic_ns) {
+  const timespec until = {.tv_sec = monotonic_ns / 1'000'000'000, .tv_nsec = monotonic_ns % 1'000'000'000};
+  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+}
 
 }  // namespace
 
@@ -34,6 +48,7 @@ StreamLoop::~StreamLoop() { Stop(); }
 void StreamLoop::Start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "mcgw-shard");
+    prctl(PR_SET_TIMERSLACK, kTimerSlackNs);
     thread_id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     Run();
   });
@@ -55,21 +70,53 @@ void StreamLoop::ForEachStream(std::function<void(SubscribeStream*)> visit) {
 
 void StreamLoop::Run() {
   while (!stopping_) {
-    loop_->RunOnce(ready_.empty() ? absl::InfiniteDuration() : absl::ZeroDuration());
+    Wait();
     DriveStreams();
+  }
+}
+
+void StreamLoop::Wait() {
+  if (!ready_.empty()) {
+    loop_->RunOnce(absl::ZeroDuration());
+  } else if (held_.empty()) {
+    loop_->RunOnce(absl::InfiniteDuration());
+  } else if (sleep_forbidden_ > 0) {
+    loop_->RunOnce(absl::Nanoseconds(std::max<int64_t>(0, held_.front().until_ns - net::MonotonicNs())));
+  } else {
+    SleepUntil(held_.front().until_ns);
+    loop_->RunOnce(absl::ZeroDuration());
+  }
+  if (!held_.empty()) ReleaseHeld(net::MonotonicNs());
+}
+
+void StreamLoop::ReleaseHeld(int64_t now_ns) {
+  if (held_.front().until_ns > now_ns) return;
+  while (!held_.empty() && held_.front().until_ns <= now_ns + kTogetherNs) {
+    std::pop_heap(held_.begin(), held_.end(), std::greater<>());
+    if (SubscribeStream* const stream = held_.back().doorbell->stream_; stream != nullptr) stream->EndHold();
+    ready_.push_back(std::move(held_.back().doorbell));
+    held_.pop_back();
   }
 }
 
 void StreamLoop::DriveStreams() {
   if (ready_.empty()) return;
-  const int64_t until_ns = net::MonotonicNs() + kDrivingNs;
+  int64_t now_ns = net::MonotonicNs();
+  const int64_t until_ns = now_ns + kDrivingNs;
   for (int writes = 0; writes < kWritesInARow && !ready_.empty(); ++writes) {
-    const std::shared_ptr<StreamDoorbell> doorbell = std::move(ready_.front());
+    std::shared_ptr<StreamDoorbell> doorbell = std::move(ready_.front());
     ready_.pop_front();
+    if (doorbell->stream_ != nullptr && doorbell->stream_->hold_until_ns() > now_ns) {
+      // Still rung, so that what comes meanwhile does not ring again.
+      held_.push_back({doorbell->stream_->hold_until_ns(), std::move(doorbell)});
+      std::push_heap(held_.begin(), held_.end(), std::greater<>());
+      continue;
+    }
     // Before the stream looks, so that what comes meanwhile rings again.
     doorbell->rung_.store(false, std::memory_order_release);
     if (doorbell->stream_ != nullptr) doorbell->stream_->Drive();
-    if (net::MonotonicNs() > until_ns) break;
+    now_ns = net::MonotonicNs();
+    if (now_ns > until_ns) break;
   }
 }
 

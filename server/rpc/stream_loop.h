@@ -4,16 +4,23 @@
 // this thread and wakes no other (gRPC's thread-local completion cache); what completes later is brought by a companion
 // thread that blocks in the queue (SubscribeServer) and posts it here. This thread itself blocks only in the event
 // loop. docs/adr/ tells why, with figures.
+//
+// Batching under load: the messages of a stream are kept its max_batching_delay apart. After a quiet time a datagram
+// goes at once; what comes within that delay of the last message is held back and goes together. While all streams
+// hold, and none forbids it, the thread sleeps and does not even receive, so that a burst costs one wake-up.
 
 #ifndef MCGW_RPC_STREAM_LOOP_H_
 #define MCGW_RPC_STREAM_LOOP_H_
 
 #include <atomic>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <thread>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "grpc/grpc.h"
 #include "grpcpp/completion_queue.h"
@@ -70,6 +77,9 @@ class StreamLoop {
   void MakeReady(std::shared_ptr<StreamDoorbell> doorbell) { ready_.push_back(std::move(doorbell)); }
   void Add(SubscribeStream* stream) { streams_.insert(stream); }
   void Remove(SubscribeStream* stream) { streams_.erase(stream); }
+  // Streams that allow no delay are counted: while there are any, the thread does not sleep.
+  void ForbidSleep() { ++sleep_forbidden_; }
+  void AllowSleep() { --sleep_forbidden_; }
 
   // Starts one operation on the queue. If it completes at once, its tag is dispatched before this returns, on this
   // thread. Not to be nested.
@@ -81,7 +91,17 @@ class StreamLoop {
   }
 
  private:
+  // A stream whose next message is held back.
+  struct Held {
+    int64_t until_ns = 0;
+    std::shared_ptr<StreamDoorbell> doorbell;
+    bool operator>(const Held& other) const { return until_ns > other.until_ns; }
+  };
+
   void Run();
+  // Waits for what comes first: a datagram, posted work, or the end of a delay.
+  void Wait();
+  void ReleaseHeld(int64_t now_ns);
   void DriveStreams();
   void FlushCache();
 
@@ -94,6 +114,8 @@ class StreamLoop {
   // Of the loop's thread.
   std::unordered_set<SubscribeStream*> streams_;
   std::deque<std::shared_ptr<StreamDoorbell>> ready_;
+  std::vector<Held> held_;  // A heap, the first to go on top.
+  int sleep_forbidden_ = 0;
   bool stopping_ = false;
 };
 

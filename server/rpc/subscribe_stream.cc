@@ -81,6 +81,7 @@ void SubscribeStream::Adopt(absl::StatusOr<std::unique_ptr<gateway::Subscription
   loop_->Add(this);
   const absl::Status status = opened.status();
   if (status.ok()) subscription_ = *std::move(opened);
+  if (!MayBeDelayed()) loop_->ForbidSleep();
   if (done_) return ReapIfGone();
   if (!status.ok()) return Finish(status);
   if (const std::optional<absl::Status> ended = server_->ended(); ended.has_value()) End(*ended);
@@ -116,9 +117,12 @@ void SubscribeStream::Drive() {
   }
   fanout::Subscriber& subscriber = subscription_->subscriber();
   if (!subscriber.Next(&message_)) {
-    if (const std::optional<absl::Status> verdict = subscriber.verdict(); verdict.has_value()) Finish(*verdict);
+    if (const std::optional<absl::Status> verdict = subscriber.verdict(); verdict.has_value()) return Finish(*verdict);
+    // It has caught up. What comes soon after the last message waits for more.
+    hold_until_ns_ = operation_started_ns_ + subscription_->options().max_batching_delay_ns;
     return;
   }
+  hold_until_ns_ = 0;
   std::vector<grpc::Slice> slices;
   slices.reserve(2);
   if (!message_.events.empty()) slices.push_back(EncodeEvents(message_.events));
@@ -172,6 +176,10 @@ void SubscribeStream::OnTag(StreamTag::Kind kind, bool ok) {
   ReapIfGone();
 }
 
+bool SubscribeStream::MayBeDelayed() const {
+  return subscription_ == nullptr || subscription_->options().max_batching_delay_ns > 0;
+}
+
 void SubscribeStream::End(const absl::Status& status) {
   if (subscription_ != nullptr) subscription_->subscriber().End(status);
 }
@@ -190,6 +198,7 @@ void SubscribeStream::ReapIfGone() {
   const bool was_open = subscription_ != nullptr;
   if (was_open) {
     spdlog::info("stream {} of {} closed", subscription_->id(), context_.peer());
+    if (!MayBeDelayed()) loop_->AllowSleep();
     // Leaving makes system calls: not on this thread.
     auto subscription = std::make_shared<std::unique_ptr<gateway::Subscription>>(std::move(subscription_));
     server_->control_->Post([subscription, server = server_] {

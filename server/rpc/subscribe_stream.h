@@ -48,6 +48,9 @@ class SubscribeStream {
   void OnTag(StreamTag::Kind kind, bool ok);
   // Ends the stream in order.
   void End(const absl::Status& status);
+  // Until when what there is to write is held back, to go with what comes meanwhile; in the past if nothing is.
+  int64_t hold_until_ns() const { return hold_until_ns_; }
+  void EndHold() { hold_until_ns_ = 0; }
   // Cancels a call whose end the client does not read.
   void CheckStall(int64_t now_ns);
 
@@ -59,6 +62,7 @@ class SubscribeStream {
   void Write(std::vector<grpc::Slice> slices);
   void Finish(const absl::Status& status);
   void ReapIfGone();
+  bool MayBeDelayed() const;
   grpc::Slice EncodeEvents(const std::vector<fanout::Event>& events) const;
 
   SubscribeServer* const server_;
@@ -81,10 +85,10 @@ class SubscribeStream {
   bool subscribed_ = false;  // All Subscribed events have been written.
   bool adopted_ = false;
   bool in_flight_ = false;
-  bool carries_datagrams_ = false;
   bool finishing_ = false;
   bool done_ = false;
   int64_t ending_since_ns_ = 0;  // Since when its end waits for its client; 0: it does not.
+  int64_t hold_until_ns_ = 0;  // Monotonic.
 };
 
 // Accepts Subscribe calls and owns their streams. Its owner starts it after the gRPC server, and before it is destroyed

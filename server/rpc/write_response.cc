@@ -176,7 +176,7 @@ void WriteOptions(const fanout::Subscriber::Options& options, int64_t retain_ns,
       message->set_lag_policy(v1::LAG_POLICY_DISCONNECT);
       break;
   }
-  message->mutable_max_batching_delay();
+  WriteDuration(options.max_batching_delay_ns, message->mutable_max_batching_delay());
   message->set_exclude_own(options.own != nullptr);
   WriteDuration(retain_ns, message->mutable_retain());
   if (options.lag_limit_age_ns != 0) WriteDuration(options.lag_limit_age_ns, message->mutable_lag_limit_age());

@@ -60,6 +60,31 @@ TEST_F(StreamTest, WhatIsSentComesBackNumberedWithItsMetadata) {
   EXPECT_GT(datagram.receive_time_unix_ns(), 0);
 }
 
+TEST_F(StreamTest, ABatchingDelayIsReportedAsItIsKept) {
+  struct Case {
+    int64_t asked_ns;  // Below 0: not asked for.
+    int64_t kept_ns;
+  };
+  for (const Case& each : {Case{-1, 200'000}, Case{0, 0}, Case{50'000, 50'000}, Case{1'000'000'000, 200'000}}) {
+    SCOPED_TRACE(each.asked_ns);
+    v1::SubscribeRequest request;
+    *request.add_memberships() = Wish("a0", "239.1.1.1", 5000);
+    if (each.asked_ns >= 0) {
+      google::protobuf::Duration* const delay = request.mutable_options()->mutable_max_batching_delay();
+      delay->set_seconds(each.asked_ns / 1'000'000'000);
+      delay->set_nanos(static_cast<int32_t>(each.asked_ns % 1'000'000'000));
+    }
+    const auto stream = Subscribe(request);
+    ASSERT_TRUE(stream->ReadOne());
+    const google::protobuf::Duration& kept = stream->events[0].subscribed().options().max_batching_delay();
+    EXPECT_EQ(kept.seconds() * 1'000'000'000 + kept.nanos(), each.kept_ns);
+    // Whatever the delay, a burst comes whole and in order, also beside streams with other delays.
+    SendNumbered("239.1.1.1", 200);
+    ASSERT_TRUE(stream->ReadDatagrams(200));
+    for (int i = 0; i < 200; ++i) ASSERT_EQ(stream->datagrams[i].payload(), std::to_string(i));
+  }
+}
+
 TEST_F(StreamTest, EmptyAndLargestDatagramsComeWhole) {
   for (const auto& [group, most] :
        std::vector<std::pair<std::string, size_t>>{{"239.1.1.1", 65507}, {"ff15::1", 65527}}) {
