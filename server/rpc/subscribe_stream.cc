@@ -119,7 +119,7 @@ void SubscribeStream::Drive() {
   if (!subscriber.Next(&message_)) {
     if (const std::optional<absl::Status> verdict = subscriber.verdict(); verdict.has_value()) return Finish(*verdict);
     // It has caught up. What comes soon after the last message waits for more.
-    hold_until_ns_ = operation_started_ns_ + subscription_->options().max_batching_delay_ns;
+    hold_until_ns_ = written_ns_ + subscription_->options().max_batching_delay_ns;
     return;
   }
   hold_until_ns_ = 0;
@@ -134,6 +134,7 @@ void SubscribeStream::Drive() {
 
 void SubscribeStream::Write(std::vector<grpc::Slice> slices) {
   in_flight_ = true;
+  written_ns_ = net::MonotonicNs();
   const grpc::ByteBuffer buffer(slices.data(), slices.size());
   loop_->Operate([&] { writer_.Write(buffer, &write_tag_); });
 }

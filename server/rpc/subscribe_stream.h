@@ -88,7 +88,8 @@ class SubscribeStream {
   bool finishing_ = false;
   bool done_ = false;
   int64_t ending_since_ns_ = 0;  // Since when its end waits for its client; 0: it does not.
-  int64_t hold_until_ns_ = 0;  // Monotonic.
+  int64_t written_ns_ = 0;       // Monotonic; when the last message was begun.
+  int64_t hold_until_ns_ = 0;    // Monotonic.
 };
 
 // Accepts Subscribe calls and owns their streams. Its owner starts it after the gRPC server, and before it is destroyed
