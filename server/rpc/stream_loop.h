@@ -5,9 +5,8 @@
 // thread that blocks in the queue (SubscribeServer) and posts it here. This thread itself blocks only in the event
 // loop. docs/adr/ tells why, with figures.
 //
-// Batching under load: the messages of a stream are kept its max_batching_delay apart. After a quiet time a datagram
-// goes at once; what comes within that delay of the last message is held back and goes together. While all streams
-// hold, and none forbids it, the thread sleeps and does not even receive, so that a burst costs one wake-up.
+// Under load a stream's next message is held back for a moment (linger.h). While any is held, and none forbids it, the
+// thread sleeps and does not even receive, so that a burst costs one wake-up; other streams of the thread wait with it.
 
 #ifndef MCGW_RPC_STREAM_LOOP_H_
 #define MCGW_RPC_STREAM_LOOP_H_

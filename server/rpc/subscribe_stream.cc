@@ -80,8 +80,11 @@ void SubscribeStream::Adopt(absl::StatusOr<std::unique_ptr<gateway::Subscription
   adopted_ = true;
   loop_->Add(this);
   const absl::Status status = opened.status();
-  if (status.ok()) subscription_ = *std::move(opened);
-  if (!MayBeDelayed()) loop_->ForbidSleep();
+  if (status.ok()) {
+    subscription_ = *std::move(opened);
+    linger_.SetMost(subscription_->options().max_batching_delay_ns);
+    if (linger_.forbidden()) loop_->ForbidSleep();
+  }
   if (done_) return ReapIfGone();
   if (!status.ok()) return Finish(status);
   if (const std::optional<absl::Status> ended = server_->ended(); ended.has_value()) End(*ended);
@@ -118,11 +121,11 @@ void SubscribeStream::Drive() {
   fanout::Subscriber& subscriber = subscription_->subscriber();
   if (!subscriber.Next(&message_)) {
     if (const std::optional<absl::Status> verdict = subscriber.verdict(); verdict.has_value()) return Finish(*verdict);
-    // It has caught up. What comes soon after the last message waits for more.
-    hold_until_ns_ = written_ns_ + subscription_->options().max_batching_delay_ns;
+    hold_until_ns_ = linger_.until_ns();  // It has caught up.
     return;
   }
   hold_until_ns_ = 0;
+  if (message_.datagrams > 0) linger_.OnMessage(net::MonotonicNs(), message_.datagrams);
   std::vector<grpc::Slice> slices;
   slices.reserve(2);
   if (!message_.events.empty()) slices.push_back(EncodeEvents(message_.events));
@@ -134,7 +137,6 @@ void SubscribeStream::Drive() {
 
 void SubscribeStream::Write(std::vector<grpc::Slice> slices) {
   in_flight_ = true;
-  written_ns_ = net::MonotonicNs();
   const grpc::ByteBuffer buffer(slices.data(), slices.size());
   loop_->Operate([&] { writer_.Write(buffer, &write_tag_); });
 }
@@ -177,10 +179,6 @@ void SubscribeStream::OnTag(StreamTag::Kind kind, bool ok) {
   ReapIfGone();
 }
 
-bool SubscribeStream::MayBeDelayed() const {
-  return subscription_ == nullptr || subscription_->options().max_batching_delay_ns > 0;
-}
-
 void SubscribeStream::End(const absl::Status& status) {
   if (subscription_ != nullptr) subscription_->subscriber().End(status);
 }
@@ -199,7 +197,7 @@ void SubscribeStream::ReapIfGone() {
   const bool was_open = subscription_ != nullptr;
   if (was_open) {
     spdlog::info("stream {} of {} closed", subscription_->id(), context_.peer());
-    if (!MayBeDelayed()) loop_->AllowSleep();
+    if (linger_.forbidden()) loop_->AllowSleep();
     // Leaving makes system calls: not on this thread.
     auto subscription = std::make_shared<std::unique_ptr<gateway::Subscription>>(std::move(subscription_));
     server_->control_->Post([subscription, server = server_] {

@@ -22,6 +22,7 @@
 #include "multicast/gateway/v1/gateway_service.grpc.pb.h"
 #include "server/fanout/subscriber.h"
 #include "server/gateway/gateway.h"
+#include "server/rpc/linger.h"
 #include "server/rpc/stream_loop.h"
 
 namespace mcgw::rpc {
@@ -62,7 +63,6 @@ class SubscribeStream {
   void Write(std::vector<grpc::Slice> slices);
   void Finish(const absl::Status& status);
   void ReapIfGone();
-  bool MayBeDelayed() const;
   grpc::Slice EncodeEvents(const std::vector<fanout::Event>& events) const;
 
   SubscribeServer* const server_;
@@ -88,8 +88,8 @@ class SubscribeStream {
   bool finishing_ = false;
   bool done_ = false;
   int64_t ending_since_ns_ = 0;  // Since when its end waits for its client; 0: it does not.
-  int64_t written_ns_ = 0;       // Monotonic; when the last message was begun.
-  int64_t hold_until_ns_ = 0;    // Monotonic.
+  Linger linger_;
+  int64_t hold_until_ns_ = 0;  // Monotonic.
 };
 
 // Accepts Subscribe calls and owns their streams. Its owner starts it after the gRPC server, and before it is destroyed

@@ -96,10 +96,11 @@ type SubscribeOptions struct {
 	// Optional. What happens past a lag limit. Default: SKIP_OLDEST.
 	LagPolicy LagPolicy `protobuf:"varint,3,opt,name=lag_policy,json=lagPolicy,proto3,enum=multicast.gateway.v1.LagPolicy" json:"lag_policy,omitempty"`
 	// Optional. The longest time for which the gateway may hold a datagram back to send several in
-	// one message. It does so only under load: a datagram that comes after a quiet time goes at once,
-	// and messages of one stream are at most this far apart on purpose. Range: 0, send as soon as the
-	// stream can take it, to 1 s; more than 200 us is cut to that. Default: 200 us. A busy stream gets
-	// several datagrams in a message in any case.
+	// one message, which costs gateway and client less. It does so only under load: on a stream that
+	// has lately had so many datagrams that several are to be expected within that time. Streams that
+	// share a thread of the gateway with such a stream may wait with it. Range: 0 to 1 s; more than
+	// 200 us is cut to that. Default: 200 us. 0: send as soon as the stream can take it. A stream
+	// whose client or network is slower than its datagrams gets several in a message in any case.
 	MaxBatchingDelay *durationpb.Duration `protobuf:"bytes,4,opt,name=max_batching_delay,json=maxBatchingDelay,proto3" json:"max_batching_delay,omitempty"`
 	// Optional. If true, datagrams that the caller's side sent through this gateway are held back:
 	// with a session_id, what this session sent; without one, all that this gateway sent. They are
