@@ -32,6 +32,7 @@ std::string Request(const Subscription& subscription) {
     membership->set_port(group.port);
     membership->set_interface(group.interface);
   }
+  if (subscription.at_once) request.mutable_options()->mutable_max_batching_delay();
   if (subscription.oldest) request.mutable_start()->mutable_oldest();
   return request.SerializeAsString();
 }

@@ -72,7 +72,8 @@ inline constexpr uint32_t kStallBytes = 4096;
 
 struct Subscription {
   std::vector<Group> groups;
-  bool oldest = false;  // From the oldest datagram in the log, else live.
+  bool oldest = false;   // From the oldest datagram in the log, else live.
+  bool at_once = false;  // No datagram may be held back to go with others.
   // Takes kStallBytes of the stream and then no more, while the connection lives on.
   bool stalls = false;
 };

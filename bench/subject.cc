@@ -9,8 +9,9 @@
 namespace mcgw::bench {
 namespace {
 
-constexpr std::array<absl::string_view, 11> kNames = {kDirect, kTcp,       kTcpBatch, kTcpRing, kGrpcSingle, kNats,
-                                                      kZmq,    kGrpcEmpty, kGrpcGso,  kGateway, kGatewayUnix};
+constexpr std::array<absl::string_view, 12> kNames = {kDirect,     kTcp,     kTcpBatch,      kTcpRing,
+                                                      kGrpcSingle, kNats,    kZmq,           kGrpcEmpty,
+                                                      kGrpcGso,    kGateway, kGatewayAtOnce, kGatewayUnix};
 constexpr uint16_t kGroupPort = 7000;
 constexpr uint16_t kServerPort = 7100;  // And those after it, one for each subject.
 constexpr char kSocketPath[] = "/run/mcgw-bench.sock";
@@ -72,6 +73,7 @@ std::string Subject::target() const {
 
 absl::StatusOr<std::unique_ptr<Reader>> Subject::MakeReader(Subscription wish) const {
   wish.oldest = oldest_;
+  wish.at_once = name_ == kGatewayAtOnce;
   if (name_ == kDirect) return MakeDirectReader(group_);
   if (name_ == kNats) return MakeNatsReader(port_);
   if (name_ == kZmq) return MakeZmqReader(port_);

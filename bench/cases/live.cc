@@ -67,7 +67,7 @@ void RunLiveCase(Context* context) {
 }
 
 void RunLatencyCase(Context* context) {
-  const auto subjects = context->Start({kDirect, kTcp, kTcpBatch, kGrpcSingle, kGateway}, {});
+  const auto subjects = context->Start({kDirect, kTcp, kTcpBatch, kGrpcSingle, kGateway, kGatewayAtOnce}, {});
   const double seconds = context->Pick(0.4, 1.0);
   const auto rates = context->Pick<std::vector<double>>({1000, 50'000}, {1000, 5000, 20'000, 50'000, 100'000});
   for (const int subscribers : {1, 8}) {
@@ -147,7 +147,7 @@ Series Search(Context* context, const Subject& subject, const LossFreeGoal& goal
 }  // namespace
 
 void RunLossFreeCase(Context* context) {
-  const auto subjects = context->Start({kTcp, kTcpBatch, kTcpRing, kGrpcSingle, kNats, kZmq, kGateway}, {});
+  const auto subjects = context->Start({kTcp, kTcpBatch, kTcpRing, kGrpcSingle, kNats, kZmq, kGateway, kGatewayAtOnce}, {});
   for (const LossFreeGoal& goal : kLossFreeGoals) {
     if (context->quick() && (goal.payload_bytes != 200 || goal.subscribers != 8)) continue;
     Cell cell = {.case_name = kLossFreeCase,

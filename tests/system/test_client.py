@@ -42,6 +42,16 @@ def test_text_and_hex_show_source_and_payload(net, mcgw):
     del net
 
 
+def test_a_burst_comes_whole_with_and_without_a_batching_delay(net, mcgw):
+    for flags in ([], ["--at-once"]):
+        with mcgw.subscribe(channel(GROUP, 5000, "a0"), "-o", "raw", "--count", "500", *flags) as subscriber:
+            with sender_to(GROUP, "b0") as sender:
+                sender.send(GROUP, 5000, *(b"%03d\n" % number for number in range(500)))
+            assert subscriber.wait() == 0, subscriber.errors()
+        assert subscriber.stdout.items() == ["%03d" % number for number in range(500)]
+    del net
+
+
 def test_count_and_wait_end_a_subscription(net, mcgw):
     del net
     assert mcgw.run("sub", channel(GROUP, 5000, "a0"), "--wait", "0.2").returncode == 0
