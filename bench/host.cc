@@ -1,6 +1,8 @@
 #include "bench/host.h"
 
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -33,6 +35,18 @@ std::string LineOf(const char* path, absl::string_view key) {
     return begin == absl::string_view::npos ? "" : std::string(rest.substr(begin, end - begin + 1));
   }
   return "unknown";
+}
+
+// An interface that is up and no loopback; empty if there is none.
+std::string OtherInterface() {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return "";
+  std::string found;
+  for (const ifaddrs* each = all; each != nullptr && found.empty(); each = each->ifa_next) {
+    if ((each->ifa_flags & IFF_UP) != 0 && (each->ifa_flags & IFF_LOOPBACK) == 0) found = each->ifa_name;
+  }
+  freeifaddrs(all);
+  return found;
 }
 
 }  // namespace
@@ -100,6 +114,11 @@ bool RaisePriority() { return setpriority(PRIO_PROCESS, 0, kWishedPriority) == 0
 int PriorityInForce() { return getpriority(PRIO_PROCESS, 0); }
 
 absl::Status MakeNetwork() {
+  // Load must never leave the machine.
+  if (const std::string other = OtherInterface(); !other.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("this network has the interface ", other, "; run ./dev bench, which makes one of its own"));
+  }
   for (const char* command : {
            "ip netns add peer",
            "ip link add a0 type veth peer name b0 netns peer",
