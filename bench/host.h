@@ -38,8 +38,8 @@ int PriorityInForce();
 
 // Two hosts: this network namespace with the interface a0 (10.77.0.1, fd77::1), and "peer" with b0 (10.77.0.2,
 // fd77::2), over a link for jumbo frames (9216 bytes), so that no load is fragmented. Needs a network namespace of its
-// own with an empty /run/netns, as tests/support/in_namespace makes it; it leaves with that. FAILED_PRECONDITION where an
-// interface other than the loopback is up.
+// own with an empty /run/netns, as tests/support/in_namespace makes it; it leaves with that. FAILED_PRECONDITION where
+// an interface other than the loopback is up.
 absl::Status MakeNetwork();
 
 // A socket on the peer that sends to the group, IPv4 or IPv6, through b0.
