@@ -1,5 +1,6 @@
 #include "server/app/config.h"
 
+#include <sched.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -68,6 +69,8 @@ constexpr std::array kKeys = {
     Key{"subscriber_lag_limit_bytes", Kind::kNumber, "",
         "How far a stream may fall behind that names no limit, in bytes of log; default: channel_log_bytes", 64 << 10,
         1 << 30},
+    Key{"shards", Kind::kNumber, "0",
+        "Threads that receive channels and write streams; 0: one for every two cores, at most 8", 0, 16},
     Key{"max_channels", Kind::kNumber, "20000", "Most channels", 1, 1'000'000},
     Key{"max_sessions", Kind::kNumber, "10000", "Most sessions", 0, 1'000'000},
     Key{"max_subscribers", Kind::kNumber, "10000", "Most open Subscribe streams", 1, 100'000},
@@ -75,6 +78,15 @@ constexpr std::array kKeys = {
     Key{"max_memberships", Kind::kNumber, "10000", "Most memberships of one session or stream", 1, 100'000},
     Key{"max_sources", Kind::kNumber, "1000", "Most sources in one source filter", 1, 10'000},
 };
+
+int ShardsForCores() {
+  constexpr int kCoresForEach = 2;  // Clients' connections and gRPC's own threads need some too.
+  constexpr int kMost = 8;
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  if (sched_getaffinity(0, sizeof(cores), &cores) != 0) return 1;
+  return std::clamp(CPU_COUNT(&cores) / kCoresForEach, 1, kMost);
+}
 
 // Where a value came from, for errors, and the value.
 struct Setting {
@@ -370,6 +382,7 @@ gateway::Options GatewayOptions(const Config& config) {
   }
   options.socket_buffer_bytes = config.socket_buffer_bytes();
   options.subscriber_lag_limit_bytes = config.subscriber_lag_limit_bytes();
+  options.shards = config.shards() > 0 ? static_cast<int>(config.shards()) : ShardsForCores();
   options.limits.channels = config.max_channels();
   options.limits.sessions = config.max_sessions();
   options.limits.subscribers = config.max_subscribers();

@@ -1,4 +1,4 @@
-// Clients, streams, the sweep and a shard at once. Run it under ThreadSanitizer.
+// Clients, streams, the sweep and the shards at once. Run it under ThreadSanitizer.
 
 #include <atomic>
 #include <string>
@@ -17,14 +17,19 @@ using ::testing::IsEmpty;
 
 constexpr int kRounds = 100;
 
-class GatewayThreadsTest : public GatewayTest {
+class GatewayThreadsTest : public GatewayTest, public ::testing::WithParamInterface<int> {
  protected:
-  // Runs the shard, the sweep and the inspection until `clients` are done.
+  GatewayThreadsTest() { options_.shards = GetParam(); }
+
+  // Runs the shards, the sweep and the inspection until `clients` are done.
   void RunWith(std::vector<std::thread> clients) {
     std::atomic<bool> stop{false};
-    std::thread shard([&] {
-      while (!stop.load()) gateway_->loop(0)->RunOnce(absl::Milliseconds(10));
-    });
+    std::vector<std::thread> shards;
+    for (size_t i = 0; i < gateway_->shards(); ++i) {
+      shards.emplace_back([&, i] {
+        while (!stop.load()) gateway_->loop(i)->RunOnce(absl::Milliseconds(10));
+      });
+    }
     std::thread housekeeper([&] {
       while (!stop.load()) {
         gateway_->Sweep();
@@ -38,11 +43,13 @@ class GatewayThreadsTest : public GatewayTest {
     for (std::thread& client : clients) client.join();
     stop.store(true);
     housekeeper.join();
-    shard.join();
+    for (std::thread& shard : shards) shard.join();
   }
 };
 
-TEST_F(GatewayThreadsTest, ClientsShareChannels) {
+INSTANTIATE_TEST_SUITE_P(Shards, GatewayThreadsTest, ::testing::Values(1, 2, 4));
+
+TEST_P(GatewayThreadsTest, ClientsShareChannels) {
   std::vector<std::thread> clients;
   for (int client = 0; client < 3; ++client) {
     clients.emplace_back([this, client] {
@@ -65,7 +72,7 @@ TEST_F(GatewayThreadsTest, ClientsShareChannels) {
   EXPECT_EQ(gateway_->subscription_count(), 0u);
 }
 
-TEST_F(GatewayThreadsTest, ClientsShareASession) {
+TEST_P(GatewayThreadsTest, ClientsShareASession) {
   const std::string session = Join("", Request("a0", "239.1.1.9")).session_id;
   std::vector<std::thread> clients;
   for (int client = 0; client < 3; ++client) {

@@ -30,11 +30,11 @@ from soak_client import HEADER
 
 
 @in_a_network
-def churn(network, datagrams=200_000, disturbances=50, rate=10_000, clients=6, seed=None):
+def churn(network, datagrams=200_000, disturbances=50, rate=10_000, clients=6, shards=1, seed=None):
     """Clients are killed, stalled and cut off; the ledger's difference is 0, and clients and gateway agree on gaps."""
     for name in ("tcp_rmem", "tcp_wmem"):  # Small, so that a stalled client is felt soon.
         sysctl(f"net.ipv4.{name}", "4096 65536 262144")
-    course = Churn(datagrams, rate, clients, seed)
+    course = Churn(datagrams, rate, clients, shards, seed)
     try:
         pause = datagrams / rate / disturbances
         course.sender.start()

@@ -20,11 +20,11 @@ class Churn:
     NAMES = [channel(group, PORT, "a0") for group in GROUPS]
     INDEXED = {name: index for index, name in enumerate(NAMES)}
 
-    def __init__(self, datagrams, rate, clients, seed):
+    def __init__(self, datagrams, rate, clients, shards, seed):
         self.chance = random.Random(seed)
         self.done = collections.Counter()
         self.daemon = Daemon("--channel-log-bytes", 1 << 20, "--subscriber-lag-limit-bytes", 1 << 18,
-                             "--socket-buffer-bytes", 1 << 18, listen="127.0.0.1:50051")
+                             "--socket-buffer-bytes", 1 << 18, "--shards", shards, listen="127.0.0.1:50051")
         self.mcgw = Mcgw(self.daemon.address)
         self.proxy = Proxy(50052, ("127.0.0.1", 50051))
         self.steady = self._client()  # Keeps the channels from the first datagram on, and nobody disturbs it.

@@ -1,4 +1,6 @@
 """The gateway's accounts against those of the sender and of the clients, under what goes wrong."""
+import pytest
+
 import accounting
 from mcgw_testlib import needs
 
@@ -12,6 +14,11 @@ def expect_kept(result):
 
 def test_the_ledger_adds_up_through_kills_stalls_and_reconnects():
     expect_kept(accounting.churn(datagrams=200_000, disturbances=50))
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_the_ledger_adds_up_over_several_shards(shards):
+    expect_kept(accounting.churn(datagrams=30_000, disturbances=15, shards=shards))
 
 
 def test_a_resumed_reader_gets_nothing_twice_and_hears_of_each_hole():
