@@ -79,7 +79,7 @@ class Subscriber {
     uint64_t lag_limit_bytes = 4 << 20;  // Of log, before filtering; for each cursor.
     int64_t lag_limit_age_ns = 0;        // Of a datagram when it is taken; 0: no limit.
     LagPolicy lag_policy = LagPolicy::kSkipOldest;
-    size_t max_message_bytes = 64 << 10;
+    size_t max_message_bytes = 128 << 10;
     int64_t ledger_interval_ns = 10'000'000'000;  // Between Ledger events; 0 for none.
     std::shared_ptr<const OwnFilter> own;         // What exclude_own holds back; null: nothing.
     // How far apart the driver may keep messages to put more into each; 0: it writes whenever it can.
