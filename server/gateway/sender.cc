@@ -228,6 +228,7 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
   std::vector<net::SendFailure> kernel_failures;
   std::vector<std::pair<absl::Status, const Exit*>> failed;
   for (const Exit& exit : plan->exits) {
+    const net::OutgoingDatagram datagram = Outgoing(burst.request, exit.interface.index, exit.source, {});
     std::vector<net::OutgoingDatagram> datagrams;
     std::vector<uint32_t> items;
     datagrams.reserve(count);
@@ -246,7 +247,8 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
         fail(i, status);
         continue;
       }
-      datagrams.push_back(Outgoing(burst.request, exit.interface.index, exit.source, burst.payloads[i]));
+      datagrams.push_back(datagram);
+      datagrams.back().payload = burst.payloads[i];
       items.push_back(i);
       payload_bytes += burst.payloads[i].size();
     }
