@@ -198,6 +198,7 @@ int Main(int argc, char** argv) {
   SendServerOptions send;
   CLI::App* send_server = app.add_subcommand("send-server");
   AddReference(send_server, &send.group, &send.port);
+  send_server->add_flag("--send", send.send);
   ZmqRelayOptions zmq;
   CLI::App* zmq_relay = app.add_subcommand("zmq-relay");
   AddReference(zmq_relay, &zmq.group, &zmq.port);

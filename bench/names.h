@@ -16,6 +16,7 @@ inline constexpr char kGrpcSingle[] = "grpc-single";      // A gRPC server, one 
 inline constexpr char kNats[] = "nats";                   // nats-server, fed over TCP.
 inline constexpr char kZmq[] = "zmq";                     // A relay to a ZeroMQ publisher.
 inline constexpr char kGrpcEmpty[] = "grpc-empty";        // A gRPC server that answers unary calls with nothing.
+inline constexpr char kGrpcSend[] = "grpc-send";          // A gRPC server that does one send for each unary call.
 inline constexpr char kGrpcGso[] = "grpc-gso";            // A gRPC stream that hands batches to the kernel unchecked.
 inline constexpr char kGateway[] = "mcgw";                // mcgwd over TCP.
 inline constexpr char kGatewayAtOnce[] = "mcgw-at-once";  // mcgwd, whose readers forbid it to hold datagrams back.

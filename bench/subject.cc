@@ -9,9 +9,9 @@
 namespace mcgw::bench {
 namespace {
 
-constexpr std::array<absl::string_view, 12> kNames = {kDirect,     kTcp,     kTcpBatch,      kTcpRing,
-                                                      kGrpcSingle, kNats,    kZmq,           kGrpcEmpty,
-                                                      kGrpcGso,    kGateway, kGatewayAtOnce, kGatewayUnix};
+constexpr std::array<absl::string_view, 13> kNames = {kDirect,        kTcp,         kTcpBatch,  kTcpRing, kGrpcSingle,
+                                                      kNats,          kZmq,         kGrpcEmpty, kGrpcGso, kGateway,
+                                                      kGatewayAtOnce, kGatewayUnix, kGrpcSend};
 constexpr uint16_t kGroupPort = 7000;
 constexpr uint16_t kServerPort = 7100;  // And those after it, one for each subject.
 constexpr char kSocketPath[] = "/run/mcgw-bench.sock";
@@ -37,6 +37,7 @@ std::vector<std::string> Subject::Command(const Programs& programs, const Subjec
   if (name_ == kGrpcSingle) return reference("grpc-single", log);
   if (name_ == kZmq) return reference("zmq-relay");
   if (name_ == kGrpcEmpty || name_ == kGrpcGso) return reference("send-server");
+  if (name_ == kGrpcSend) return reference("send-server", {"--send"});
   if (name_ == kNats) return {programs.nats_server, "-a", "127.0.0.1", "-p", absl::StrCat(port_)};
   std::vector<std::string> gateway = {programs.directory + "/mcgwd", "--listen", target(), "--interface",
                                       group_.interface};

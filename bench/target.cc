@@ -137,6 +137,13 @@ void AddPublish(std::vector<Target>* all) {
                     1.2,
                     1.1,
                     kGrpcEmpty});
+    all->push_back({absl::StrCat("Send, ", in_flight, " in flight, CPU against a unary call with a bare send"),
+                    kSendCase,
+                    {{kInFlight, in_flight}},
+                    kCpuPerCall,
+                    1.2,
+                    1.1,
+                    kGrpcSend});
   }
 }
 

@@ -85,7 +85,7 @@ absl::StatusOr<Outcome> MeasurePublish(Context* context, const Subject& subject,
 }  // namespace
 
 void RunSendCase(Context* context) {
-  const auto subjects = context->Start({kGrpcEmpty, kGateway}, {});
+  const auto subjects = context->Start({kGrpcEmpty, kGrpcSend, kGateway}, {});
   for (const int in_flight : {1, 16}) {
     std::vector<Contestant> contestants;
     for (const auto& subject : subjects) {

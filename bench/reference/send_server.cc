@@ -1,6 +1,7 @@
 #include "bench/reference/send_server.h"
 
 #include <grpcpp/grpcpp.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "bench/feed.h"
 #include "bench/sockets.h"
 #include "multicast/gateway/v1/gateway_service.grpc.pb.h"
+#include "server/net/address.h"
 
 namespace mcgw::bench {
 namespace {
@@ -103,13 +106,18 @@ class PublishStream : public grpc::ServerBidiReactor<v1::PublishRequest, v1::Pub
 
 class Service : public v1::MulticastGatewayService::CallbackService {
  public:
-  explicit Service(OwnedFd fd) : fd_(std::move(fd)) {}
+  Service(OwnedFd fd, std::optional<v1::SendResult> result) : fd_(std::move(fd)), result_(std::move(result)) {}
 
  private:
-  grpc::ServerUnaryReactor* Send(grpc::CallbackServerContext* context, const v1::SendRequest*,
-                                 v1::SendResponse*) override {
+  grpc::ServerUnaryReactor* Send(grpc::CallbackServerContext* context, const v1::SendRequest* request,
+                                 v1::SendResponse* response) override {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
+    bool sent = true;
+    if (result_.has_value()) {
+      sent = send(fd_.get(), request->payload().data(), request->payload().size(), 0) >= 0;
+      *response->add_results() = *result_;
+    }
+    reactor->Finish(sent ? grpc::Status::OK : grpc::Status(grpc::StatusCode::UNAVAILABLE, "send"));
     return reactor;
   }
   grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse>* Publish(grpc::CallbackServerContext*) override {
@@ -117,14 +125,35 @@ class Service : public v1::MulticastGatewayService::CallbackService {
   }
 
   const OwnedFd fd_;
+  const std::optional<v1::SendResult> result_;  // Of every send; nothing: none is done.
 };
+
+// What the gateway answers of a datagram that left.
+absl::StatusOr<v1::SendResult> ResultOf(int fd, const Group& group) {
+  sockaddr_storage name;
+  socklen_t length = sizeof(name);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) != 0) return ErrnoError("getsockname");
+  const auto& in = reinterpret_cast<const sockaddr_in&>(name);
+  v1::SendResult result;
+  result.set_interface_name(group.interface);
+  result.set_interface_index(if_nametoindex(group.interface.c_str()));
+  result.set_source_address(net::IpAddress::FromSockaddr(name).ToString());
+  result.set_source_port(ntohs(in.sin_port));
+  return result;
+}
 
 }  // namespace
 
 absl::Status RunSendServer(const SendServerOptions& options) {
   auto socket = OpenSender(options.group);
   if (!socket.ok()) return socket.status();
-  Service service(*std::move(socket));
+  std::optional<v1::SendResult> result;
+  if (options.send) {
+    auto made = ResultOf(socket->get(), options.group);
+    if (!made.ok()) return made.status();
+    result = *std::move(made);
+  }
+  Service service(*std::move(socket), std::move(result));
   grpc::ServerBuilder builder;
   builder.AddListeningPort(absl::StrCat("127.0.0.1:", options.port), grpc::InsecureServerCredentials());
   builder.RegisterService(&service);

@@ -15,6 +15,7 @@
 #include "server/net/linux_multicast_socket.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
+#include "server/rpc/waiting_queue.h"
 #include "spdlog/spdlog.h"
 
 namespace mcgw::app {
@@ -100,7 +101,7 @@ absl::Status Server::Serve() {
   std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> external =
       builder.experimental().AddExternalConnectionAcceptor(Builder::ExternalConnectionType::FROM_FD,
                                                            grpc::InsecureServerCredentials());
-  std::unique_ptr<grpc::ServerCompletionQueue> queue = builder.AddCompletionQueue();
+  std::unique_ptr<grpc::ServerCompletionQueue> queue = rpc::AddWaitingQueue(&builder);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) return absl::InternalError("gRPC could not start its server");
 

@@ -191,26 +191,55 @@ IpAddress WithScope(const IpAddress& group, uint8_t scope) {
   return IpAddress::FromV6(v6);
 }
 
-struct ParsedEntry {
+// An entry's range in numbers; an entry that holds for every scope has one for each.
+struct Range {
   const GroupEntry* entry;
-  net::Family family;
   absl::uint128 first;
-  absl::uint128 size;  // Last minus first.
+  absl::uint128 last;
 };
 
-// The smallest ranges first, so that the first that contains a group is the answer.
-std::vector<ParsedEntry> ParseTable() {
-  std::vector<ParsedEntry> parsed;
+// From `first` to the next one's, the entry of every group.
+struct Stretch {
+  absl::uint128 first;
+  const GroupEntry* entry;  // Null where there is none.
+};
+
+std::vector<Range> RangesOf(net::Family family) {
+  std::vector<Range> ranges;
   for (const GroupEntry& entry : kTable) {
     const absl::StatusOr<GroupRange> range = ParseRange(entry.range);
-    if (!range.ok()) continue;  // A test holds that none is.
-    const absl::uint128 first = Number(range->first);
-    parsed.push_back({&entry, range->first.family(), first, Number(range->last) - first});
+    if (!range.ok() || range->first.family() != family) continue;  // A test holds that all can be parsed.
+    if (!entry.any_scope) ranges.push_back({&entry, Number(range->first), Number(range->last)});
+    for (uint8_t scope = 0; entry.any_scope && scope < 16; ++scope) {
+      ranges.push_back({&entry, Number(WithScope(range->first, scope)), Number(WithScope(range->last, scope))});
+    }
   }
-  std::stable_sort(parsed.begin(), parsed.end(), [](const ParsedEntry& a, const ParsedEntry& b) {
-    return a.size != b.size ? a.size < b.size : a.entry->any_scope < b.entry->any_scope;
+  return ranges;
+}
+
+// In order, so that a group is found by bisection: every send asks.
+std::vector<Stretch> StretchesOf(net::Family family) {
+  std::vector<Range> ranges = RangesOf(family);
+  std::vector<absl::uint128> ends = {0};
+  for (const Range& range : ranges) {
+    ends.push_back(range.first);
+    if (range.last != absl::Uint128Max()) ends.push_back(range.last + 1);
+  }
+  std::sort(ends.begin(), ends.end());
+  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+  // The smallest ranges first, so that the first that contains a group is the answer.
+  std::stable_sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
+    const absl::uint128 a_size = a.last - a.first;
+    const absl::uint128 b_size = b.last - b.first;
+    return a_size != b_size ? a_size < b_size : a.entry->any_scope < b.entry->any_scope;
   });
-  return parsed;
+  std::vector<Stretch> stretches;
+  for (const absl::uint128 first : ends) {
+    const auto found = std::find_if(ranges.begin(), ranges.end(),
+                                    [&](const Range& range) { return range.first <= first && first <= range.last; });
+    stretches.push_back({first, found == ranges.end() ? nullptr : found->entry});
+  }
+  return stretches;
 }
 
 }  // namespace
@@ -239,17 +268,13 @@ absl::StatusOr<GroupRange> ParseRange(std::string_view range) {
 }
 
 const GroupEntry* FindGroup(const IpAddress& group) {
-  static const std::vector<ParsedEntry>& parsed = *new std::vector<ParsedEntry>(ParseTable());
-  const absl::uint128 number = Number(group);
-  const absl::uint128 scopeless = group.is_v4() ? number : Number(WithScope(group, 0));
-  for (const ParsedEntry& candidate : parsed) {
-    const absl::uint128 compared = candidate.entry->any_scope ? scopeless : number;
-    if (candidate.family == group.family() && compared >= candidate.first &&
-        compared - candidate.first <= candidate.size) {
-      return candidate.entry;
-    }
-  }
-  return nullptr;
+  static const std::vector<Stretch>& v4 = *new std::vector<Stretch>(StretchesOf(net::Family::kIpv4));
+  static const std::vector<Stretch>& v6 = *new std::vector<Stretch>(StretchesOf(net::Family::kIpv6));
+  const std::vector<Stretch>& stretches = group.is_v4() ? v4 : v6;
+  const auto after =
+      std::upper_bound(stretches.begin(), stretches.end(), Number(group),
+                       [](const absl::uint128& number, const Stretch& stretch) { return number < stretch.first; });
+  return std::prev(after)->entry;  // The first stretch begins at 0.
 }
 
 std::string RangeFor(const GroupEntry& entry, const IpAddress& group) {

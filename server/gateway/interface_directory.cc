@@ -98,12 +98,12 @@ absl::Status InterfaceDirectory::NotAllowed(std::string_view name) const {
 
 absl::StatusOr<Interface> InterfaceDirectory::ResolveNamed(const InterfaceTable& table,
                                                            std::string_view selector) const {
-  const absl::StatusOr<IpAddress> address = IpAddress::Parse(selector);
-  const Interface* const found = address.ok() ? table.FindByAddress(*address) : table.FindByName(selector);
+  const std::optional<IpAddress> address = IpAddress::ParseIfAny(selector);
+  const Interface* const found = address.has_value() ? table.FindByAddress(*address) : table.FindByName(selector);
   if (found == nullptr) {
     return Error(Reason::kInterfaceNotFound, "interface",
-                 net::StrCat(address.ok() ? "no interface of the gateway's host has the address "
-                                          : "the gateway's host has no interface ",
+                 net::StrCat(address.has_value() ? "no interface of the gateway's host has the address "
+                                                 : "the gateway's host has no interface ",
                              selector, "; it has ", Names(table.interfaces())));
   }
   if (!IsPermitted(found->name)) return NotAllowed(found->name);
@@ -150,7 +150,9 @@ absl::StatusOr<std::vector<Interface>> InterfaceDirectory::ResolveIn(const Inter
   if (selector == "*") return Eligible(table, group.family());
   absl::StatusOr<Interface> one = selector.empty() ? ResolveDefault(table, group) : ResolveNamed(table, selector);
   if (!one.ok()) return one.status();
-  return std::vector<Interface>{*std::move(one)};
+  std::vector<Interface> interfaces;  // An initializer list would copy.
+  interfaces.push_back(*std::move(one));
+  return interfaces;
 }
 
 absl::StatusOr<std::vector<Interface>> InterfaceDirectory::Resolve(std::string_view selector, const IpAddress& group) {

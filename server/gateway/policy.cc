@@ -19,14 +19,14 @@ bool IsReservedForAll(const IpAddress& group) {
 }
 
 absl::Status CheckGroup(const IpAddress& group, std::string_view selector, std::string_view field_prefix) {
-  const std::string field = net::StrCat(field_prefix, "group");
+  const auto field = [&] { return net::StrCat(field_prefix, "group"); };  // Made only when something is wrong.
   if (!group.IsMulticast()) {
-    return Error(Reason::kNotAMulticastGroup, field,
+    return Error(Reason::kNotAMulticastGroup, field(),
                  net::StrCat(group.ToString(), " is not a multicast group: groups are 224.0.0.0 to 239.255.255.255 (",
                              "239.0.0.0/8 for use within a site) and ff00::/8"));
   }
   if (IsReservedForAll(group)) {
-    return Error(Reason::kGroupReserved, field,
+    return Error(Reason::kGroupReserved, field(),
                  net::StrCat(group.ToString(), " is reserved and names no group (",
                              group.is_v4() ? "the base address" : "IPv6 scopes 0 and f, RFC 4291", ")"));
   }

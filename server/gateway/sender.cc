@@ -131,7 +131,7 @@ void Sender::Sweep(int64_t now_ns) {
 
 absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& request) {
   if (absl::Status status = CheckSend(request); !status.ok()) return status;
-  const absl::StatusOr<std::vector<Interface>> interfaces = directory_->Resolve(request.selector, request.group);
+  absl::StatusOr<std::vector<Interface>> interfaces = directory_->Resolve(request.selector, request.group);
   if (!interfaces.ok()) return net::WithFieldPrefix(interfaces.status(), "destination.");
   if (interfaces->empty()) {
     return Error(Reason::kInterfaceNotFound, "destination.interface",
@@ -139,13 +139,13 @@ absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& reque
                              net::FamilyName(request.group.family()), ": name one"));
   }
   std::vector<Exit> exits;
-  for (const Interface& interface : *interfaces) {
-    Exit exit{.interface = interface,
-              .source = request.source.value_or(SourceFor(interface, request.group)),
-              .status = CheckInterface(interface, request),
-              .membership = nullptr};
+  exits.reserve(interfaces->size());
+  for (Interface& interface : *interfaces) {
+    Exit exit{.interface = std::move(interface), .source = {}, .status = {}, .membership = nullptr};
+    exit.source = request.source.value_or(SourceFor(exit.interface, request.group));
+    exit.status = CheckInterface(exit.interface, request);
     if (request.hop_limit == 0 && exit.status.ok()) {
-      auto membership = host_memberships_.Hold(interface, request.group, exit.source, net::MonotonicNs());
+      auto membership = host_memberships_.Hold(exit.interface, request.group, exit.source, net::MonotonicNs());
       exit.status = InRequest(membership.status());
       if (membership.ok()) exit.membership = *std::move(membership);
     }
@@ -224,16 +224,18 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
   if (!plan.ok()) return all_fail(plan.status());
   const Family family = burst.request.group.family();
 
-  // What fails of each item, by the first interface that did not take it.
+  // What fails of each item, by the first interface that did not take it; empty as long as nothing has failed.
   std::vector<net::SendFailure> kernel_failures;
-  std::vector<std::pair<absl::Status, const Exit*>> failed(count);
+  std::vector<std::pair<absl::Status, const Exit*>> failed;
   for (const Exit& exit : plan->exits) {
+    const net::OutgoingDatagram datagram = Outgoing(burst.request, exit.interface.index, exit.source, {});
     std::vector<net::OutgoingDatagram> datagrams;
     std::vector<uint32_t> items;
     datagrams.reserve(count);
     items.reserve(count);
     size_t payload_bytes = 0;
     const auto fail = [&](uint32_t i, const absl::Status& status) {
+      failed.resize(count);
       if (failed[i].second == nullptr) failed[i] = {status, &exit};
       account_.Failed(exit.interface.index, status);
       counters_.failed.fetch_add(1, std::memory_order_relaxed);
@@ -245,7 +247,8 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
         fail(i, status);
         continue;
       }
-      datagrams.push_back(Outgoing(burst.request, exit.interface.index, exit.source, burst.payloads[i]));
+      datagrams.push_back(datagram);
+      datagrams.back().payload = burst.payloads[i];
       items.push_back(i);
       payload_bytes += burst.payloads[i].size();
     }
@@ -260,7 +263,7 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
     counters_.payload_bytes.fetch_add(payload_bytes, std::memory_order_relaxed);
   }
   for (uint32_t i = 0; i < count; ++i) {
-    if (failed[i].second == nullptr) {
+    if (failed.empty() || failed[i].second == nullptr) {
       ++result->accepted;
     } else {
       AddFailure(first_item + i, failed[i].first, failed[i].second->interface.name, &result->failures);

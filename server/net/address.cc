@@ -22,30 +22,37 @@ absl::Status NotAnAddress(std::string_view text, std::string_view why) {
                absl::StrCat("\"", absl::CHexEscape(ToAbsl(text.substr(0, kMaxShownBytes))), "\" ", ToAbsl(why)));
 }
 
+bool IsMapped(std::string_view text) {
+  in6_addr v6;
+  return text.find('\0') == text.npos && inet_pton(AF_INET6, std::string(text).c_str(), &v6) == 1 &&
+         IN6_IS_ADDR_V4MAPPED(&v6);
+}
+
 std::string_view WhyNotAnAddress(std::string_view text) {
   if (text.empty()) return "is empty: an IP address such as 239.1.1.1 or ff15::1 is needed";
   if (text.find('%') != text.npos) return "carries a zone: give the address alone, and the interface by its own field";
+  if (IsMapped(text)) return "is an IPv4-mapped IPv6 address: give the IPv4 address itself";
   if (text.front() == '[') return "has brackets: give the address alone, and the port by its own field";
   return "is not an IP address such as 239.1.1.1 or ff15::1";
 }
 
 }  // namespace
 
-absl::StatusOr<IpAddress> IpAddress::Parse(std::string_view text) {
+std::optional<IpAddress> IpAddress::ParseIfAny(std::string_view text) {
   char terminated[INET6_ADDRSTRLEN] = {};
-  if (text.size() >= sizeof(terminated) || text.find('\0') != text.npos) {
-    return NotAnAddress(text, WhyNotAnAddress(text));
-  }
+  if (text.size() >= sizeof(terminated) || text.find('\0') != text.npos) return std::nullopt;
   std::copy(text.begin(), text.end(), terminated);
-
   in_addr v4;
   if (inet_pton(AF_INET, terminated, &v4) == 1) return FromV4(v4);
   in6_addr v6;
-  if (inet_pton(AF_INET6, terminated, &v6) != 1) return NotAnAddress(text, WhyNotAnAddress(text));
-  if (IN6_IS_ADDR_V4MAPPED(&v6)) {
-    return NotAnAddress(text, "is an IPv4-mapped IPv6 address: give the IPv4 address itself");
-  }
+  if (inet_pton(AF_INET6, terminated, &v6) != 1 || IN6_IS_ADDR_V4MAPPED(&v6)) return std::nullopt;
   return FromV6(v6);
+}
+
+absl::StatusOr<IpAddress> IpAddress::Parse(std::string_view text) {
+  const std::optional<IpAddress> address = ParseIfAny(text);
+  if (address.has_value()) return *address;
+  return NotAnAddress(text, WhyNotAnAddress(text));
 }
 
 IpAddress IpAddress::FromV4(const in_addr& address) {

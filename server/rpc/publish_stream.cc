@@ -49,16 +49,16 @@ void PublishStream::Advance() {
 }
 
 void PublishStream::OnReadDone(bool ok) {
-  absl::StatusOr<Response> answer = absl::CancelledError("");
+  std::optional<absl::StatusOr<Response>> answer;
   if (ok) answer = Handle(request_);
   net::MutexLock lock(&mutex_);
   reading_ = false;
-  if (!ok) {
+  if (!answer.has_value()) {
     if (!ending_.has_value()) ending_ = absl::OkStatus();  // The client is done.
-  } else if (!answer.ok()) {
-    if (!ending_.has_value()) ending_ = answer.status();
+  } else if (!answer->ok()) {
+    if (!ending_.has_value()) ending_ = answer->status();
   } else {
-    answers_.push_back(*std::move(answer));
+    answers_.push_back(**std::move(answer));
   }
   Advance();
 }

@@ -41,7 +41,9 @@ class PublishStream final
   absl::StatusOr<Response> Handle(const Request& request);
   // The session on whose behalf the batch is sent: the first one says.
   absl::Status ReadSession(const Request& request);
-  // Starts what may be started now: the next write, the end, or the next read.
+  // Starts what may be started now: the next write, the end, or the next read. In this order, and with the lock held
+  // over a write that goes to the connection: a second thread that is let in then only takes turns with this one
+  // (docs/performance.md, "What sending costs").
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   gateway::Gateway* const gateway_;

@@ -2,6 +2,9 @@
 
 #include "server/gateway/group_table.h"
 
+#include <netinet/in.h>
+
+#include <cstring>
 #include <set>
 #include <string>
 
@@ -94,6 +97,70 @@ TEST(GroupTable, EveryEntryIsFoundByItsOwnFirstAndLastGroupOrByANarrowerOne) {
         EXPECT_EQ(found, &entry) << entry.range;
       }
       EXPECT_TRUE(Contains(range, narrower.first) || found->any_scope) << entry.range << " and " << found->range;
+    }
+  }
+}
+
+net::IpAddress FromBytes(const std::string& bytes) {
+  if (bytes.size() == sizeof(in_addr)) {
+    in_addr v4;
+    std::memcpy(&v4, bytes.data(), sizeof(v4));
+    return net::IpAddress::FromV4(v4);
+  }
+  in6_addr v6;
+  std::memcpy(&v6, bytes.data(), sizeof(v6));
+  return net::IpAddress::FromV6(v6);
+}
+
+// The address `by` further on (1 or -1), around the ends of the address space.
+net::IpAddress Neighbour(const net::IpAddress& address, int by) {
+  std::string bytes(address.bytes());
+  for (size_t i = bytes.size(); i-- > 0;) {
+    bytes[i] = static_cast<char>(bytes[i] + by);
+    if (static_cast<uint8_t>(bytes[i]) != (by > 0 ? 0x00 : 0xff)) break;
+  }
+  return FromBytes(bytes);
+}
+
+net::IpAddress WithScope(const net::IpAddress& group, int scope) {
+  std::string bytes(group.bytes());
+  bytes[1] = static_cast<char>((bytes[1] & 0xf0) | scope);
+  return FromBytes(bytes);
+}
+
+// By the table's own words: the smallest range that holds the group, one for its scope before one for all. Of two that
+// hold it one lies in the other.
+const GroupEntry* Searched(const net::IpAddress& group) {
+  const GroupEntry* found = nullptr;
+  GroupRange best;
+  for (const GroupEntry& entry : GroupTable()) {
+    GroupRange range = *ParseRange(entry.range);
+    if (range.first.family() != group.family()) continue;
+    if (entry.any_scope) {
+      const int scope = static_cast<uint8_t>(group.bytes()[1]) & 0x0f;
+      range = {WithScope(range.first, scope), WithScope(range.last, scope)};
+    }
+    if (!Contains(range, group)) continue;
+    const bool same = range.first == best.first && range.last == best.last;
+    if (found != nullptr && (same ? entry.any_scope : !Contains(best, range.first) || !Contains(best, range.last))) {
+      continue;
+    }
+    found = &entry;
+    best = range;
+  }
+  return found;
+}
+
+TEST(GroupTable, FindsAtEveryEdgeOfEveryRangeWhatASearchOfTheTableFinds) {
+  for (const GroupEntry& entry : GroupTable()) {
+    const GroupRange range = *ParseRange(entry.range);
+    for (int scope = 0; scope < (entry.any_scope ? 16 : 1); ++scope) {
+      for (const net::IpAddress& end : {range.first, range.last}) {
+        const net::IpAddress at = entry.any_scope ? WithScope(end, scope) : end;
+        for (const net::IpAddress& group : {Neighbour(at, -1), at, Neighbour(at, 1)}) {
+          EXPECT_EQ(FindGroup(group), Searched(group)) << group.ToString();
+        }
+      }
     }
   }
 }

@@ -64,6 +64,15 @@ TEST(Parse, RefusesATextThatGoesOnAfterANul) {
   EXPECT_FALSE(IpAddress::Parse(std::string_view("239.1.1.1\0", 10)).ok());
 }
 
+TEST(Parse, GivesNothingInsteadOfAnErrorWhereAsked) {
+  EXPECT_EQ(IpAddress::ParseIfAny("239.1.1.1"), *IpAddress::Parse("239.1.1.1"));
+  EXPECT_EQ(IpAddress::ParseIfAny("ff15::1"), *IpAddress::Parse("ff15::1"));
+  for (const std::string_view text : {std::string_view("eth0"), std::string_view(""),
+                                      std::string_view("::ffff:1.2.3.4"), std::string_view("239.1.1.1\0", 10)}) {
+    EXPECT_EQ(IpAddress::ParseIfAny(text), std::nullopt) << text;
+  }
+}
+
 TEST(Parse, NamesTheValueAndTheRemedy) {
   const auto text_of = [](std::string_view text) { return std::string(IpAddress::Parse(text).status().message()); };
   EXPECT_THAT(text_of("bogus"), testing::HasSubstr("\"bogus\""));

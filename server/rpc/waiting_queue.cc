@@ -1,0 +1,31 @@
+#include "server/rpc/waiting_queue.h"
+
+#include "grpc/grpc.h"
+
+namespace mcgw::rpc {
+namespace {
+
+// The builder makes queues that poll only, and what it makes of its own for synchronous calls, which does not, it keeps
+// to itself. So the core of a queue is exchanged before the server learns of it. An explicit instantiation may name a
+// private member.
+template <grpc_completion_queue* grpc::CompletionQueue::*kMember>
+struct CoreAccess {
+  friend grpc_completion_queue*& CoreOf(grpc::CompletionQueue& queue) { return queue.*kMember; }
+};
+template struct CoreAccess<&grpc::CompletionQueue::cq_>;
+grpc_completion_queue*& CoreOf(grpc::CompletionQueue& queue);
+
+}  // namespace
+
+std::unique_ptr<grpc::ServerCompletionQueue> AddWaitingQueue(grpc::ServerBuilder* builder) {
+  std::unique_ptr<grpc::ServerCompletionQueue> queue = builder->AddCompletionQueue();
+  const grpc_completion_queue_attributes attributes = {GRPC_CQ_CURRENT_VERSION, GRPC_CQ_NEXT, GRPC_CQ_NON_POLLING,
+                                                       nullptr};
+  grpc_completion_queue*& core = CoreOf(*queue);
+  grpc_completion_queue* const polling = core;
+  core = grpc_completion_queue_create(grpc_completion_queue_factory_lookup(&attributes), &attributes, nullptr);
+  grpc_completion_queue_destroy(polling);
+  return queue;
+}
+
+}  // namespace mcgw::rpc
