@@ -60,7 +60,8 @@ bool HasReached(const Cursor& cursor, const Cursor& place) {
 
 bool Subscriber::Next(Message* message) {
   if (message->events.capacity() > kMostEvents) {
-    message->events = {};  // It is handed to the next notices: one crowd of them must not cost memory for ever.
+    // It is handed to the next notices: one crowd of them must not cost memory for ever.
+    std::vector<Event>().swap(message->events);
   } else {
     message->events.clear();
   }

@@ -52,7 +52,14 @@ void ReadOldest(const fanout::ChannelLog& log, ChannelSnapshot* snapshot) {
 InterfaceManager::Hold::Hold(Channel* channel, const MembershipFacts* membership, SourceFilter filter)
     : channel_(channel), membership_(membership), since_unix_ns_(net::UnixNs()), filter_(std::move(filter)) {}
 
-InterfaceManager::Hold::~Hold() { manager()->Release(this); }
+InterfaceManager::Hold::~Hold() {
+  if (channel_ != nullptr) manager()->Release(this, /*quiet=*/false);
+}
+
+void InterfaceManager::Hold::EndQuietly() {
+  manager()->Release(this, /*quiet=*/true);
+  channel_ = nullptr;
+}
 
 InterfaceManager* InterfaceManager::Hold::manager() const { return channel_->manager; }
 
@@ -187,7 +194,7 @@ absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquir
   return hold;
 }
 
-void InterfaceManager::Release(Hold* hold) {
+void InterfaceManager::Release(Hold* hold, bool quiet) {
   net::MutexLock lock(&mutex_);
   Channel* const channel = hold->channel_;
   std::erase(channel->holds, hold);
@@ -205,8 +212,8 @@ void InterfaceManager::Release(Hold* hold) {
       spdlog::warn("cannot narrow the filter of {}: {}", Describe(*channel), net::ToStd(status.message()));
     }
   }
-  spdlog::log(hold->quiet_ ? spdlog::level::debug : spdlog::level::info, "left {} ({}), holders: {}",
-              Describe(*channel), hold->filter_.ToString(), channel->holds.size());
+  spdlog::log(quiet ? spdlog::level::debug : spdlog::level::info, "left {} ({}), holders: {}", Describe(*channel),
+              hold->filter_.ToString(), channel->holds.size());
 }
 
 absl::Status InterfaceManager::SetFilter(Hold* hold, SourceFilter filter) {

@@ -128,18 +128,18 @@ class InterfaceManager {
     fanout::SourceFilter filter() const;
     // Replaces this hold's filter. On failure nothing has changed.
     absl::Status SetFilter(fanout::SourceFilter filter);
-    // Its end is not worth a line in the log.
-    void EndQuietly() { quiet_ = true; }
+    // Ends it now, which is not worth a line in the log. To be destroyed next.
+    void EndQuietly();
 
    private:
     friend class InterfaceManager;
     Hold(Channel* channel, const MembershipFacts* membership, fanout::SourceFilter filter);
-    Channel* const channel_;  // The manager keeps it while it is held.
+    Channel* channel_;  // The manager keeps it while it is held. Null: ended.
     const MembershipFacts* const membership_;
     const int64_t since_unix_ns_;
     fanout::SourceFilter filter_;  // Guarded by the manager's mutex.
-    bool quiet_ = false;
   };
+  static_assert(sizeof(Hold) <= 40, "there may be millions; fits a block of 48 bytes");
   struct Patience {
     bool wait =
         false;  // Grant it also while the interface is not there, is down, or cannot join for another passing reason.
@@ -205,7 +205,7 @@ class InterfaceManager {
  private:
   using Key = std::pair<net::IpAddress, uint16_t>;
 
-  void Release(Hold* hold);
+  void Release(Hold* hold, bool quiet);
   absl::Status SetFilter(Hold* hold, fanout::SourceFilter filter);
   fanout::ChannelStatus StatusOf(const Hold& hold) const;
   fanout::SourceFilter FilterOf(const Hold& hold) const;

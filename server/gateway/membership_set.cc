@@ -96,21 +96,22 @@ absl::StatusOr<MembershipSet::Hold*> MembershipSet::HoldOn(InterfaceManager* man
       manager->Acquire(membership->group, membership->port, membership->facts, membership->filter, patience, start);
   if (!hold.ok()) return hold.status();
   Hold* const taken = hold->get();
-  by_channel_.emplace(taken->channel_id(), taken);
+  by_channel_.insert(taken);
   membership->holds.push_back(*std::move(hold));
   return taken;
 }
 
-void MembershipSet::LetGo(Membership* membership, const InterfaceManager* manager) {
+void MembershipSet::LetGo(Membership* membership, const InterfaceManager* manager, bool quiet) {
   const auto at = std::find_if(membership->holds.begin(), membership->holds.end(),
                                [manager](const std::unique_ptr<Hold>& hold) { return hold->manager() == manager; });
   ForgetChannel(at->get());
+  if (quiet) (*at)->EndQuietly();
   membership->holds.erase(at);
 }
 
 void MembershipSet::ForgetChannel(const Hold* hold) {
   const auto [begin, end] = by_channel_.equal_range(hold->channel_id());
-  by_channel_.erase(std::find_if(begin, end, [hold](const auto& entry) { return entry.second == hold; }));
+  by_channel_.erase(std::find(begin, end, hold));
 }
 
 absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest& request) {
@@ -128,7 +129,7 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
   if (!names.ok()) return names.status();
   Membership& membership =
       is_new ? **memberships_.insert(std::make_unique<Membership>(NewFacts(key), key)).first : **at;
-  if (is_new) by_id_.emplace(membership.facts.id, &membership);
+  if (is_new) by_id_.insert(&membership);
   const SourceFilter filter_before = membership.filter;
   membership.filter = request.filter;
 
@@ -159,7 +160,7 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
     if (status.ok()) {
       if (held != nullptr) {
         added.touched.push_back(membership.HoldOn(held)->log());
-        LetGo(&membership, held);
+        LetGo(&membership, held, /*quiet=*/false);
       }
     } else if (every) {
       fail(*manager, status);
@@ -226,10 +227,11 @@ void MembershipSet::FollowOne(Membership* membership, std::vector<Followed>* fol
     if (!meant.contains(hold->manager())) left.push_back(hold->manager());
   }
   for (const InterfaceManager* manager : left) {
-    Hold& hold = *membership->HoldOn(manager);
-    hold.EndQuietly();
-    followed->push_back({.log = hold.log(), .cause = fanout::ChangeCause::kInterfaceGone, .start = {}, .refused = {}});
-    LetGo(membership, manager);
+    followed->push_back({.log = membership->HoldOn(manager)->log(),
+                         .cause = fanout::ChangeCause::kInterfaceGone,
+                         .start = {},
+                         .refused = {}});
+    LetGo(membership, manager, /*quiet=*/true);
   }
 }
 
@@ -247,7 +249,7 @@ MembershipSet::Removed MembershipSet::Take(Membership* membership) {
 }
 
 void MembershipSet::Erase(Membership* membership) {
-  by_id_.erase(membership->facts.id);
+  by_id_.erase(membership);
   refused_.erase(membership->facts.id);
   memberships_.erase(memberships_.find(membership->key()));
 }
@@ -263,7 +265,7 @@ absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(const MembershipKey
 }
 
 absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(uint64_t membership_id) {
-  if (const auto at = by_id_.find(membership_id); at != by_id_.end()) return Take(at->second);
+  if (const auto at = by_id_.find(membership_id); at != by_id_.end()) return Take(*at);
   return Error(Reason::kNotJoined, "membership_id",
                net::StrCat("the session holds no membership with id ", membership_id));
 }
@@ -286,21 +288,21 @@ void MembershipSet::Retain(int64_t expires_unix_ns) {
 
 void MembershipSet::CollectFilters(uint64_t channel_id, std::vector<SourceFilter>* filters) const {
   const auto [begin, end] = by_channel_.equal_range(channel_id);
-  for (auto at = begin; at != end; ++at) filters->push_back(at->second->filter());
+  for (auto at = begin; at != end; ++at) filters->push_back((*at)->filter());
 }
 
 std::vector<MembershipSet::ChannelPtr> MembershipSet::Channels() const {
   std::vector<ChannelPtr> channels;
-  for (auto at = by_channel_.begin(); at != by_channel_.end(); at = by_channel_.upper_bound(at->first)) {
-    channels.push_back(at->second->log());
+  for (auto at = by_channel_.begin(); at != by_channel_.end(); at = by_channel_.upper_bound((*at)->channel_id())) {
+    channels.push_back((*at)->log());
   }
   return channels;
 }
 
 std::vector<ChannelStatus> MembershipSet::ChannelStatuses() const {
   std::vector<ChannelStatus> statuses;
-  for (auto at = by_channel_.begin(); at != by_channel_.end(); at = by_channel_.upper_bound(at->first)) {
-    statuses.push_back(at->second->status());
+  for (auto at = by_channel_.begin(); at != by_channel_.end(); at = by_channel_.upper_bound((*at)->channel_id())) {
+    statuses.push_back((*at)->status());
   }
   return statuses;
 }
@@ -308,7 +310,7 @@ std::vector<ChannelStatus> MembershipSet::ChannelStatuses() const {
 std::optional<ChannelStatus> MembershipSet::StatusOf(uint64_t channel_id) const {
   const auto at = by_channel_.find(channel_id);
   if (at == by_channel_.end()) return std::nullopt;
-  return at->second->status();
+  return (*at)->status();
 }
 
 }  // namespace mcgw::gateway

@@ -21,7 +21,6 @@
 #include <tuple>
 #include <vector>
 
-#include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
@@ -135,6 +134,25 @@ class MembershipSet {
     }
   };
 
+  struct ById {
+    using is_transparent = void;
+    static uint64_t Of(uint64_t id) { return id; }
+    static uint64_t Of(const Membership* membership) { return membership->facts.id; }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Of(a) < Of(b);
+    }
+  };
+  struct ByChannel {
+    using is_transparent = void;
+    static uint64_t Of(uint64_t channel_id) { return channel_id; }
+    static uint64_t Of(const Hold* hold) { return hold->channel_id(); }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Of(a) < Of(b);
+    }
+  };
+
   // The names of the interfaces that a membership means now; null: one that is to be.
   absl::StatusOr<std::vector<std::string>> InterfacesOf(const MembershipKey& key, const Membership* membership,
                                                         bool wait) const;
@@ -146,7 +164,7 @@ class MembershipSet {
   std::string StayingName(const MembershipKey& key, const InterfaceManager& held) const;
   absl::StatusOr<Hold*> HoldOn(InterfaceManager* manager, Membership* membership, InterfaceManager::Patience patience,
                                fanout::Cursor* start = nullptr);
-  void LetGo(Membership* membership, const InterfaceManager* manager);
+  void LetGo(Membership* membership, const InterfaceManager* manager, bool quiet);
   void ForgetChannel(const Hold* hold);
   void FollowOne(Membership* membership, std::vector<Followed>* followed);
   Removed Take(Membership* membership);
@@ -155,8 +173,8 @@ class MembershipSet {
   MembershipServices* const services_;
   const Holder owner_;
   absl::btree_set<std::unique_ptr<Membership>, ByKey> memberships_;
-  absl::btree_map<uint64_t, Membership*> by_id_;
-  absl::btree_multimap<uint64_t, const Hold*> by_channel_;
+  absl::btree_set<Membership*, ById> by_id_;
+  absl::btree_multiset<const Hold*, ByChannel> by_channel_;
   // Interfaces that refused a membership, by its id, of which the streams were told.
   std::map<uint64_t, std::map<std::string, net::Reason>> refused_;
 };

@@ -61,7 +61,7 @@ Subscription::~Subscription() {
     if (was_open && session_->streams.empty()) session_->expires_ns = net::MonotonicNs() + session_->lease_ns;
   }
   net::MutexLock lock(&mutex_);
-  if (retain_ns_ > 0 && !signature_.empty() && !own_->empty()) {
+  if (!signature_.empty() && !own_->empty()) {
     own_->Retain(net::UnixNs() + retain_ns_);
     retained_->Add(signature_, std::move(own_), net::MonotonicNs() + retain_ns_);
   } else {
@@ -120,6 +120,7 @@ std::vector<ChannelStatus> Subscription::AllStatuses() const ABSL_NO_THREAD_SAFE
     }
   }
   std::vector<ChannelStatus> all;
+  all.reserve(statuses.size());
   for (auto& [id, status] : statuses) all.push_back(std::move(status));
   return all;
 }
@@ -232,6 +233,7 @@ absl::Status Subscription::StartReading(std::vector<ChannelStatus> statuses,
   if (session_ != nullptr) {
     for (MembershipSet::ChannelPtr& log : session_->memberships.Channels()) logs.emplace(log->channel_id(), log);
   }
+  channels_.reserve(channels_.size() + statuses.size());
   for (ChannelStatus& status : statuses) {
     const MembershipSet::ChannelPtr& log = logs.at(status.channel_id);
     absl::StatusOr<ChannelStart> start = StartIn(*log, status, request);
@@ -243,7 +245,7 @@ absl::Status Subscription::StartReading(std::vector<ChannelStatus> statuses,
     subscriber_.AddChannel(log, std::move(filter), *std::move(start), std::nullopt);
     channels_.push_back(std::move(status));
   }
-  signature_ = SignatureOf(caller_, request.memberships);
+  if (retain_ns_ > 0) signature_ = SignatureOf(caller_, request.memberships);
   return absl::OkStatus();
 }
 

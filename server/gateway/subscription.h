@@ -80,7 +80,7 @@ class Subscription {
   // Every channel as it was when the stream began; next_sequence is where the stream starts in it.
   const std::vector<fanout::ChannelStatus>& channels() const { return channels_; }
   // Nobody will ask for channels() any more. By the thread that asks for them.
-  void ForgetChannels() { channels_ = {}; }
+  void ForgetChannels() { std::vector<fanout::ChannelStatus>().swap(channels_); }
 
   // ---- For the gateway ----
 
@@ -152,7 +152,8 @@ class Subscription {
   // After the session's mutex, before an interface manager's.
   mutable net::Mutex mutex_;
   std::unique_ptr<MembershipSet> own_ ABSL_GUARDED_BY(mutex_);
-  std::string signature_ ABSL_GUARDED_BY(mutex_);  // Of its own memberships and whose they are; empty: not open.
+  // Of its own memberships and whose they are; empty: not open, or they do not outlive the stream.
+  std::string signature_ ABSL_GUARDED_BY(mutex_);
   std::vector<ResumePoint> points_ ABSL_GUARDED_BY(mutex_);  // That wait for their channels.
   bool started_ ABSL_GUARDED_BY(mutex_) = false;             // It reads; before, Open takes care of all.
   absl::btree_map<uint64_t, Reading> reading_ ABSL_GUARDED_BY(mutex_);
