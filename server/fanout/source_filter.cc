@@ -11,23 +11,33 @@ namespace mcgw::fanout {
 using net::FilterMode;
 using net::IpAddress;
 
-SourceFilter::SourceFilter(FilterMode mode, std::vector<IpAddress> sources)
-    : mode_(mode), sources_(std::move(sources)) {
-  std::sort(sources_.begin(), sources_.end());
-  sources_.erase(std::unique(sources_.begin(), sources_.end()), sources_.end());
+SourceFilter::SourceFilter(FilterMode mode, std::vector<IpAddress> sources) {
+  if (mode == FilterMode::kExclude && sources.empty()) return;
+  std::sort(sources.begin(), sources.end());
+  sources.erase(std::unique(sources.begin(), sources.end()), sources.end());
+  sources.shrink_to_fit();
+  rules_ = std::make_shared<const Rules>(Rules{mode, std::move(sources)});
+}
+
+const std::vector<IpAddress>& SourceFilter::sources() const {
+  static const auto* const none = new std::vector<IpAddress>;
+  return rules_ == nullptr ? *none : rules_->sources;
 }
 
 bool SourceFilter::Allows(const IpAddress& source) const {
-  const bool listed = std::binary_search(sources_.begin(), sources_.end(), source);
-  return listed == (mode_ == FilterMode::kInclude);
+  if (rules_ == nullptr) return true;
+  const bool listed = std::binary_search(rules_->sources.begin(), rules_->sources.end(), source);
+  return listed == (rules_->mode == FilterMode::kInclude);
 }
 
 bool SourceFilter::Allows(std::string_view source_bytes) const {
+  if (rules_ == nullptr) return true;
   // All sources are of the group's family, so bytes alone order them.
-  const auto at = std::lower_bound(sources_.begin(), sources_.end(), source_bytes,
+  const std::vector<IpAddress>& sources = rules_->sources;
+  const auto at = std::lower_bound(sources.begin(), sources.end(), source_bytes,
                                    [](const IpAddress& a, std::string_view bytes) { return a.bytes() < bytes; });
-  const bool listed = at != sources_.end() && at->bytes() == source_bytes;
-  return listed == (mode_ == FilterMode::kInclude);
+  const bool listed = at != sources.end() && at->bytes() == source_bytes;
+  return listed == (rules_->mode == FilterMode::kInclude);
 }
 
 SourceFilter SourceFilter::Merge(absl::Span<const SourceFilter> filters) {
@@ -35,15 +45,15 @@ SourceFilter SourceFilter::Merge(absl::Span<const SourceFilter> filters) {
   std::vector<IpAddress> blocked_by_all;
   bool any_exclude = false;
   for (const SourceFilter& filter : filters) {
-    if (filter.mode_ == FilterMode::kInclude) {
-      included.insert(included.end(), filter.sources_.begin(), filter.sources_.end());
+    if (filter.mode() == FilterMode::kInclude) {
+      included.insert(included.end(), filter.sources().begin(), filter.sources().end());
     } else if (!any_exclude) {
       any_exclude = true;
-      blocked_by_all = filter.sources_;
+      blocked_by_all = filter.sources();
     } else {
       std::vector<IpAddress> both;
-      std::set_intersection(blocked_by_all.begin(), blocked_by_all.end(), filter.sources_.begin(),
-                            filter.sources_.end(), std::back_inserter(both));
+      std::set_intersection(blocked_by_all.begin(), blocked_by_all.end(), filter.sources().begin(),
+                            filter.sources().end(), std::back_inserter(both));
       blocked_by_all = std::move(both);
     }
   }
@@ -58,8 +68,8 @@ SourceFilter SourceFilter::Merge(absl::Span<const SourceFilter> filters) {
 std::string SourceFilter::ToString() const {
   if (IsAnySource()) return "any source";
   const std::string list = absl::StrJoin(
-      sources_, ", ", [](std::string* out, const IpAddress& source) { absl::StrAppend(out, source.ToString()); });
-  return absl::StrCat(mode_ == FilterMode::kInclude ? "from " : "but ", list);
+      sources(), ", ", [](std::string* out, const IpAddress& source) { absl::StrAppend(out, source.ToString()); });
+  return absl::StrCat(mode() == FilterMode::kInclude ? "from " : "but ", list);
 }
 
 }  // namespace mcgw::fanout

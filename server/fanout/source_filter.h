@@ -6,6 +6,8 @@
 #ifndef MCGW_FANOUT_SOURCE_FILTER_H_
 #define MCGW_FANOUT_SOURCE_FILTER_H_
 
+#include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,7 +17,7 @@
 
 namespace mcgw::fanout {
 
-// A value. Sources are sorted and unique.
+// A value; copies share the sources, which are sorted and unique. Any source, which most want, takes no memory.
 class SourceFilter {
  public:
   // Any source: EXCLUDE{}.
@@ -29,12 +31,13 @@ class SourceFilter {
     return SourceFilter(net::FilterMode::kExclude, std::move(sources));
   }
 
-  net::FilterMode mode() const { return mode_; }
-  const std::vector<net::IpAddress>& sources() const { return sources_; }
+  net::FilterMode mode() const { return rules_ == nullptr ? net::FilterMode::kExclude : rules_->mode; }
+  // As long as a copy of this filter lives.
+  const std::vector<net::IpAddress>& sources() const;
 
-  bool IsAnySource() const { return mode_ == net::FilterMode::kExclude && sources_.empty(); }
+  bool IsAnySource() const { return rules_ == nullptr; }
   // INCLUDE{}: nothing is wanted.
-  bool IsEmpty() const { return mode_ == net::FilterMode::kInclude && sources_.empty(); }
+  bool IsEmpty() const { return rules_ != nullptr && rules_->sources.empty(); }
   bool Allows(const net::IpAddress& source) const;
   // The same for the 4 or 16 bytes of an address.
   bool Allows(std::string_view source_bytes) const;
@@ -46,11 +49,16 @@ class SourceFilter {
   // "any source", "from 10.0.0.2, 10.0.0.3", "but 10.0.0.9".
   std::string ToString() const;
 
-  friend bool operator==(const SourceFilter&, const SourceFilter&) = default;
+  friend bool operator==(const SourceFilter& a, const SourceFilter& b) {
+    return a.rules_ == b.rules_ || (a.mode() == b.mode() && a.sources() == b.sources());
+  }
 
  private:
-  net::FilterMode mode_ = net::FilterMode::kExclude;
-  std::vector<net::IpAddress> sources_;
+  struct Rules {
+    net::FilterMode mode;
+    std::vector<net::IpAddress> sources;
+  };
+  std::shared_ptr<const Rules> rules_;  // Null: any source.
 };
 
 }  // namespace mcgw::fanout

@@ -37,23 +37,35 @@ void SetPlace(std::optional<Event>* event, uint64_t sequence) {
 
 }  // namespace
 
-Subscriber::Channel::Channel(ReadyList* ready, std::shared_ptr<ChannelLog> the_log, SourceFilter the_filter,
+Subscriber::Channel::Channel(ReadyList* list, std::shared_ptr<ChannelLog> the_log, SourceFilter the_filter,
                              ChannelStart start)
-    : log(std::move(the_log)), filter(std::move(the_filter)), waiter(ready, log->channel_id()) {
-  ledger.channel_id = log->channel_id();
+    : Waiter(list), log(std::move(the_log)), filter(std::move(the_filter)) {
   Begin(start);
+}
+
+Subscriber::Detour& Subscriber::Channel::MakeDetour() {
+  if (detour == nullptr) detour = std::make_unique<Detour>();
+  return *detour;
+}
+
+Subscriber::Account& Subscriber::Channel::MakeAccount() {
+  if (account == nullptr) {
+    account = std::make_unique<Account>(
+        Account{.ledger = {.channel_id = log->channel_id()}, .reported_sequence = begin_sequence});
+  }
+  return *account;
 }
 
 void Subscriber::Channel::Begin(ChannelStart start) {
   cursor = start.cursor;
   catching_up = start.past;
-  first_gap = start.gap;
   begin_sequence = cursor.sequence;
-  reported_sequence = cursor.sequence;
+  if (account != nullptr) account->reported_sequence = cursor.sequence;
   moved_unix_ns = net::UnixNs();
-  stretch.reset();
+  if (detour != nullptr) *detour = {.changes = std::move(detour->changes)};
+  if (start.gap.has_value()) MakeDetour().first_gap = start.gap;
   if (const Cursor oldest = log->Oldest(); start.past && cursor.sequence < oldest.sequence) {
-    stretch = Stretch{.end = oldest, .cause = GapCause::kExpired};
+    MakeDetour().stretch = Stretch{.end = oldest, .cause = GapCause::kExpired};
   }
 }
 
@@ -86,11 +98,12 @@ void Subscriber::AddChannel(std::shared_ptr<ChannelLog> log, SourceFilter filter
     } else {
       Channel& channel = *at->second;
       Change change{.at = channel.log->Head(), .filter = std::move(filter), .event = std::move(event)};
-      const bool leaves = std::any_of(channel.changes.begin(), channel.changes.end(),
-                                      [](const Change& earlier) { return earlier.remove; });
+      std::vector<Change>& changes = channel.MakeDetour().changes;
+      const bool leaves =
+          std::any_of(changes.begin(), changes.end(), [](const Change& earlier) { return earlier.remove; });
       if (leaves) change.restart = start;
       SetPlace(&change.event, leaves ? change.restart->cursor.sequence : change.at.sequence);
-      channel.changes.push_back(std::move(change));
+      changes.push_back(std::move(change));
       DropStale(&channel);
       Activate(&channel);
     }
@@ -107,7 +120,7 @@ void Subscriber::AddChange(uint64_t channel_id, Change change) {
     } else {
       change.at = at->second->log->Head();
       SetPlace(&change.event, change.at.sequence);
-      at->second->changes.push_back(std::move(change));
+      at->second->MakeDetour().changes.push_back(std::move(change));
       DropStale(at->second.get());
       Activate(at->second.get());
     }
@@ -124,7 +137,7 @@ void Subscriber::RemoveChannel(uint64_t channel_id, std::optional<Event> event) 
 }
 
 void Subscriber::DropStale(Channel* channel) {
-  std::deque<Change>& changes = channel->changes;
+  std::vector<Change>& changes = channel->MakeDetour().changes;
   if (changes.size() <= kMostChanges) return;
   // The oldest that change nothing but what the stream is told.
   SourceFilter in_force = channel->filter;
@@ -153,8 +166,8 @@ void Subscriber::DropStale(Channel* channel) {
 void Subscriber::NotifyAt(uint64_t channel_id, Event event) {
   {
     net::MutexLock lock(&mutex_);
-    if (const auto at = channels_.find(channel_id); at != channels_.end()) {
-      std::erase_if(at->second->changes, [&](const Change& change) {
+    if (const auto at = channels_.find(channel_id); at != channels_.end() && at->second->detour != nullptr) {
+      std::erase_if(at->second->detour->changes, [&](const Change& change) {
         return change.event.has_value() && SameInterfaceAndKind(*change.event, event);
       });
     }
@@ -184,7 +197,7 @@ void Subscriber::RequestSweep() {
 
 bool Subscriber::IsLate(const Channel& channel) const {
   const Backlog ahead = channel.log->Ahead(channel.cursor);
-  if (channel.stretch.has_value()) return false;
+  if (channel.passes_stretch()) return false;
   if (channel.cursor.position < channel.log->Oldest().position) return true;
   if (channel.catching_up) return false;
   const int64_t age_ns = ahead.oldest_ns == 0 ? 0 : net::MonotonicNs() - ahead.oldest_ns;
@@ -239,7 +252,7 @@ LedgerEntry Subscriber::FinalTotal() const {
   LedgerEntry total;
   for (const LedgerEntry& entry : retired_) total.Add(entry);
   for (const auto& [id, channel] : channels_) {
-    total.Add(channel->ledger);
+    if (channel->account != nullptr) total.Add(channel->account->ledger);
     total.offered += channel->OfferedUpTo(channel->cursor.sequence);
   }
   return total;
@@ -267,7 +280,8 @@ size_t Subscriber::channel_count() const {
 }
 
 LedgerEntry Subscriber::LedgerOf(const Channel& channel) {
-  LedgerEntry entry = channel.ledger;
+  LedgerEntry entry{.channel_id = channel.log->channel_id()};
+  if (channel.account != nullptr) entry = channel.account->ledger;
   const Backlog ahead = channel.log->Ahead(channel.cursor);
   entry.offered = channel.OfferedUpTo(ahead.next_sequence);
   entry.pending = ahead.datagrams;
@@ -317,17 +331,21 @@ Position Subscriber::PositionOf(const Channel& channel) {
   return {.channel_id = channel.log->channel_id(),
           .epoch = channel.log->epoch(),
           .next_sequence = channel.cursor.sequence,
-          .filtered = channel.ledger.filtered};
+          .filtered = channel.account == nullptr ? 0 : channel.account->ledger.filtered};
 }
 
 void Subscriber::Retire(uint64_t channel_id) {
   const auto at = channels_.find(channel_id);
   Channel* const channel = at->second.get();
   // First the log, then the ready list: a commit moves a waiter from the one to the other under the log's lock.
-  channel->log->Forget(&channel->waiter);
-  ready_.Remove(&channel->waiter);
+  channel->log->Forget(channel);
+  ready_.Remove(channel);
   std::erase(active_, channel);
-  LedgerEntry entry = channel->ledger;
+  for (InFlight& part : in_flight_) {
+    if (part.channel == channel) part.channel = nullptr;
+  }
+  LedgerEntry entry{.channel_id = channel_id};
+  if (channel->account != nullptr) entry = channel->account->ledger;
   entry.offered = channel->OfferedUpTo(channel->cursor.sequence);
   channels_.erase(at);
   for (LedgerEntry& earlier : retired_) {
@@ -341,10 +359,10 @@ void Subscriber::Retire(uint64_t channel_id) {
   retired_.push_back(entry);
 }
 
-LedgerEntry* Subscriber::LedgerOf(uint64_t channel_id) {
-  if (const auto at = channels_.find(channel_id); at != channels_.end()) return &at->second->ledger;
+LedgerEntry* Subscriber::LedgerOf(const InFlight& part) {
+  if (part.channel != nullptr) return &part.channel->MakeAccount().ledger;
   for (LedgerEntry& entry : retired_) {
-    if (entry.channel_id == channel_id) return &entry;
+    if (entry.channel_id == part.channel_id) return &entry;
   }
   return &retired_.front();  // Summed up with others.
 }
@@ -352,7 +370,7 @@ LedgerEntry* Subscriber::LedgerOf(uint64_t channel_id) {
 void Subscriber::Written() {
   net::MutexLock lock(&mutex_);
   for (const InFlight& part : in_flight_) {
-    LedgerEntry* const entry = LedgerOf(part.channel_id);
+    LedgerEntry* const entry = LedgerOf(part);
     entry->in_flight -= part.datagrams;
     entry->written += part.datagrams;
     entry->written_bytes += part.bytes;
@@ -363,7 +381,7 @@ void Subscriber::Written() {
 void Subscriber::Abandon() {
   net::MutexLock lock(&mutex_);
   for (const InFlight& part : in_flight_) {
-    LedgerEntry* const entry = LedgerOf(part.channel_id);
+    LedgerEntry* const entry = LedgerOf(part);
     entry->in_flight -= part.datagrams;
     entry->abandoned += part.datagrams;
   }

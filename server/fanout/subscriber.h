@@ -18,9 +18,9 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "server/fanout/channel_log.h"
 #include "server/fanout/event.h"
@@ -155,31 +155,49 @@ class Subscriber {
     int64_t from_unix_ns = 0;
     int64_t to_unix_ns = 0;
   };
-  struct Channel {
-    Channel(ReadyList* ready, std::shared_ptr<ChannelLog> the_log, SourceFilter the_filter, ChannelStart start);
+  // What keeps a cursor from plainly reading on. Never empty between two turns.
+  struct Detour {
+    std::optional<Gap> first_gap;    // To be announced before all else.
+    std::optional<Stretch> stretch;  // Being passed.
+    std::vector<Change> changes;     // In order of their places.
+    bool empty() const { return !first_gap.has_value() && !stretch.has_value() && changes.empty(); }
+  };
+  // What a cursor has to tell of.
+  struct Account {
+    LedgerEntry ledger;           // Without `offered` and `pending`, which the log knows.
+    uint64_t offered_before = 0;  // In its earlier beginnings.
+    uint64_t reported_sequence;   // Of the last Position event.
+    int64_t reported_ns = 0;
+  };
+  // A cursor. There may be millions, and most of them wait: what only some need is made when they need it.
+  struct Channel : Waiter {
+    Channel(ReadyList* list, std::shared_ptr<ChannelLog> the_log, SourceFilter the_filter, ChannelStart start);
     // Begins, or begins again, to read.
     void Begin(ChannelStart start);
     // The numbers from its beginning to `sequence`, and those of its earlier beginnings.
-    uint64_t OfferedUpTo(uint64_t sequence) const { return offered_before + sequence - begin_sequence; }
+    uint64_t OfferedUpTo(uint64_t sequence) const {
+      return (account == nullptr ? 0 : account->offered_before) + sequence - begin_sequence;
+    }
+    uint64_t reported_sequence() const { return account == nullptr ? begin_sequence : account->reported_sequence; }
+    bool passes_stretch() const { return detour != nullptr && detour->stretch.has_value(); }
+    // Both make it if there is none.
+    Detour& MakeDetour();
+    Account& MakeAccount();
+    bool active = false;       // In active_.
+    bool catching_up = false;  // It began in the past and has not been at the head yet.
     const std::shared_ptr<ChannelLog> log;
     SourceFilter filter;
     Cursor cursor;
-    Waiter waiter;
-    bool active = false;             // In active_.
-    bool catching_up = false;        // It began in the past and has not been at the head yet.
-    std::optional<Stretch> stretch;  // Being passed.
-    std::optional<Gap> first_gap;    // To be announced before all else.
-    std::deque<Change> changes;
-    uint64_t reported_sequence = 0;  // Of the last Position event.
-    int64_t reported_ns = 0;
-    int64_t moved_unix_ns = 0;  // When it last read something: where a gap begins in time.
     uint64_t begin_sequence = 0;
-    uint64_t offered_before = 0;
-    LedgerEntry ledger;  // Without `offered` and `pending`, which the log knows.
+    int64_t moved_unix_ns = 0;         // When it last read something: where a gap begins in time.
+    std::unique_ptr<Account> account;  // Null while nothing has been counted.
+    std::unique_ptr<Detour> detour;    // Mostly null.
   };
+  static_assert(sizeof(Channel) <= 120, "with the allocator's header two cache lines");
 
   // What the message being written took from which channel.
   struct InFlight {
+    Channel* channel = nullptr;  // Null once it has been retired.
     uint64_t channel_id = 0;
     uint32_t datagrams = 0;
     uint64_t bytes = 0;
@@ -203,12 +221,13 @@ class Subscriber {
   // Takes one step in the stretch that is being passed.
   void PassStretch(Channel* channel, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void Announce(Channel* channel, const Gap& gap, Message* message);
+  static void AnnounceFirstGap(Channel* channel, Message* message);
   // Applies changes whose place the cursor has reached. False if that removed the channel.
   bool ApplyChanges(Channel* channel, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The channel is left; if it is joined again behind that, it goes on there. False if it has gone.
   bool ApplyRemoval(Channel* channel, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportPosition(Channel* channel, int64_t now_ns, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  LedgerEntry* LedgerOf(uint64_t channel_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  LedgerEntry* LedgerOf(const InFlight& part) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Retire(uint64_t channel_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static Position PositionOf(const Channel& channel);
   static LedgerEntry LedgerOf(const Channel& channel);
@@ -224,7 +243,7 @@ class Subscriber {
 
   // Held while a message is made; before a log's lock, never the other way round.
   mutable net::Mutex mutex_;
-  std::unordered_map<uint64_t, std::unique_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<uint64_t, std::unique_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
   std::deque<Channel*> active_ ABSL_GUARDED_BY(mutex_);
   size_t scanned_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // In this turn, for nothing.
   std::vector<Event> notices_ ABSL_GUARDED_BY(mutex_);

@@ -59,7 +59,12 @@ bool HasReached(const Cursor& cursor, const Cursor& place) {
 }  // namespace
 
 bool Subscriber::Next(Message* message) {
-  message->events.clear();
+  if (message->events.capacity() > kMostEvents) {
+    // It is handed to the next notices: one crowd of them must not cost memory for ever.
+    std::vector<Event>().swap(message->events);
+  } else {
+    message->events.clear();
+  }
   message->slab = SlabRef();
   message->data = nullptr;
   message->size_bytes = 0;
@@ -68,7 +73,7 @@ bool Subscriber::Next(Message* message) {
   net::MutexLock lock(&mutex_);
   scanned_bytes_ = 0;
   message->events.swap(notices_);
-  while (Waiter* waiter = ready_.Pop()) Activate(channels_.at(waiter->key).get());
+  while (Waiter* waiter = ready_.Pop()) Activate(static_cast<Channel*>(waiter));
   if (sweep_requested_.exchange(false, std::memory_order_acquire)) SweepLocked(message);
   // One look at each cursor at the most, so that one message never holds two runs of a channel.
   for (size_t looks = active_.size(); looks > 0 && !verdict_.has_value(); --looks) {
@@ -94,10 +99,11 @@ void Subscriber::SweepLocked(Message* message) {
 }
 
 void Subscriber::ReportPosition(Channel* channel, int64_t now_ns, Message* message) {
-  if (channel->cursor.sequence == channel->reported_sequence) return;
-  if (now_ns - channel->reported_ns < kPositionIntervalNs) return;
-  channel->reported_ns = now_ns;
-  channel->reported_sequence = channel->cursor.sequence;
+  if (channel->cursor.sequence == channel->reported_sequence()) return;
+  Account& account = channel->MakeAccount();
+  if (now_ns - account.reported_ns < kPositionIntervalNs) return;
+  account.reported_ns = now_ns;
+  account.reported_sequence = channel->cursor.sequence;
   message->events.push_back(PositionOf(*channel));
 }
 
@@ -108,14 +114,17 @@ bool Subscriber::Take(Channel* channel, Message* message) {
       Activate(channel);
       return true;
     }
-    if (!ApplyChanges(channel, message)) return false;
-    if (channel->stretch.has_value()) {
-      PassStretch(channel, message);
-      continue;
+    if (channel->detour != nullptr) {
+      if (!ApplyChanges(channel, message)) return false;
+      if (channel->passes_stretch()) {
+        PassStretch(channel, message);
+        continue;
+      }
+      if (channel->detour->empty()) channel->detour.reset();
     }
     const bool late = !channel->catching_up &&
                       channel->log->committed_position() - channel->cursor.position > options_.lag_limit_bytes;
-    const uint64_t end = channel->changes.empty() ? kNoEnd : channel->changes.front().at.position;
+    const uint64_t end = channel->detour == nullptr ? kNoEnd : channel->detour->changes.front().at.position;
     Run run;
     Gap gap;
     switch (late ? ChannelLog::ReadResult::kOvertaken
@@ -147,9 +156,9 @@ bool Subscriber::Take(Channel* channel, Message* message) {
       }
       case ChannelLog::ReadResult::kEmpty:
         channel->cursor = run.next;
-        if (!channel->changes.empty()) break;
+        if (channel->detour != nullptr) break;  // A change's place.
         channel->catching_up = false;
-        if (channel->log->Wait(channel->cursor, &channel->waiter)) return false;
+        if (channel->log->Wait(channel->cursor, channel)) return false;
         break;
     }
   }
@@ -162,17 +171,15 @@ bool Subscriber::IsTooOld(const Channel& channel, const Run& run) const {
 }
 
 bool Subscriber::ApplyChanges(Channel* channel, Message* message) {
-  if (channel->first_gap.has_value()) {
-    Announce(channel, *channel->first_gap, message);
-    channel->first_gap.reset();
-  }
-  while (!channel->changes.empty() && HasReached(channel->cursor, channel->changes.front().at)) {
-    if (channel->changes.front().remove) {
+  AnnounceFirstGap(channel, message);
+  std::vector<Change>& changes = channel->detour->changes;
+  while (!changes.empty() && HasReached(channel->cursor, changes.front().at)) {
+    if (changes.front().remove) {
       if (!ApplyRemoval(channel, message)) return false;
       continue;
     }
-    Change change = std::move(channel->changes.front());
-    channel->changes.pop_front();
+    Change change = std::move(changes.front());
+    changes.erase(changes.begin());
     if (change.filter.has_value()) channel->filter = *std::move(change.filter);
     if (change.event.has_value()) message->events.push_back(*std::move(change.event));
   }
@@ -180,30 +187,35 @@ bool Subscriber::ApplyChanges(Channel* channel, Message* message) {
 }
 
 bool Subscriber::ApplyRemoval(Channel* channel, Message* message) {
-  if (channel->changes.front().event.has_value()) {
-    message->events.push_back(*std::move(channel->changes.front().event));
-  }
+  std::vector<Change>& changes = channel->detour->changes;
+  if (changes.front().event.has_value()) message->events.push_back(*std::move(changes.front().event));
   message->events.push_back(PositionOf(*channel));
-  channel->changes.pop_front();
-  while (!channel->changes.empty() && !channel->changes.front().restart.has_value()) channel->changes.pop_front();
-  if (channel->changes.empty()) {
+  const auto again =
+      std::find_if(changes.begin() + 1, changes.end(), [](const Change& change) { return change.restart.has_value(); });
+  if (again == changes.end()) {
     Retire(channel->log->channel_id());
     return false;
   }
   // It was joined again before the stream came to look. What lies between is not of this stream.
-  Change& change = channel->changes.front();
-  channel->offered_before = channel->OfferedUpTo(channel->cursor.sequence);
-  channel->Begin(*change.restart);
-  channel->filter = *std::move(change.filter);
-  if (change.event.has_value()) message->events.push_back(*std::move(change.event));
-  channel->changes.pop_front();
+  channel->MakeAccount().offered_before = channel->OfferedUpTo(channel->cursor.sequence);
+  channel->Begin(*again->restart);
+  channel->filter = *std::move(again->filter);
+  if (again->event.has_value()) message->events.push_back(*std::move(again->event));
+  AnnounceFirstGap(channel, message);
+  changes.erase(changes.begin(), again + 1);
   return true;
+}
+
+void Subscriber::AnnounceFirstGap(Channel* channel, Message* message) {
+  const std::optional<Gap> gap = std::exchange(channel->detour->first_gap, std::nullopt);
+  if (gap.has_value()) Announce(channel, *gap, message);
 }
 
 void Subscriber::Announce(Channel* channel, const Gap& gap, Message* message) {
   message->events.push_back(gap);
-  channel->ledger.skipped[static_cast<int>(gap.cause)] += gap.count;
-  ++(gap.count > 0 ? channel->ledger.range_gaps : channel->ledger.unknown_gaps);
+  LedgerEntry& ledger = channel->MakeAccount().ledger;
+  ledger.skipped[static_cast<int>(gap.cause)] += gap.count;
+  ++(gap.count > 0 ? ledger.range_gaps : ledger.unknown_gaps);
 }
 
 bool Subscriber::Skip(Channel* channel) {
@@ -220,16 +232,18 @@ bool Subscriber::Skip(Channel* channel) {
       if (by_age.position > end.position) end = by_age;
     }
   }
-  channel->stretch = Stretch{
-      .end = end, .cause = GapCause::kLagged, .from_unix_ns = channel->moved_unix_ns, .to_unix_ns = net::UnixNs()};
-  channel->moved_unix_ns = channel->stretch->to_unix_ns;
+  const int64_t now_unix_ns = net::UnixNs();
+  channel->MakeDetour().stretch = Stretch{
+      .end = end, .cause = GapCause::kLagged, .from_unix_ns = channel->moved_unix_ns, .to_unix_ns = now_unix_ns};
+  channel->moved_unix_ns = now_unix_ns;
   return true;
 }
 
 void Subscriber::PassStretch(Channel* channel, Message* message) {
-  const Stretch& stretch = *channel->stretch;
-  const bool change_first = !channel->changes.empty() && HasReached(stretch.end, channel->changes.front().at);
-  const Cursor end = change_first ? channel->changes.front().at : stretch.end;
+  const std::vector<Change>& changes = channel->detour->changes;
+  const Stretch& stretch = *channel->detour->stretch;
+  const bool change_first = !changes.empty() && HasReached(stretch.end, changes.front().at);
+  const Cursor end = change_first ? changes.front().at : stretch.end;
   Gap gap;
   if (!HasReached(channel->cursor, end) && channel->log->PassOver(&channel->cursor, end, stretch.cause, &gap)) {
     if (gap.cause == stretch.cause) {
@@ -238,7 +252,7 @@ void Subscriber::PassStretch(Channel* channel, Message* message) {
     }
     Announce(channel, gap, message);
   } else if (!change_first) {
-    channel->stretch.reset();
+    channel->detour->stretch.reset();
   }
 }
 
@@ -257,8 +271,8 @@ bool Subscriber::TakeRun(Channel* channel, Run run, Message* message) {
   message->size_bytes = run.size_bytes;
   message->datagrams = run.records;
   message->slab = std::move(run.slab);
-  channel->ledger.in_flight += run.records;
-  in_flight_.push_back({channel->log->channel_id(), run.records, run.size_bytes});
+  channel->MakeAccount().ledger.in_flight += run.records;
+  in_flight_.push_back({channel, channel->log->channel_id(), run.records, run.size_bytes});
   channel->cursor = run.next;
   return true;
 }
@@ -269,13 +283,14 @@ bool Subscriber::CopyRecords(Channel* channel, const Run& run, Message* message)
   const RecordEntry* const entries = run.slab->entries() + run.first_entry;
   const char* const data = run.slab->data();
   const size_t size_before = message->size_bytes;
+  LedgerEntry& ledger = channel->MakeAccount().ledger;
   uint32_t copied = 0;
   uint32_t looked_at = 0;
   bool full = false;
   for (; looked_at < run.records; ++looked_at) {
     const char* const record = data + entries[looked_at].offset;
     if (!all && !sieve.Passes(record)) {
-      ++channel->ledger.filtered;
+      ++ledger.filtered;
       continue;
     }
     const size_t size = RecordEnd(run, looked_at) - entries[looked_at].offset;
@@ -293,8 +308,8 @@ bool Subscriber::CopyRecords(Channel* channel, const Run& run, Message* message)
   }
   message->datagrams += copied;
   if (copied > 0) {
-    channel->ledger.in_flight += copied;
-    in_flight_.push_back({channel->log->channel_id(), copied, message->size_bytes - size_before});
+    ledger.in_flight += copied;
+    in_flight_.push_back({channel, channel->log->channel_id(), copied, message->size_bytes - size_before});
   }
   if (looked_at == run.records) {
     channel->cursor = run.next;

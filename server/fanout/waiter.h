@@ -58,19 +58,19 @@ class ReadyList {
   WaiterList waiters_ ABSL_GUARDED_BY(mutex_);
 };
 
+// A base of the subscriber's cursor.
 struct Waiter {
-  explicit Waiter(ReadyList* list, uint64_t the_key) : ready(list), key(the_key) {}
+  explicit Waiter(ReadyList* list) : ready(list) {}
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 
   ReadyList* const ready;
-  const uint64_t key;  // The subscriber's name for its cursor.
 
   enum class Place : uint8_t { kNone, kLog, kReady };
   // Guarded by the lock of the list that it is in; a waiter in none belongs to its subscriber.
-  Place place = Place::kNone;
   Waiter* previous = nullptr;
   Waiter* next = nullptr;
+  Place place = Place::kNone;  // Last: what derives may use the room behind it.
 };
 
 }  // namespace mcgw::fanout

@@ -47,13 +47,33 @@ void ReadOldest(const fanout::ChannelLog& log, ChannelSnapshot* snapshot) {
 
 }  // namespace
 
-InterfaceManager::Hold::Hold(InterfaceManager* manager, std::shared_ptr<Channel> channel,
-                             std::shared_ptr<fanout::ChannelLog> log, Holder holder, const fanout::Cursor& start)
-    : manager_(manager),
-      channel_(std::move(channel)),
-      log_(std::move(log)),
-      start_(start),
-      holder_(std::move(holder)) {}
+// ---- Hold ----
+
+InterfaceManager::Hold::Hold(Channel* channel, const MembershipFacts* membership, SourceFilter filter)
+    : channel_(channel), membership_(membership), since_unix_ns_(net::UnixNs()), filter_(std::move(filter)) {}
+
+InterfaceManager::Hold::~Hold() {
+  if (channel_ != nullptr) manager()->Release(this, /*quiet=*/false);
+}
+
+void InterfaceManager::Hold::EndQuietly() {
+  manager()->Release(this, /*quiet=*/true);
+  channel_ = nullptr;
+}
+
+InterfaceManager* InterfaceManager::Hold::manager() const { return channel_->manager; }
+
+const std::shared_ptr<fanout::ChannelLog>& InterfaceManager::Hold::log() const { return channel_->log; }
+
+fanout::ChannelStatus InterfaceManager::Hold::status() const { return manager()->StatusOf(*this); }
+
+SourceFilter InterfaceManager::Hold::filter() const { return manager()->FilterOf(*this); }
+
+absl::Status InterfaceManager::Hold::SetFilter(SourceFilter filter) {
+  return manager()->SetFilter(this, std::move(filter));
+}
+
+// ---- InterfaceManager ----
 
 InterfaceManager::InterfaceManager(ChannelServices* services, std::string name, const net::Interface* interface)
     : services_(services),
@@ -122,13 +142,14 @@ absl::StatusOr<std::shared_ptr<InterfaceManager::Channel>> InterfaceManager::Fin
   fanout::ReceiveShard* const shard = services_->shards[id % services_->shards.size()];
   auto log = std::make_shared<fanout::ChannelLog>(LogOptions(id, key.first), services_->slabs);
   auto channel =
-      std::make_shared<Channel>(key, Reception::Spec{.sockets = &sockets_,
-                                                     .factory = services_->sockets,
-                                                     .shard = shard,
-                                                     .log = std::move(log),
-                                                     .group = key.first,
-                                                     .port = key.second,
-                                                     .socket_buffer_bytes = services_->options.socket_buffer_bytes});
+      std::make_shared<Channel>(this, key,
+                                Reception::Spec{.sockets = &sockets_,
+                                                .factory = services_->sockets,
+                                                .shard = shard,
+                                                .log = std::move(log),
+                                                .group = key.first,
+                                                .port = key.second,
+                                                .socket_buffer_bytes = services_->options.socket_buffer_bytes});
   channels_.emplace(key, channel);
   return channel;
 }
@@ -141,17 +162,17 @@ absl::Status InterfaceManager::Open(Channel* channel, const SourceFilter& wished
   return status;
 }
 
-absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquire(const net::IpAddress& group,
-                                                                                  uint16_t port, Holder holder,
-                                                                                  Patience patience) {
+absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquire(
+    const net::IpAddress& group, uint16_t port, const MembershipFacts& membership, SourceFilter filter,
+    Patience patience, fanout::Cursor* start) {
   net::MutexLock lock(&mutex_);
   const Key key(group, port);
   absl::StatusOr<std::shared_ptr<Channel>> found = FindOrAdd(key);
   if (!found.ok()) return found.status();
   const std::shared_ptr<Channel> channel = *found;
-  const SourceFilter filters[] = {channel->Wished(), holder.filter};
-  const SourceFilter wished = channel->holds.empty() ? holder.filter : SourceFilter::Merge(filters);
-  const fanout::Cursor start = channel->log->Head();
+  const SourceFilter filters[] = {channel->Wished(), filter};
+  const SourceFilter wished = channel->holds.empty() ? filter : SourceFilter::Merge(filters);
+  if (start != nullptr) *start = channel->log->Head();
   absl::Status status = patience.wait ? absl::OkStatus() : Usable(group.family());
   if (status.ok())
     status = channel->reception.is_open() ? channel->reception.Tell(wished) : Open(channel.get(), wished);
@@ -165,18 +186,17 @@ absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquir
     }
     return status;
   }
-  holder.since_unix_ns = net::UnixNs();
-  auto hold = std::unique_ptr<Hold>(new Hold(this, channel, channel->log, std::move(holder), start));
+  auto hold = std::unique_ptr<Hold>(new Hold(channel.get(), &membership, std::move(filter)));
   channel->holds.push_back(hold.get());
   spdlog::log(patience.quiet ? spdlog::level::debug : spdlog::level::info, "{} {} ({}), holders: {}",
-              status.ok() ? "joined" : "waiting for", Describe(*channel), hold->holder_.filter.ToString(),
+              status.ok() ? "joined" : "waiting for", Describe(*channel), hold->filter_.ToString(),
               channel->holds.size());
   return hold;
 }
 
-void InterfaceManager::Release(Hold* hold) {
+void InterfaceManager::Release(Hold* hold, bool quiet) {
   net::MutexLock lock(&mutex_);
-  Channel* const channel = hold->channel_.get();
+  Channel* const channel = hold->channel_;
   std::erase(channel->holds, hold);
   if (channel->holds.empty()) {
     // What the interface's loss has begun goes on.
@@ -192,28 +212,22 @@ void InterfaceManager::Release(Hold* hold) {
       spdlog::warn("cannot narrow the filter of {}: {}", Describe(*channel), net::ToStd(status.message()));
     }
   }
-  spdlog::log(hold->quiet_ ? spdlog::level::debug : spdlog::level::info, "left {} ({}), holders: {}",
-              Describe(*channel), hold->holder_.filter.ToString(), channel->holds.size());
-}
-
-void InterfaceManager::Retain(Hold* hold, int64_t expires_unix_ns) {
-  net::MutexLock lock(&mutex_);
-  hold->holder_.kind = Holder::Kind::kRetained;
-  hold->holder_.expires_unix_ns = expires_unix_ns;
+  spdlog::log(quiet ? spdlog::level::debug : spdlog::level::info, "left {} ({}), holders: {}", Describe(*channel),
+              hold->filter_.ToString(), channel->holds.size());
 }
 
 absl::Status InterfaceManager::SetFilter(Hold* hold, SourceFilter filter) {
   net::MutexLock lock(&mutex_);
-  Channel* const channel = hold->channel_.get();
-  std::swap(hold->holder_.filter, filter);
+  Channel* const channel = hold->channel_;
+  std::swap(hold->filter_, filter);
   const absl::Status status =
       channel->reception.is_open() ? channel->reception.Tell(channel->Wished()) : absl::OkStatus();
   if (!status.ok()) {
-    std::swap(hold->holder_.filter, filter);
+    std::swap(hold->filter_, filter);
     return status;
   }
-  if (hold->holder_.filter != filter) {
-    spdlog::info("filter of {} is now {}, holders: {}", Describe(*channel), hold->holder_.filter.ToString(),
+  if (hold->filter_ != filter) {
+    spdlog::info("filter of {} is now {}, holders: {}", Describe(*channel), hold->filter_.ToString(),
                  channel->holds.size());
   }
   return status;
@@ -221,7 +235,20 @@ absl::Status InterfaceManager::SetFilter(Hold* hold, SourceFilter filter) {
 
 SourceFilter InterfaceManager::FilterOf(const Hold& hold) const {
   net::MutexLock lock(&mutex_);
-  return hold.holder_.filter;
+  return hold.filter_;
+}
+
+Holder InterfaceManager::HolderOf(const Hold& hold) {
+  const HolderFacts& facts = *hold.membership_->holder;
+  const int64_t retained_until_unix_ns = facts.retained_until_unix_ns.load(std::memory_order_relaxed);
+  return {.kind = retained_until_unix_ns != 0 ? Holder::Kind::kRetained : facts.kind,
+          .membership_id = hold.membership_->id,
+          .subscriber_id = facts.subscriber_id,
+          .identity = facts.identity,
+          .selector = facts.selector,
+          .filter = hold.filter_,
+          .since_unix_ns = hold.since_unix_ns_,
+          .expires_unix_ns = retained_until_unix_ns};
 }
 
 fanout::ChannelStatus InterfaceManager::StatusOf(const Hold& hold) const {
@@ -336,7 +363,7 @@ std::vector<ChannelSnapshot> InterfaceManager::Snapshot(const std::vector<uint64
     if (ids != nullptr && !std::binary_search(ids->begin(), ids->end(), channel->log->channel_id())) continue;
     ChannelSnapshot snapshot;
     snapshot.status = StatusLocked(*channel);
-    for (const Hold* hold : channel->holds) snapshot.holders.push_back(hold->holder_);
+    for (const Hold* hold : channel->holds) snapshot.holders.push_back(HolderOf(*hold));
     if (!channel->holds.empty()) snapshot.wished = channel->Wished();
     snapshot.joined = channel->reception.is_open();
     if (snapshot.joined) {

@@ -31,6 +31,7 @@
 #include "server/fanout/source_filter.h"
 #include "server/gateway/accounts.h"
 #include "server/gateway/channel_sockets.h"
+#include "server/gateway/holder.h"
 #include "server/gateway/limits.h"
 #include "server/gateway/reception.h"
 #include "server/net/interface_table.h"
@@ -51,21 +52,6 @@ struct ChannelServices {
   std::atomic<uint64_t> next_manager_id{1};
   std::atomic<size_t> channels{0};  // Held or kept, against options.limits.channels.
   ClosedAccounts closed;
-};
-
-// Who holds a channel, for those who look.
-struct Holder {
-  // kRetained: a stream that has ended; kGateway: the gateway itself, to keep datagrams with hop limit 0 on the host
-  // (host_memberships.h).
-  enum class Kind : uint8_t { kSession, kStream, kRetained, kGateway };
-  Kind kind = Kind::kSession;
-  uint64_t membership_id = 0;
-  uint64_t subscriber_id = 0;  // Of a stream.
-  std::string identity;
-  std::string selector;  // As it was asked for.
-  fanout::SourceFilter filter;
-  int64_t since_unix_ns = 0;
-  int64_t expires_unix_ns = 0;  // 0: not known, or not while it is used.
 };
 
 // Which channels to look at.
@@ -133,33 +119,27 @@ class InterfaceManager {
    public:
     Hold(const Hold&) = delete;
     Hold& operator=(const Hold&) = delete;
-    ~Hold() { manager_->Release(this); }
+    ~Hold();
 
-    InterfaceManager* manager() const { return manager_; }
-    const std::shared_ptr<fanout::ChannelLog>& log() const { return log_; }
-    uint64_t channel_id() const { return log_->channel_id(); }
-    // Behind all that was in the log before this hold: what was missed since then is still to be read.
-    const fanout::Cursor& start() const { return start_; }
-    fanout::ChannelStatus status() const { return manager_->StatusOf(*this); }
-    fanout::SourceFilter filter() const { return manager_->FilterOf(*this); }
-    // Its stream has ended, and it is kept until this time.
-    void Retain(int64_t expires_unix_ns) { manager_->Retain(this, expires_unix_ns); }
+    InterfaceManager* manager() const;
+    const std::shared_ptr<fanout::ChannelLog>& log() const;
+    uint64_t channel_id() const { return log()->channel_id(); }
+    fanout::ChannelStatus status() const;
+    fanout::SourceFilter filter() const;
     // Replaces this hold's filter. On failure nothing has changed.
-    absl::Status SetFilter(fanout::SourceFilter filter) { return manager_->SetFilter(this, std::move(filter)); }
-    // Its end is not worth a line in the log.
-    void EndQuietly() { quiet_ = true; }
+    absl::Status SetFilter(fanout::SourceFilter filter);
+    // Ends it now, which is not worth a line in the log. To be destroyed next.
+    void EndQuietly();
 
    private:
     friend class InterfaceManager;
-    Hold(InterfaceManager* manager, std::shared_ptr<Channel> channel, std::shared_ptr<fanout::ChannelLog> log,
-         Holder holder, const fanout::Cursor& start);
-    InterfaceManager* const manager_;
-    const std::shared_ptr<Channel> channel_;
-    const std::shared_ptr<fanout::ChannelLog> log_;
-    const fanout::Cursor start_;
-    bool quiet_ = false;
-    Holder holder_;  // Guarded by the manager's mutex.
+    Hold(Channel* channel, const MembershipFacts* membership, fanout::SourceFilter filter);
+    Channel* channel_;  // The manager keeps it while it is held. Null: ended.
+    const MembershipFacts* const membership_;
+    const int64_t since_unix_ns_;
+    fanout::SourceFilter filter_;  // Guarded by the manager's mutex.
   };
+  static_assert(sizeof(Hold) <= 40, "there may be millions; fits a block of 48 bytes");
   struct Patience {
     bool wait =
         false;  // Grant it also while the interface is not there, is down, or cannot join for another passing reason.
@@ -178,10 +158,12 @@ class InterfaceManager {
   uint32_t index() const { return index_.load(std::memory_order_acquire); }
   std::string name() const;
 
-  // Joins, or shares what is joined. CHANNEL_LIMIT, SOURCE_LIMIT, PORT_IN_USE, HOST_LIMIT; without patience also
-  // INTERFACE_NOT_FOUND, INTERFACE_DOWN, NO_ADDRESS.
-  absl::StatusOr<std::unique_ptr<Hold>> Acquire(const net::IpAddress& group, uint16_t port, Holder holder,
-                                                Patience patience);
+  // Joins for a membership, or shares what is joined. `start`, if not null, is then behind all that was in the log
+  // before this hold: what was missed since then is still to be read. CHANNEL_LIMIT, SOURCE_LIMIT, PORT_IN_USE,
+  // HOST_LIMIT; without patience also INTERFACE_NOT_FOUND, INTERFACE_DOWN, NO_ADDRESS.
+  absl::StatusOr<std::unique_ptr<Hold>> Acquire(const net::IpAddress& group, uint16_t port,
+                                                const MembershipFacts& membership, fanout::SourceFilter filter,
+                                                Patience patience, fanout::Cursor* start = nullptr);
 
   // ---- The interface's comings and goings ----
 
@@ -223,11 +205,11 @@ class InterfaceManager {
  private:
   using Key = std::pair<net::IpAddress, uint16_t>;
 
-  void Release(Hold* hold);
-  void Retain(Hold* hold, int64_t expires_unix_ns);
+  void Release(Hold* hold, bool quiet);
   absl::Status SetFilter(Hold* hold, fanout::SourceFilter filter);
   fanout::ChannelStatus StatusOf(const Hold& hold) const;
   fanout::SourceFilter FilterOf(const Hold& hold) const;
+  static Holder HolderOf(const Hold& hold);
 
   // The log's limits, as the gateway's options say for this group.
   fanout::ChannelLog::Options LogOptions(uint64_t channel_id, const net::IpAddress& group) const;

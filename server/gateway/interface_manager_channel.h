@@ -17,15 +17,17 @@ namespace mcgw::gateway {
 
 // Guarded by the manager's mutex, but for what is const or thread-safe by itself.
 struct InterfaceManager::Channel {
-  Channel(const Key& the_key, Reception::Spec spec) : key(the_key), log(spec.log), reception(std::move(spec)) {}
+  Channel(InterfaceManager* the_manager, const Key& the_key, Reception::Spec spec)
+      : manager(the_manager), key(the_key), log(spec.log), reception(std::move(spec)) {}
 
   fanout::SourceFilter Wished() const {
     std::vector<fanout::SourceFilter> filters;
     filters.reserve(holds.size());
-    for (const Hold* hold : holds) filters.push_back(hold->holder_.filter);
+    for (const Hold* hold : holds) filters.push_back(hold->filter_);
     return fanout::SourceFilter::Merge(filters);
   }
 
+  InterfaceManager* const manager;
   const Key key;
   const std::shared_ptr<fanout::ChannelLog> log;
   const int64_t created_unix_ns = net::UnixNs();

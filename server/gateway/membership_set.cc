@@ -1,6 +1,7 @@
 #include "server/gateway/membership_set.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -33,8 +34,28 @@ ChannelStatus RefusedStatus(const MembershipKey& key, const InterfaceManager& ma
 
 }  // namespace
 
+MembershipSet::Hold* MembershipSet::Membership::HoldOn(const InterfaceManager* manager) const {
+  const auto at = std::find_if(holds.begin(), holds.end(),
+                               [manager](const std::unique_ptr<Hold>& hold) { return hold->manager() == manager; });
+  return at == holds.end() ? nullptr : at->get();
+}
+
+MembershipFacts MembershipSet::NewFacts(const MembershipKey& key) {
+  MembershipFacts facts{.holder = nullptr, .id = services_->next_membership_id.fetch_add(1)};
+  // Those of one selector stand together.
+  const auto next = memberships_.lower_bound(key);
+  if (next != memberships_.end() && (*next)->facts.holder->selector == key.selector) {
+    facts.holder = (*next)->facts.holder;
+  } else if (next != memberships_.begin() && (*std::prev(next))->facts.holder->selector == key.selector) {
+    facts.holder = (*std::prev(next))->facts.holder;
+  } else {
+    facts.holder = std::make_shared<HolderFacts>(owner_, key.selector);
+  }
+  return facts;
+}
+
 const InterfaceManager* MembershipSet::HeldOne(const Membership& membership) {
-  return membership.holds.empty() ? nullptr : membership.holds.begin()->first;
+  return membership.holds.empty() ? nullptr : membership.holds.front()->manager();
 }
 
 std::string MembershipSet::StayingName(const MembershipKey& key, const InterfaceManager& held) const {
@@ -51,9 +72,9 @@ std::string MembershipSet::StayingName(const MembershipKey& key, const Interface
 }
 
 absl::StatusOr<std::vector<std::string>> MembershipSet::InterfacesOf(const MembershipKey& key,
-                                                                     const Membership& membership, bool wait) const {
-  if (key.selector != kEvery && !membership.holds.empty()) {
-    return std::vector<std::string>{StayingName(key, *membership.holds.begin()->first)};
+                                                                     const Membership* membership, bool wait) const {
+  if (key.selector != kEvery && membership != nullptr && !membership->holds.empty()) {
+    return std::vector<std::string>{StayingName(key, *HeldOne(*membership))};
   }
   const absl::StatusOr<std::vector<Interface>> interfaces =
       services_->directory->ResolveIn(*services_->registry->table(), key.selector, key.group);
@@ -69,95 +90,90 @@ absl::StatusOr<std::vector<std::string>> MembershipSet::InterfacesOf(const Membe
   return names;
 }
 
-absl::StatusOr<MembershipSet::Hold*> MembershipSet::HoldOn(InterfaceManager* manager, const MembershipKey& key,
-                                                           Membership* membership,
-                                                           InterfaceManager::Patience patience) {
-  Holder holder = owner_;
-  holder.membership_id = membership->id;
-  holder.selector = key.selector;
-  holder.filter = membership->filter;
-  absl::StatusOr<std::unique_ptr<Hold>> hold = manager->Acquire(key.group, key.port, std::move(holder), patience);
+absl::StatusOr<MembershipSet::Hold*> MembershipSet::HoldOn(InterfaceManager* manager, Membership* membership,
+                                                           InterfaceManager::Patience patience, fanout::Cursor* start) {
+  absl::StatusOr<std::unique_ptr<Hold>> hold =
+      manager->Acquire(membership->group, membership->port, membership->facts, membership->filter, patience, start);
   if (!hold.ok()) return hold.status();
   Hold* const taken = hold->get();
-  by_channel_.emplace(taken->channel_id(), taken);
-  membership->holds.emplace(manager, *std::move(hold));
+  by_channel_.insert(taken);
+  membership->holds.push_back(*std::move(hold));
   return taken;
 }
 
-void MembershipSet::LetGo(Membership* membership, const InterfaceManager* manager) {
-  const auto at = membership->holds.find(manager);
-  const auto [begin, end] = by_channel_.equal_range(at->second->channel_id());
-  by_channel_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == at->second.get(); }));
+void MembershipSet::LetGo(Membership* membership, const InterfaceManager* manager, bool quiet) {
+  const auto at = std::find_if(membership->holds.begin(), membership->holds.end(),
+                               [manager](const std::unique_ptr<Hold>& hold) { return hold->manager() == manager; });
+  ForgetChannel(at->get());
+  if (quiet) (*at)->EndQuietly();
   membership->holds.erase(at);
+}
+
+void MembershipSet::ForgetChannel(const Hold* hold) {
+  const auto [begin, end] = by_channel_.equal_range(hold->channel_id());
+  by_channel_.erase(std::find(begin, end, hold));
 }
 
 absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest& request) {
   if (absl::Status status = CheckMembership(request, services_->limits.sources_per_filter); !status.ok()) return status;
   const MembershipKey key{request.selector, request.group, request.port};
-  auto at = memberships_.find(key);
+  const auto at = memberships_.find(key);
   const bool is_new = at == memberships_.end();
   if (is_new && memberships_.size() >= services_->limits.memberships_per_holder) {
     return Error(Reason::kMembershipLimit, "",
                  net::StrCat("more than ", services_->limits.memberships_per_holder,
                              " memberships of one holder (max_memberships): leave some first, or use another session"));
   }
-  const Membership none;
   const absl::StatusOr<std::vector<std::string>> names =
-      InterfacesOf(key, is_new ? none : at->second, request.wait_for_interface);
+      InterfacesOf(key, is_new ? nullptr : at->get(), request.wait_for_interface);
   if (!names.ok()) return names.status();
-  if (is_new) {
-    at = memberships_.emplace(key, Membership()).first;
-    at->second.id = services_->next_membership_id.fetch_add(1);
-    by_id_.emplace(at->second.id, at);
-  }
-  Membership& membership = at->second;
+  Membership& membership =
+      is_new ? **memberships_.insert(std::make_unique<Membership>(NewFacts(key), key)).first : **at;
+  if (is_new) by_id_.insert(&membership);
   const SourceFilter filter_before = membership.filter;
   membership.filter = request.filter;
 
-  Added added{.membership_id = membership.id, .channels = {}, .touched = {}};
+  Added added{.membership_id = membership.facts.id, .channels = {}, .touched = {}};
   const bool every = request.selector == kEvery;
   std::set<const InterfaceManager*> failed;
   const auto fail = [&](const InterfaceManager& manager, const absl::Status& status) {
     failed.insert(&manager);
     added.channels.push_back(RefusedStatus(key, manager, status));
   };
-  for (const auto& [manager, hold] : membership.holds) {
+  for (const std::unique_ptr<Hold>& hold : membership.holds) {
     const absl::Status status = hold->SetFilter(request.filter);
     if (status.ok()) continue;
     if (!every) {
       membership.filter = filter_before;
       return status;
     }
-    fail(*manager, status);
+    fail(*hold->manager(), status);
   }
   for (const std::string& name : *names) {
     const ManagerPtr manager = services_->registry->Manager(name);
-    if (membership.holds.contains(manager.get())) continue;
+    if (membership.HoldOn(manager.get()) != nullptr) continue;
     // What is held waits for its interface in any case.
     const InterfaceManager* const held = every || is_new ? nullptr : HeldOne(membership);
     if (held != nullptr && manager->index() == 0) continue;
     const bool wait = !every && (request.wait_for_interface || held != nullptr);
-    const absl::Status status = HoldOn(manager.get(), key, &membership, {.wait = wait}).status();
+    const absl::Status status = HoldOn(manager.get(), &membership, {.wait = wait}).status();
     if (status.ok()) {
       if (held != nullptr) {
-        added.touched.push_back(membership.holds.at(held)->log());
-        LetGo(&membership, held);
+        added.touched.push_back(membership.HoldOn(held)->log());
+        LetGo(&membership, held, /*quiet=*/false);
       }
     } else if (every) {
       fail(*manager, status);
     } else {
       // One interface only: nothing is left to undo but the entry.
-      if (is_new) {
-        by_id_.erase(membership.id);
-        memberships_.erase(at);
-      }
+      if (is_new) Erase(&membership);
       return status;
     }
   }
   membership.wait = request.wait_for_interface;
-  for (const auto& [manager, hold] : membership.holds) {
+  for (const std::unique_ptr<Hold>& hold : membership.holds) {
     // One that is held and refused the new filter has been reported.
-    if (!failed.contains(manager)) added.channels.push_back(hold->status());
+    if (!failed.contains(hold->manager())) added.channels.push_back(hold->status());
     added.touched.push_back(hold->log());
   }
   return added;
@@ -167,70 +183,80 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
 
 std::vector<MembershipSet::Followed> MembershipSet::Follow() {
   std::vector<Followed> followed;
-  for (auto& [key, membership] : memberships_) FollowOne(key, &membership, &followed);
+  for (const std::unique_ptr<Membership>& membership : memberships_) FollowOne(membership.get(), &followed);
   return followed;
 }
 
-void MembershipSet::FollowOne(const MembershipKey& key, Membership* membership, std::vector<Followed>* followed) {
+void MembershipSet::FollowOne(Membership* membership, std::vector<Followed>* followed) {
+  const MembershipKey key = membership->key();
   const bool every = key.selector == kEvery;
   const InterfaceManager* const held = every ? nullptr : HeldOne(*membership);
-  const absl::StatusOr<std::vector<std::string>> names = InterfacesOf(key, *membership, membership->wait);
+  const absl::StatusOr<std::vector<std::string>> names = InterfacesOf(key, membership, membership->wait);
   if (!names.ok()) return;
   std::set<const InterfaceManager*> meant;
   std::map<std::string, Reason> refused;
+  const auto before = refused_.find(membership->facts.id);
   for (const std::string& name : *names) {
     const ManagerPtr manager = services_->registry->Manager(name);
     // One place without an interface is as good as another.
     if (held != nullptr && manager->index() == 0) return;
     meant.insert(manager.get());
-    if (membership->holds.contains(manager.get())) continue;
-    const absl::StatusOr<Hold*> hold = HoldOn(manager.get(), key, membership, {.wait = !every, .quiet = true});
+    if (membership->HoldOn(manager.get()) != nullptr) continue;
+    fanout::Cursor start;
+    const absl::StatusOr<Hold*> hold = HoldOn(manager.get(), membership, {.wait = !every, .quiet = true}, &start);
     if (hold.ok()) {
-      followed->push_back({.log = (*hold)->log(), .start = (*hold)->start(), .refused = {}});
+      followed->push_back({.log = (*hold)->log(), .start = start, .refused = {}});
       continue;
     }
     if (held != nullptr) return;
     const Reason reason = net::ReasonOf(hold.status());
     refused.emplace(name, reason);
-    const auto told = membership->refused.find(name);
-    if (told != membership->refused.end() && told->second == reason) continue;
+    if (before != refused_.end()) {
+      const auto told = before->second.find(name);
+      if (told != before->second.end() && told->second == reason) continue;
+    }
     followed->push_back({.log = nullptr,
                          .cause = fanout::ChangeCause::kRefused,
                          .start = std::nullopt,
                          .refused = RefusedStatus(key, *manager, hold.status())});
   }
-  membership->refused = std::move(refused);
+  if (before != refused_.end()) refused_.erase(before);
+  if (!refused.empty()) refused_.emplace(membership->facts.id, std::move(refused));
   std::vector<const InterfaceManager*> left;
-  for (const auto& [manager, hold] : membership->holds) {
-    if (!meant.contains(manager)) left.push_back(manager);
+  for (const std::unique_ptr<Hold>& hold : membership->holds) {
+    if (!meant.contains(hold->manager())) left.push_back(hold->manager());
   }
   for (const InterfaceManager* manager : left) {
-    Hold& hold = *membership->holds.at(manager);
-    hold.EndQuietly();
-    followed->push_back({.log = hold.log(), .cause = fanout::ChangeCause::kInterfaceGone, .start = {}, .refused = {}});
-    LetGo(membership, manager);
+    followed->push_back({.log = membership->HoldOn(manager)->log(),
+                         .cause = fanout::ChangeCause::kInterfaceGone,
+                         .start = {},
+                         .refused = {}});
+    LetGo(membership, manager, /*quiet=*/true);
   }
 }
 
 // ---- Leaving and looking ----
 
-MembershipSet::Removed MembershipSet::Take(std::map<MembershipKey, Membership>::iterator at) {
+MembershipSet::Removed MembershipSet::Take(Membership* membership) {
   Removed removed;
-  removed.membership_ids.push_back(at->second.id);
-  for (const auto& [manager, hold] : at->second.holds) {
+  removed.membership_ids.push_back(membership->facts.id);
+  for (const std::unique_ptr<Hold>& hold : membership->holds) {
     removed.touched.push_back(hold->log());
-    const auto [begin, end] = by_channel_.equal_range(hold->channel_id());
-    const InterfaceManager::Hold* const gone = hold.get();
-    by_channel_.erase(std::find_if(begin, end, [gone](const auto& entry) { return entry.second == gone; }));
+    ForgetChannel(hold.get());
   }
-  by_id_.erase(at->second.id);
-  memberships_.erase(at);
+  Erase(membership);
   return removed;
+}
+
+void MembershipSet::Erase(Membership* membership) {
+  by_id_.erase(membership);
+  refused_.erase(membership->facts.id);
+  memberships_.erase(memberships_.find(membership->key()));
 }
 
 absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(const MembershipKey& key) {
   const auto at = memberships_.find(key);
-  if (at != memberships_.end()) return Take(at);
+  if (at != memberships_.end()) return Take(at->get());
   return Error(
       Reason::kNotJoined, "membership",
       net::StrCat("the session holds no membership of ", net::ToString(key.group, key.port), " with ",
@@ -239,7 +265,7 @@ absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(const MembershipKey
 }
 
 absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(uint64_t membership_id) {
-  if (const auto at = by_id_.find(membership_id); at != by_id_.end()) return Take(at->second);
+  if (const auto at = by_id_.find(membership_id); at != by_id_.end()) return Take(*at);
   return Error(Reason::kNotJoined, "membership_id",
                net::StrCat("the session holds no membership with id ", membership_id));
 }
@@ -247,7 +273,7 @@ absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(uint64_t membership
 MembershipSet::Removed MembershipSet::RemoveAll() {
   Removed all;
   while (!memberships_.empty()) {
-    Removed one = Take(memberships_.begin());
+    Removed one = Take(memberships_.begin()->get());
     all.membership_ids.insert(all.membership_ids.end(), one.membership_ids.begin(), one.membership_ids.end());
     all.touched.insert(all.touched.end(), one.touched.begin(), one.touched.end());
   }
@@ -255,40 +281,36 @@ MembershipSet::Removed MembershipSet::RemoveAll() {
 }
 
 void MembershipSet::Retain(int64_t expires_unix_ns) {
-  for (const auto& [key, membership] : memberships_) {
-    for (const auto& [index, hold] : membership.holds) hold->Retain(expires_unix_ns);
+  for (const std::unique_ptr<Membership>& membership : memberships_) {
+    membership->facts.holder->retained_until_unix_ns.store(expires_unix_ns, std::memory_order_relaxed);
   }
 }
 
 void MembershipSet::CollectFilters(uint64_t channel_id, std::vector<SourceFilter>* filters) const {
   const auto [begin, end] = by_channel_.equal_range(channel_id);
-  for (auto at = begin; at != end; ++at) filters->push_back(at->second->filter());
+  for (auto at = begin; at != end; ++at) filters->push_back((*at)->filter());
 }
 
 std::vector<MembershipSet::ChannelPtr> MembershipSet::Channels() const {
-  std::map<uint64_t, ChannelPtr> channels;
-  for (const auto& [key, membership] : memberships_) {
-    for (const auto& [manager, hold] : membership.holds) channels.emplace(hold->channel_id(), hold->log());
+  std::vector<ChannelPtr> channels;
+  for (auto at = by_channel_.begin(); at != by_channel_.end(); at = by_channel_.upper_bound((*at)->channel_id())) {
+    channels.push_back((*at)->log());
   }
-  std::vector<ChannelPtr> result;
-  for (auto& [id, log] : channels) result.push_back(std::move(log));
-  return result;
+  return channels;
 }
 
 std::vector<ChannelStatus> MembershipSet::ChannelStatuses() const {
-  std::map<uint64_t, ChannelStatus> statuses;
-  for (const auto& [key, membership] : memberships_) {
-    for (const auto& [manager, hold] : membership.holds) statuses.emplace(hold->channel_id(), hold->status());
+  std::vector<ChannelStatus> statuses;
+  for (auto at = by_channel_.begin(); at != by_channel_.end(); at = by_channel_.upper_bound((*at)->channel_id())) {
+    statuses.push_back((*at)->status());
   }
-  std::vector<ChannelStatus> result;
-  for (auto& [id, status] : statuses) result.push_back(std::move(status));
-  return result;
+  return statuses;
 }
 
 std::optional<ChannelStatus> MembershipSet::StatusOf(uint64_t channel_id) const {
   const auto at = by_channel_.find(channel_id);
   if (at == by_channel_.end()) return std::nullopt;
-  return at->second->status();
+  return (*at)->status();
 }
 
 }  // namespace mcgw::gateway

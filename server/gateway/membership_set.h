@@ -17,12 +17,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
-#include <unordered_map>
 #include <vector>
 
+#include "absl/container/btree_set.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 #include "server/fanout/event.h"
+#include "server/gateway/holder.h"
 #include "server/gateway/interface_directory.h"
 #include "server/gateway/interface_manager.h"
 #include "server/gateway/interface_registry.h"
@@ -101,33 +104,79 @@ class MembershipSet {
  private:
   using Hold = InterfaceManager::Hold;
   using ManagerPtr = InterfaceRegistry::ManagerPtr;
+  // There may be millions.
   struct Membership {
-    uint64_t id = 0;
-    fanout::SourceFilter filter;  // As asked for last.
+    Membership(MembershipFacts the_facts, const MembershipKey& key)
+        : facts(std::move(the_facts)), group(key.group), port(key.port) {}
+    // Null if it has none there.
+    Hold* HoldOn(const InterfaceManager* manager) const;
+    MembershipKey key() const { return {facts.holder->selector, group, port}; }
+
+    const MembershipFacts facts;
+    const net::IpAddress group;
     bool wait = false;
-    // Each with the filter that the kernel last agreed to. By hold->manager().
-    std::map<const InterfaceManager*, std::unique_ptr<Hold>> holds;
-    std::map<std::string, net::Reason> refused;  // Interfaces of which the streams were told so.
+    const uint16_t port;
+    fanout::SourceFilter filter;  // As asked for last.
+    // One for each interface, with the filter that the kernel last agreed to. They go first.
+    absl::InlinedVector<std::unique_ptr<Hold>, 1> holds;
+  };
+  static_assert(sizeof(Membership) <= 88, "fits a block of 96 bytes");
+  struct ByKey {
+    using is_transparent = void;
+    using View = std::tuple<std::string_view, const net::IpAddress&, uint16_t>;
+    static View Of(const MembershipKey& key) { return {key.selector, key.group, key.port}; }
+    static View Of(const std::unique_ptr<Membership>& membership) {
+      return {membership->facts.holder->selector, membership->group, membership->port};
+    }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Of(a) < Of(b);
+    }
   };
 
-  // The names of the interfaces that a membership means now.
-  absl::StatusOr<std::vector<std::string>> InterfacesOf(const MembershipKey& key, const Membership& membership,
+  struct ById {
+    using is_transparent = void;
+    static uint64_t Of(uint64_t id) { return id; }
+    static uint64_t Of(const Membership* membership) { return membership->facts.id; }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Of(a) < Of(b);
+    }
+  };
+  struct ByChannel {
+    using is_transparent = void;
+    static uint64_t Of(uint64_t channel_id) { return channel_id; }
+    static uint64_t Of(const Hold* hold) { return hold->channel_id(); }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Of(a) < Of(b);
+    }
+  };
+
+  // The names of the interfaces that a membership means now; null: one that is to be.
+  absl::StatusOr<std::vector<std::string>> InterfacesOf(const MembershipKey& key, const Membership* membership,
                                                         bool wait) const;
+  // Facts for a new membership.
+  MembershipFacts NewFacts(const MembershipKey& key);
   // Null if it has none.
   static const InterfaceManager* HeldOne(const Membership& membership);
   // The same as InterfacesOf for one that has its interface.
   std::string StayingName(const MembershipKey& key, const InterfaceManager& held) const;
-  absl::StatusOr<Hold*> HoldOn(InterfaceManager* manager, const MembershipKey& key, Membership* membership,
-                               InterfaceManager::Patience patience);
-  void LetGo(Membership* membership, const InterfaceManager* manager);
-  void FollowOne(const MembershipKey& key, Membership* membership, std::vector<Followed>* followed);
-  Removed Take(std::map<MembershipKey, Membership>::iterator at);
+  absl::StatusOr<Hold*> HoldOn(InterfaceManager* manager, Membership* membership, InterfaceManager::Patience patience,
+                               fanout::Cursor* start = nullptr);
+  void LetGo(Membership* membership, const InterfaceManager* manager, bool quiet);
+  void ForgetChannel(const Hold* hold);
+  void FollowOne(Membership* membership, std::vector<Followed>* followed);
+  Removed Take(Membership* membership);
+  void Erase(Membership* membership);
 
   MembershipServices* const services_;
   const Holder owner_;
-  std::map<MembershipKey, Membership> memberships_;
-  std::unordered_map<uint64_t, std::map<MembershipKey, Membership>::iterator> by_id_;
-  std::multimap<uint64_t, const InterfaceManager::Hold*> by_channel_;
+  absl::btree_set<std::unique_ptr<Membership>, ByKey> memberships_;
+  absl::btree_set<Membership*, ById> by_id_;
+  absl::btree_multiset<const Hold*, ByChannel> by_channel_;
+  // Interfaces that refused a membership, by its id, of which the streams were told.
+  std::map<uint64_t, std::map<std::string, net::Reason>> refused_;
 };
 
 }  // namespace mcgw::gateway

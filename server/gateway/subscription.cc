@@ -61,7 +61,7 @@ Subscription::~Subscription() {
     if (was_open && session_->streams.empty()) session_->expires_ns = net::MonotonicNs() + session_->lease_ns;
   }
   net::MutexLock lock(&mutex_);
-  if (retain_ns_ > 0 && !signature_.empty() && !own_->empty()) {
+  if (!signature_.empty() && !own_->empty()) {
     own_->Retain(net::UnixNs() + retain_ns_);
     retained_->Add(signature_, std::move(own_), net::MonotonicNs() + retain_ns_);
   } else {
@@ -120,8 +120,39 @@ std::vector<ChannelStatus> Subscription::AllStatuses() const ABSL_NO_THREAD_SAFE
     }
   }
   std::vector<ChannelStatus> all;
+  all.reserve(statuses.size());
   for (auto& [id, status] : statuses) all.push_back(std::move(status));
   return all;
+}
+
+ChannelStatus Subscription::Reading::StatusIn(const fanout::ChannelLog& log) const {
+  return {.channel_id = log.channel_id(),
+          .interface_index = interface_index,
+          .interface_name = *interface_name,
+          .group = group,
+          .port = port,
+          .phase = phase,
+          .error = error,
+          .epoch = log.epoch(),
+          .next_sequence = log.next_sequence()};
+}
+
+Subscription::Text Subscription::Shared(const std::string& interface_name) {
+  for (const Text& known : names_) {
+    if (*known == interface_name) return known;
+  }
+  std::erase_if(names_, [](const Text& known) { return known.use_count() == 1; });
+  return names_.emplace_back(std::make_shared<const std::string>(interface_name));
+}
+
+Subscription::Reading Subscription::MakeReading(const ChannelStatus& status, SourceFilter filter) {
+  return {.group = status.group,
+          .phase = status.phase,
+          .port = status.port,
+          .interface_index = status.interface_index,
+          .interface_name = Shared(status.interface_name),
+          .error = status.error,
+          .filter = std::move(filter)};
 }
 
 SourceFilter Subscription::FilterFor(uint64_t channel_id, bool* wanted) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -202,6 +233,7 @@ absl::Status Subscription::StartReading(std::vector<ChannelStatus> statuses,
   if (session_ != nullptr) {
     for (MembershipSet::ChannelPtr& log : session_->memberships.Channels()) logs.emplace(log->channel_id(), log);
   }
+  channels_.reserve(channels_.size() + statuses.size());
   for (ChannelStatus& status : statuses) {
     const MembershipSet::ChannelPtr& log = logs.at(status.channel_id);
     absl::StatusOr<ChannelStart> start = StartIn(*log, status, request);
@@ -209,11 +241,11 @@ absl::Status Subscription::StartReading(std::vector<ChannelStatus> statuses,
     status.next_sequence = start->cursor.sequence;
     bool wanted = false;
     SourceFilter filter = FilterFor(status.channel_id, &wanted);
-    reading_.emplace(status.channel_id, Reading{status, filter});
+    reading_.emplace(status.channel_id, MakeReading(status, filter));
     subscriber_.AddChannel(log, std::move(filter), *std::move(start), std::nullopt);
     channels_.push_back(std::move(status));
   }
-  signature_ = SignatureOf(caller_, request.memberships);
+  if (retain_ns_ > 0) signature_ = SignatureOf(caller_, request.memberships);
   return absl::OkStatus();
 }
 
@@ -236,9 +268,9 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
   const auto at = reading_.find(id);
   if (!wanted) {
     if (at == reading_.end()) return;
-    at->second.status.next_sequence = log->next_sequence();
     subscriber_.RemoveChannel(
-        id, fanout::MembershipChanged{.channel = at->second.status, .cause = cause, .left = true, .filter = {}});
+        id,
+        fanout::MembershipChanged{.channel = at->second.StatusIn(*log), .cause = cause, .left = true, .filter = {}});
     reading_.erase(at);
   } else if (at == reading_.end()) {
     ChannelStatus status = StatusOf(id);
@@ -249,25 +281,25 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
       start = **std::move(point);
     }
     status.next_sequence = start.cursor.sequence;
-    reading_.emplace(id, Reading{status, filter});
+    reading_.emplace(id, MakeReading(status, filter));
     subscriber_.AddChannel(log, filter, start,
                            fanout::MembershipChanged{.channel = status, .cause = cause, .filter = filter});
   } else if (at->second.filter != filter) {
     at->second.filter = filter;
-    at->second.status.next_sequence = log->next_sequence();
-    subscriber_.ChangeFilter(id, filter,
-                             fanout::MembershipChanged{.channel = at->second.status, .cause = cause, .filter = filter});
+    subscriber_.ChangeFilter(
+        id, filter, fanout::MembershipChanged{.channel = at->second.StatusIn(*log), .cause = cause, .filter = filter});
   }
 }
 
 void Subscription::Tell(const InterfaceNotice& notice) {
   net::MutexLock lock(&mutex_);
+  const Text name = Shared(notice.interface_name);
   std::optional<uint64_t> read;  // One of the channels, where the events are put in order.
   for (auto& [id, reading] : reading_) {
     if (!notice.channel_ids.contains(id)) continue;
     if (!read.has_value()) read = id;
-    reading.status.interface_name = notice.interface_name;
-    reading.status.interface_index = notice.interface_index;
+    reading.interface_name = name;
+    reading.interface_index = notice.interface_index;
   }
   const bool told_lost = told_lost_.erase(notice.manager_id) > 0;
   if (!read.has_value() && !told_lost) return;
@@ -285,7 +317,7 @@ void Subscription::Tell(const ChannelChange& change) {
   net::MutexLock lock(&mutex_);
   const auto at = reading_.find(change.status.channel_id);
   if (at == reading_.end()) return;
-  at->second.status = change.status;
+  at->second = MakeReading(change.status, std::move(at->second.filter));
   subscriber_.NotifyAt(
       change.status.channel_id,
       fanout::MembershipChanged{.channel = change.status, .cause = change.cause, .filter = at->second.filter});

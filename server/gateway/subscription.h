@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/fanout/event.h"
@@ -78,6 +79,8 @@ class Subscription {
   SubscriberSnapshot Snapshot(bool whole) const;
   // Every channel as it was when the stream began; next_sequence is where the stream starts in it.
   const std::vector<fanout::ChannelStatus>& channels() const { return channels_; }
+  // Nobody will ask for channels() any more. By the thread that asks for them.
+  void ForgetChannels() { std::vector<fanout::ChannelStatus>().swap(channels_); }
 
   // ---- For the gateway ----
 
@@ -98,11 +101,26 @@ class Subscription {
   void Apply(const std::vector<MembershipSet::Followed>& followed);
 
  private:
+  using Text = std::shared_ptr<const std::string>;
+  // A channel as the stream knows it, apart from what its log knows. There may be millions.
   struct Reading {
-    fanout::ChannelStatus status;
+    net::IpAddress group;
+    fanout::ChannelPhase phase = fanout::ChannelPhase::kJoined;
+    uint16_t port = 0;
+    uint32_t interface_index = 0;
+    Text interface_name;  // Of Shared.
+    absl::Status error;
     fanout::SourceFilter filter;
-  };
 
+    // At the log's head.
+    fanout::ChannelStatus StatusIn(const fanout::ChannelLog& log) const;
+  };
+  static_assert(sizeof(Reading) <= 64, "three and their keys in a node of the tree");
+
+  // One copy of a name for all channels of an interface.
+  Text Shared(const std::string& interface_name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Reading MakeReading(const fanout::ChannelStatus& status, fanout::SourceFilter filter)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   fanout::SourceFilter FilterFor(uint64_t channel_id, bool* wanted) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `start`: where to begin if the channel is new to the stream; the head without it.
   void RefreshOne(const MembershipSet::ChannelPtr& log, fanout::ChangeCause cause,
@@ -129,15 +147,17 @@ class Subscription {
   RetainedMemberships* const retained_;
   const std::function<void(Subscription*)> on_close_;
   fanout::Subscriber subscriber_;
-  std::vector<fanout::ChannelStatus> channels_;  // Constant once open.
+  std::vector<fanout::ChannelStatus> channels_;  // Constant once open, until it is forgotten.
 
   // After the session's mutex, before an interface manager's.
   mutable net::Mutex mutex_;
   std::unique_ptr<MembershipSet> own_ ABSL_GUARDED_BY(mutex_);
-  std::string signature_ ABSL_GUARDED_BY(mutex_);  // Of its own memberships and whose they are; empty: not open.
+  // Of its own memberships and whose they are; empty: not open, or they do not outlive the stream.
+  std::string signature_ ABSL_GUARDED_BY(mutex_);
   std::vector<ResumePoint> points_ ABSL_GUARDED_BY(mutex_);  // That wait for their channels.
   bool started_ ABSL_GUARDED_BY(mutex_) = false;             // It reads; before, Open takes care of all.
-  std::map<uint64_t, Reading> reading_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<uint64_t, Reading> reading_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Text> names_ ABSL_GUARDED_BY(mutex_);
   std::set<uint64_t> told_lost_ ABSL_GUARDED_BY(mutex_);  // Ids of managers.
 };
 

@@ -109,6 +109,7 @@ void SubscribeStream::WriteSubscribed() {
   }
   subscribed_ = channels_announced_ == channels.size();
   subscribed->set_continued(!subscribed_);
+  if (subscribed_) subscription_->ForgetChannels();
   Write({grpc::Slice(response.SerializeAsString())});
 }
 

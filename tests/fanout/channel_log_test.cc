@@ -249,7 +249,7 @@ TEST_F(ChannelLogTest, AHeldRunOutlivesTheLogAndThePoolsOwner) {
 
 TEST_F(ChannelLogTest, NobodyWaitsWithSomethingBehindIt) {
   ReadyList ready(std::make_shared<CountingDoorbell>());
-  Waiter waiter(&ready, 1);
+  Waiter waiter(&ready);
   const Cursor at_datagram = log_->Head();
   Fill(log_.get(), 1, 10);
   EXPECT_FALSE(log_->Wait(at_datagram, &waiter));
@@ -264,7 +264,7 @@ TEST_F(ChannelLogTest, NobodyWaitsWithSomethingBehindIt) {
 
 TEST_F(ChannelLogTest, TheOldestPlaceIsBeforeDropsThatCameFirst) {
   ReadyList ready(std::make_shared<CountingDoorbell>());
-  Waiter waiter(&ready, 1);
+  Waiter waiter(&ready);
   log_->AppendDrops(3, 0, 0);
   log_->Append(TestDatagram("x"), 0);
   const Cursor oldest = log_->Oldest();

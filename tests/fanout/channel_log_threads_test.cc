@@ -21,7 +21,7 @@ constexpr int kReaders = 4;
 // A cursor that waits at the head, as a subscriber does.
 class Reader {
  public:
-  explicit Reader(ChannelLog* log) : log_(log), ready_(doorbell_), waiter_(&ready_, log->channel_id()) {}
+  explicit Reader(ChannelLog* log) : log_(log), ready_(doorbell_), waiter_(&ready_) {}
   ~Reader() {
     log_->Forget(&waiter_);
     ready_.Remove(&waiter_);
@@ -182,7 +182,7 @@ TEST(ChannelLogThreads, WaitersComeAndGoWhileTheLogIsWritten) {
       while (!stop.load()) {
         const auto doorbell = std::make_shared<CountingDoorbell>();
         ReadyList ready(doorbell);
-        Waiter waiter(&ready, 1);
+        Waiter waiter(&ready);
         log.Wait(log.Head(), &waiter);
         log.Forget(&waiter);
         ready.Remove(&waiter);

@@ -101,6 +101,19 @@ TEST_F(SubscriberStartTest, AnotherEpochIsAnnouncedFirst) {
   EXPECT_EQ(subscriber->Total().unknown_gaps, 1u);
 }
 
+TEST_F(SubscriberStartTest, TheGapOfASecondBeginningIsAnnouncedBeforeItsDatagrams) {
+  Fill(log_.get(), 2, 10);
+  const auto subscriber = NewSubscriber();
+  AddPast(subscriber.get(), log_, log_->Oldest());
+  subscriber->RemoveChannel(1, std::nullopt);
+  Fill(log_.get(), 2, 10);
+  AddPast(subscriber.get(), log_, log_->Resume(3),
+          Gap{.channel_id = 1, .cause = GapCause::kOtherEpoch, .first_sequence = 3, .count = 0});
+  EXPECT_THAT(TakeAll(subscriber.get()), ElementsAre("1", "2", "unknown", "3", "4"));
+  EXPECT_EQ(subscriber->Total().offered, 4u);
+  ExpectBalanced(*subscriber);
+}
+
 TEST_F(SubscriberStartTest, AMembershipChangedNamesThePlaceFromWhichItApplies) {
   Fill(log_.get(), 2, 10);
   const auto subscriber = NewSubscriber();

@@ -278,7 +278,7 @@ TEST_F(ManyGroupsTest, InterfacesDoNotShareButTheirDescriptorsAreOneBudget) {
   InterfaceManager other(&services_, "a1", &a1);
   std::vector<HoldPtr> holds;
   for (int i = 0; i < 3; ++i) holds.push_back(Acquire(Group(i)));
-  holds.push_back(other.Acquire(Ip(Group(0)), 5000, Holder(), {}).value());
+  holds.push_back(other.Acquire(Ip(Group(0)), 5000, membership_, {}, {}).value());
   EXPECT_EQ(OpenSockets(), 4u);
   EXPECT_EQ(kernel_->receivers().back()->spec.interface_name, "a1");
   EXPECT_TRUE(kernel_->receivers().back()->spec.group.IsUnspecified());

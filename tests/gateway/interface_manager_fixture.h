@@ -28,7 +28,7 @@ class InterfaceManagerTest : public ::testing::Test {
   ~InterfaceManagerTest() override { Settle(); }
 
   absl::StatusOr<HoldPtr> TryAcquire(std::string_view group, fanout::SourceFilter filter = {}, uint16_t port = 5000) {
-    return manager_.Acquire(testing::Ip(group), port, Holder{.filter = std::move(filter)}, {});
+    return manager_.Acquire(testing::Ip(group), port, membership_, std::move(filter), {});
   }
   HoldPtr Acquire(std::string_view group, fanout::SourceFilter filter = {}, uint16_t port = 5000) {
     absl::StatusOr<HoldPtr> hold = TryAcquire(group, std::move(filter), port);
@@ -47,6 +47,7 @@ class InterfaceManagerTest : public ::testing::Test {
   const std::unique_ptr<net::EventLoop> loop_ = net::EventLoop::Create().value();
   fanout::ReceiveShard shard_{loop_.get(), &factory_, slabs_};
   ChannelServices services_;
+  const MembershipFacts membership_{.holder = std::make_shared<HolderFacts>(Holder(), "")};
   const net::Interface a0_ = testing::FakeInterface(2, "a0", {"10.0.0.1/24"});
   InterfaceManager manager_{&services_, "a0", &a0_};
 };

@@ -65,7 +65,7 @@ TEST_F(InterfaceManagerTest, TheSameGroupOnTwoInterfacesIsTwoChannels) {
   const net::Interface a1 = testing::FakeInterface(3, "a1", {"10.0.1.1/24"});
   InterfaceManager other(&services_, "a1", &a1);
   const HoldPtr one = Acquire("239.1.1.1");
-  HoldPtr two = other.Acquire(testing::Ip("239.1.1.1"), 5000, Holder(), {}).value();
+  HoldPtr two = other.Acquire(testing::Ip("239.1.1.1"), 5000, membership_, {}, {}).value();
   EXPECT_NE(one->channel_id(), two->channel_id());
   EXPECT_TRUE(kernel_->Memberships().contains(FakeKernel::ChannelKey(3, "239.1.1.1", 5000)));
   two.reset();
@@ -256,7 +256,7 @@ TEST_F(InterfaceManagerTest, ChannelsAreLimitedOverAllInterfaces) {
   const net::Interface a1 = testing::FakeInterface(3, "a1", {"10.0.1.1/24"});
   InterfaceManager other(&services_, "a1", &a1);
   const HoldPtr first = Acquire("239.1.1.1");
-  HoldPtr second = other.Acquire(testing::Ip("239.1.1.1"), 5000, Holder(), {}).value();
+  HoldPtr second = other.Acquire(testing::Ip("239.1.1.1"), 5000, membership_, {}, {}).value();
   EXPECT_EQ(net::ReasonOf(TryAcquire("239.1.1.2").status()), net::Reason::kChannelLimit);
   EXPECT_NE(Acquire("239.1.1.1"), nullptr);  // Shares what is there.
   second.reset();
@@ -265,16 +265,9 @@ TEST_F(InterfaceManagerTest, ChannelsAreLimitedOverAllInterfaces) {
 }
 
 TEST_F(InterfaceManagerTest, ASnapshotShowsIntentAndFactApart) {
-  HoldPtr hold = manager_
-                     .Acquire(testing::Ip("239.1.1.1"), 5000,
-                              {.kind = Holder::Kind::kStream,
-                               .membership_id = 4,
-                               .subscriber_id = 9,
-                               .identity = "me",
-                               .selector = "*",
-                               .filter = Include({"10.0.0.2"})},
-                              {})
-                     .value();
+  const Holder stream = {.kind = Holder::Kind::kStream, .subscriber_id = 9, .identity = "me"};
+  const MembershipFacts membership = {.holder = std::make_shared<HolderFacts>(stream, "*"), .id = 4};
+  HoldPtr hold = manager_.Acquire(testing::Ip("239.1.1.1"), 5000, membership, Include({"10.0.0.2"}), {}).value();
   ChannelSnapshot snapshot = manager_.Snapshot().at(0);
   EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kJoined);
   EXPECT_EQ(snapshot.status.interface_name, "a0");
