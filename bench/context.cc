@@ -22,6 +22,7 @@ const std::vector<Case>& AllCases() {
       {kSaturatedCase, "datagrams as fast as they are read, from the network to many readers", RunSaturatedCase},
       {kLiveCase, "steady rates to 1 to 1000 subscribers", RunLiveCase},
       {kLatencyCase, "latency over the rate", RunLatencyCase},
+      {kPacedCase, "steady rates to readers that look now and then, so that they do not limit", RunPacedCase},
       {kLossFreeCase, "the highest rate without loss", RunLossFreeCase},
       {kSendCase, "Send, one unary call for each datagram", RunSendCase},
       {kPublishCase, "Publish, batches on a stream", RunPublishCase},

@@ -99,6 +99,7 @@ void RunReplayCase(Context* context);
 void RunSaturatedCase(Context* context);
 void RunLiveCase(Context* context);
 void RunLatencyCase(Context* context);
+void RunPacedCase(Context* context);
 void RunLossFreeCase(Context* context);
 void RunSendCase(Context* context);
 void RunPublishCase(Context* context);

@@ -26,6 +26,7 @@ inline constexpr char kReplayCase[] = "replay";
 inline constexpr char kSaturatedCase[] = "saturated";
 inline constexpr char kLiveCase[] = "live";
 inline constexpr char kLatencyCase[] = "latency";
+inline constexpr char kPacedCase[] = "paced";
 inline constexpr char kLossFreeCase[] = "loss-free";
 inline constexpr char kSendCase[] = "send";
 inline constexpr char kPublishCase[] = "publish";

@@ -1,6 +1,7 @@
 #include "bench/reader_loop.h"
 
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -34,6 +35,7 @@ absl::StatusOr<bool> ReaderLoop::RunUntil(const std::function<bool()>& done, int
     for (int i = 0; i < count; ++i) {
       if (auto status = static_cast<Reader*>(events[i].data.ptr)->Receive(); !status.ok()) return status;
     }
+    if (pause_us_ > 0) usleep(pause_us_);
   }
   return true;
 }

@@ -26,6 +26,9 @@ class ReaderLoop {
   // A status that is not OK if a reader failed.
   absl::StatusOr<bool> RunUntil(const std::function<bool()>& done, int64_t deadline_ns);
 
+  // Between two turns nobody looks for so long; 0, as at first: whatever comes wakes the readers.
+  void SetPause(unsigned pause_us) { pause_us_ = pause_us; }
+
   const std::vector<std::unique_ptr<Reader>>& readers() const { return readers_; }
 
  private:
@@ -33,6 +36,7 @@ class ReaderLoop {
 
   const std::vector<std::unique_ptr<Reader>> readers_;
   const OwnedFd epoll_;
+  unsigned pause_us_ = 0;
 };
 
 // Readers that only keep something there, such as a channel joined: a thread of its own takes what comes, since a

@@ -27,6 +27,11 @@ class Round {
     disturbed_ = true;
     Invalidate(std::move(why));
   }
+  // Takes back what was said against it.
+  void Acquit() {
+    invalid_.clear();
+    disturbed_ = false;
+  }
   bool disturbed() const { return disturbed_; }
   bool valid() const { return invalid_.empty(); }
   const std::vector<std::string>& invalid() const { return invalid_; }

@@ -26,7 +26,6 @@ constexpr int64_t kMostTailNs = 15 * kNsPerSecond;
 constexpr double kWarmUpSeconds = 0.1;
 constexpr uint64_t kLeastWarmUp = 10;  // For each channel.
 constexpr useconds_t kSettleUs = 50'000;
-constexpr double kLeastOfRate = 0.98;
 
 struct Total {
   uint64_t deliveries = 0, missing = 0, announced = 0, unannounced = 0, disordered = 0;
@@ -120,6 +119,7 @@ absl::StatusOr<Outcome> RunTrial(const Subject& subject, const Work& work, Cores
   if (!feed.ok()) return feed.status();
   auto loop = OpenReaders(subject, work.subscribers, {.groups = {subject.group()}});
   if (!loop.ok()) return loop.status();
+  (*loop)->SetPause(work.reader_pause_us);
   return RunTrial(subject, loop->get(), feed->get(), work, cores);
 }
 

@@ -14,12 +14,16 @@
 
 namespace mcgw::bench {
 
+// The part of a rate that the sender must keep.
+inline constexpr double kLeastOfRate = 0.98;
+
 struct Work {
   size_t payload_bytes = 200;
   int subscribers = 1;
   double datagrams_per_second = 1000;
   double seconds = 1;
-  bool per_datagram = false;  // Whether cost is told for each datagram that the server received, too.
+  unsigned reader_pause_us = 0;  // How long the readers rest between two looks.
+  bool per_datagram = false;     // Whether cost is told for each datagram that the server received, too.
 };
 
 // What came of it, and whether the gateway broke its promise: its own numbering was wrong, or a loss that can only be

@@ -18,6 +18,7 @@ CASES = {
         [CPU, P50, ("p90_us", "p90 us"), P99, ("p999_us", "p99.9 us"), ("kernel_p50_us", "kernel p50"),
          ("kernel_p99_us", "kernel p99")],
     ),
+    "paced": ("Live, to readers that look every 200 us", [CPU, P50, P99]),
     "loss-free": ("The highest rate without loss", [("loss_free_per_second", "loss-free/s"), CPU]),
     "send": ("Send", CALLS),
     "publish": (
