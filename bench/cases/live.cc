@@ -104,8 +104,8 @@ struct Tried {
 // Whether the rate was kept and everything came in time. What else speaks against a round does not count: with the
 // readers' core full, say, it was only harder.
 bool IsLossFree(const Round& round, double rate) {
-  return round.Get(kMissing).value_or(1) == 0 && round.Get(kSentRate).value_or(0) >= kLeastOfRate * rate &&
-         round.Get(kP50).value_or(kBehindUs) < kBehindUs;
+  return (round.valid() || round.disturbed()) && round.Get(kMissing).value_or(1) == 0 &&
+         round.Get(kSentRate).value_or(0) >= kLeastOfRate * rate && round.Get(kP50).value_or(kBehindUs) < kBehindUs;
 }
 
 Tried TryRate(Context* context, const Subject& subject, const Work& work) {
