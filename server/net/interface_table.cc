@@ -78,8 +78,9 @@ Interface ReadLink(const nlmsghdr& message) {
   if (const nlattr* const mtu = attributes[IFLA_MTU]) result.mtu_bytes = mnl_attr_get_u32(mtu);
   if (const nlattr* const master = attributes[IFLA_MASTER]) result.master_index = mnl_attr_get_u32(master);
   result.peer_in_other_namespace = attributes[IFLA_LINK_NETNSID] != nullptr;
-  const auto info = AttributesIn<IFLA_INFO_KIND>(attributes[IFLA_LINKINFO]);
+  const auto info = AttributesIn<IFLA_INFO_SLAVE_KIND>(attributes[IFLA_LINKINFO]);
   if (info[IFLA_INFO_KIND] != nullptr) result.kind = mnl_attr_get_str(info[IFLA_INFO_KIND]);
+  if (info[IFLA_INFO_SLAVE_KIND] != nullptr) result.port_kind = mnl_attr_get_str(info[IFLA_INFO_SLAVE_KIND]);
   return result;
 }
 

@@ -41,7 +41,9 @@ struct Interface {
   uint32_t flags = 0;       // All of IFF_*, the three above among them.
   std::string mac_address;  // "02:00:00:00:00:01"; empty if it has none.
   uint32_t mtu_bytes = 0;
-  uint32_t master_index = 0;             // The bridge, bond or VRF that it is enslaved to; 0 for none.
+  uint32_t master_index = 0;  // The bridge, bond or VRF that it is enslaved to; 0 for none.
+  // IFLA_INFO_SLAVE_KIND: as what the master has it, "bridge", "bond", "team", "openvswitch", "vrf"; empty if none.
+  std::string port_kind;
   std::string kind;                      // IFLA_INFO_KIND: "veth", "bridge", "vlan"; empty for hardware.
   bool peer_in_other_namespace = false;  // IFLA_LINK_NETNSID present: for a veth, the host side of a container's.
   // Those that the host would send from: an IPv6 address still in duplicate detection is left out, and its end is

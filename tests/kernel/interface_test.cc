@@ -86,6 +86,8 @@ TEST_F(InterfaceTest, ShowsFlagsAndCarrier) {
 TEST_F(InterfaceTest, ShowsTheDeviceThatEnslavesAnother) {
   Shell("ip link add br0 type bridge && ip link set a0 master br0");
   EXPECT_EQ(Find("a0").master_index, if_nametoindex("br0"));
+  EXPECT_EQ(Find("a0").port_kind, "bridge");
+  EXPECT_EQ(Find("br0").port_kind, "");
   EXPECT_EQ(Find("br0").kind, "bridge");
   EXPECT_FALSE(Find("br0").peer_in_other_namespace);
   Shell("ip link del br0");
