@@ -20,10 +20,16 @@ if(MCGW_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
-# mcgw_floor(NAME SOURCES ... LIBRARIES ...): one library of the server. A floor links only the floors below it.
+# mcgw_floor(NAME SOURCES ... LIBRARIES ... [GRPC]): one library of the server. A floor links only the floors below it.
+# GRPC: its sources include gRPC.
 function(mcgw_floor name)
-  cmake_parse_arguments(FLOOR "" "" "SOURCES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(FLOOR "GRPC" "" "SOURCES;LIBRARIES" ${ARGN})
   add_library(${name} STATIC ${FLOOR_SOURCES})
   target_link_libraries(${name} PUBLIC ${FLOOR_LIBRARIES} PRIVATE mcgw_flags)
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  if(FLOOR_GRPC)
+    mcgw_precompile(${name} grpc)
+  else()
+    mcgw_precompile(${name} std)
+  endif()
 endfunction()
