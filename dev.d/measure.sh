@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# Measuring: ./dev bench and soak. Sourced by dev.
+
+help_bench() {
+  cat <<'END'
+Usage: ./dev bench [--quick] [--case NAME] [ARGUMENT...]
+       ./dev bench --docs [REPORT.json]
+
+Builds the gateway and measures it beside references with build/bin/mcgw-bench, in network namespaces of its own; takes
+at most 40 minutes, with --quick 3, and the build before. Prints tables, and leaves every round in
+build/reports/bench.json (or where --json says). Arguments go to mcgw-bench (./dev bench -- --help lists them). Exit
+status 3 if mcgw lost a datagram without a word, or delivered one twice or out of order.
+
+  --docs   write the measured part of docs/performance.md and its plots from the JSON of a full run; without one,
+           measure first
+END
+}
+
+# A library that was installed after the build was configured is found only by configuring again.
+configure_for_bench() {
+  configure release
+  if command -v pkg-config >/dev/null && pkg-config --exists libzmq &&
+    ! grep -qs '^libzmq_FOUND:INTERNAL=1' build/CMakeCache.txt; then
+    cmake --preset release >&2
+  fi
+}
+
+run_bench() {
+  cmd_setup build bench
+  configure_for_bench
+  build_preset release mcgwd mcgw-bench
+  if [[ -z ${MCGW_NATS_SERVER-} && -x $nats/usr/sbin/nats-server ]]; then
+    export MCGW_NATS_SERVER=$nats/usr/sbin/nats-server
+  fi
+  mkdir -p build/reports
+  tests/support/in_namespace build/bin/mcgw-bench --json build/reports/bench.json "$@"
+}
+
+cmd_bench() {
+  if [[ ${1-} == --docs ]]; then
+    local report=${2-}
+    if [[ -z $report ]]; then
+      report=build/reports/bench.json
+      run_bench
+    fi
+    bench/plot/make_docs "$report" docs/performance.md
+    return
+  fi
+  local argument arguments=()
+  for argument in "$@"; do
+    if [[ $argument != -- ]]; then arguments+=("$argument"); fi
+  done
+  run_bench "${arguments[@]}"
+}
+
+help_soak() {
+  cat <<'END'
+Usage: ./dev soak [ARGUMENT...]
+
+Builds the gateway and keeps it under load for a long time, in network namespaces of its own. Exit status 2 if there is
+no soak test.
+END
+}
+
+cmd_soak() {
+  cmd_setup build test
+  build_preset release
+  [[ -x tests/system/soak ]] || die "soak: this version has no soak test"
+  exec tests/support/in_namespace tests/system/soak "$@"
+}
