@@ -16,10 +16,6 @@ if(MCGW_SANITIZE)
   add_link_options(-fsanitize=${MCGW_SANITIZE})
 endif()
 
-if(MCGW_FUZZ)
-  add_compile_options(-fsanitize=fuzzer-no-link)
-endif()
-
 # mcgw_floor(NAME SOURCES ... LIBRARIES ... [GRPC]): one library of the server. A floor links only the floors below it.
 # GRPC: its sources include gRPC.
 function(mcgw_floor name)

@@ -6,7 +6,7 @@ help_build() {
 Usage: ./dev build [--preset NAME] [TARGET...]
 
 Builds the preset (default: release, in build/; others in build/NAME), or only the targets named.
-Presets: release dev asan asan-floors tsan tidy coverage fuzz (CMakePresets.json tells what each is for).
+Presets: release dev asan asan-floors tsan tidy coverage (CMakePresets.json tells what each is for).
 END
 }
 

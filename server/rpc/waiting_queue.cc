@@ -1,8 +1,16 @@
 #include "server/rpc/waiting_queue.h"
 
 #include "grpc/grpc.h"
+#include "grpcpp/version_info.h"
+
+// The versions that this was tried with, and those between them. Others get a queue that polls: slower, and right.
+#define MCGW_GRPC_IS_KNOWN \
+  (GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR >= 51 && GRPC_CPP_VERSION_MINOR <= 83)
 
 namespace mcgw::rpc {
+
+#if MCGW_GRPC_IS_KNOWN
+
 namespace {
 
 // The builder makes queues that poll only, and what it makes of its own for synchronous calls, which does not, it keeps
@@ -27,5 +35,13 @@ std::unique_ptr<grpc::ServerCompletionQueue> AddWaitingQueue(grpc::ServerBuilder
   grpc_completion_queue_destroy(polling);
   return queue;
 }
+
+#else
+
+std::unique_ptr<grpc::ServerCompletionQueue> AddWaitingQueue(grpc::ServerBuilder* builder) {
+  return builder->AddCompletionQueue();
+}
+
+#endif
 
 }  // namespace mcgw::rpc
