@@ -1,7 +1,11 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-#include <iostream>
+#include <optional>
+#include <sstream>
 
 #include "client/cli/command.h"
 #include "client/cli/exit_code.h"
@@ -43,7 +47,34 @@ std::string HelpCommand(const CLI::App& app) {
   return commands.empty() ? "mcgw --help" : "mcgw " + commands.front()->get_name() + " --help";
 }
 
+// Opens descriptors 0 to 2 where the parent closed them: the connection to the gateway must not get the number that
+// datagrams are printed to. They are opened so that reading from 0 and writing to 1 and 2 fail.
+void OpenStandardDescriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) _exit(kFailed);
+  }
+}
+
+// The option or variable that has an empty value, such as that of a script's variable that is not set: taken for the
+// default, it could mean another gateway, session or interface than the user's.
+std::optional<std::string> FindEmptyValue(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& value : option->results()) {
+      if (value.empty()) return option->get_name();
+    }
+    const std::string variable = option->get_envname();
+    const char* const text = variable.empty() ? nullptr : getenv(variable.c_str());
+    if (option->count() == 0 && text != nullptr && *text == '\0') return variable;
+  }
+  for (const CLI::App* command : app.get_subcommands()) {
+    if (std::optional<std::string> found = FindEmptyValue(*command); found.has_value()) return found;
+  }
+  return std::nullopt;
+}
+
 int Main(int argc, char** argv) {
+  OpenStandardDescriptors();
   signal(SIGPIPE, SIG_IGN);
   // What goes wrong is said by mcgw; the log of gRPC would only repeat it.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
@@ -75,14 +106,21 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {
-    return app.exit(asked);
+    std::ostringstream text;
+    const int code = app.exit(asked, text, text);
+    const int printed = Print(text.str());
+    return printed != kDone ? printed : code;
   } catch (const CLI::ParseError& error) {
     Note(error.what());
     Note("see `" + HelpCommand(app) + "`");
     return kBadInput;
   }
+  if (const std::optional<std::string> empty = FindEmptyValue(app); empty.has_value()) {
+    Note(*empty + ": an empty value; leave it out for the default");
+    return kBadInput;
+  }
   if (!run) {
-    std::cerr << app.help();
+    Note("a command is missing\n" + app.help());
     return kBadInput;
   }
   return run();

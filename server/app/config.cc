@@ -1,7 +1,7 @@
 #include "server/app/config.h"
 
 #include <sched.h>
-#include <yaml-cpp/yaml.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -9,17 +9,21 @@
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string_view>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/text_format.h"
+#include "server/app/config_file.h"
 #include "server/app/listener.h"
+#include "server/app/settings.h"
 #include "server/gateway/log_rules.h"
 #include "server/net/text.h"
 
@@ -88,13 +92,6 @@ int ShardsForCores() {
   return std::clamp(CPU_COUNT(&cores) / kCoresForEach, 1, kMost);
 }
 
-// Where a value came from, for errors, and the value.
-struct Setting {
-  std::string place;
-  std::vector<std::string> values;
-};
-using Settings = std::map<std::string, Setting, std::less<>>;
-
 std::string FlagOf(const Key& key) {
   if (key.name == "interfaces") return "--interface";
   if (key.name == "logs") return "--log";
@@ -102,11 +99,6 @@ std::string FlagOf(const Key& key) {
 }
 
 std::string VariableOf(const Key& key) { return net::StrCat("MCGW_", absl::AsciiStrToUpper(net::ToAbsl(key.name))); }
-
-template <typename... Parts>
-absl::Status Bad(const Setting& setting, const Parts&... parts) {
-  return absl::InvalidArgumentError(net::StrCat(setting.place, ": ", parts...));
-}
 
 absl::StatusOr<uint64_t> ReadNumber(const Key& key, const Setting& setting) {
   const std::string& text = setting.values.front();
@@ -129,15 +121,22 @@ absl::StatusOr<absl::Duration> ReadDuration(const Key& key, const Setting& setti
              "s: a number and a unit, such as 30s or 500ms");
 }
 
+// An empty value would be taken for the default, which often permits more than what was meant: a variable of a script
+// that is not set must not open all interfaces.
+absl::Status CheckNotEmpty(const Setting& setting) {
+  const bool empty = setting.values.empty() || std::any_of(setting.values.begin(), setting.values.end(),
+                                                           [](const std::string& value) { return value.empty(); });
+  if (!empty) return absl::OkStatus();
+  return Bad(setting, "an empty value; leave it out for the default");
+}
+
 absl::Status Apply(const Key& key, const Setting& setting, Config* config) {
   const FieldDescriptor* const field = Config::descriptor()->FindFieldByName(std::string(key.name));
   const Reflection* const reflection = config->GetReflection();
   reflection->ClearField(config, field);
+  if (absl::Status status = CheckNotEmpty(setting); !status.ok()) return status;
   if (key.kind == Kind::kTexts) {
-    for (const std::string& value : setting.values) {
-      if (value.empty()) return Bad(setting, "an empty value");
-      reflection->AddString(config, field, value);
-    }
+    for (const std::string& value : setting.values) reflection->AddString(config, field, value);
     return absl::OkStatus();
   }
   if (setting.values.size() != 1) return Bad(setting, "one value is wanted, not ", setting.values.size());
@@ -175,74 +174,7 @@ absl::Status Apply(const Key& key, const Setting& setting, Config* config) {
   return absl::OkStatus();
 }
 
-// ---- The file ----
-
-// A map as the text that stands for it: {group: 239.1.0.0/16, age: 30s} is "239.1.0.0/16 age=30s".
-absl::StatusOr<std::string> ReadRule(const Setting& setting, const YAML::Node& map) {
-  std::string group;
-  std::string limits;
-  for (const auto& entry : map) {
-    const std::string name = entry.first.Scalar();
-    if (!entry.second.IsScalar()) return Bad(setting, name, ": a plain value is wanted");
-    if (name == "group") {
-      group = entry.second.Scalar();
-    } else {
-      limits += net::StrCat(" ", name, "=", entry.second.Scalar());
-    }
-  }
-  if (group.empty()) return Bad(setting, "group is missing: the prefix of the groups, such as 239.1.0.0/16");
-  return group + limits;
-}
-
-absl::Status ReadNode(const std::string& place, const std::string& key, const YAML::Node& node, Settings* settings) {
-  Setting setting{net::StrCat(place, ": ", key), {}};
-  if (node.IsScalar()) {
-    setting.values.push_back(node.Scalar());
-  } else if (node.IsSequence()) {
-    for (const YAML::Node& item : node) {
-      if (item.IsMap() && key == "logs") {
-        absl::StatusOr<std::string> rule = ReadRule(setting, item);
-        if (!rule.ok()) return rule.status();
-        setting.values.push_back(*std::move(rule));
-        continue;
-      }
-      if (!item.IsScalar()) return Bad(setting, "a list of plain values is wanted");
-      setting.values.push_back(item.Scalar());
-    }
-  } else if (node.IsNull()) {
-    return absl::OkStatus();  // "key:" with nothing after it: the default.
-  } else {
-    return Bad(setting, "a plain value is wanted, not a map");
-  }
-  (*settings)[key] = std::move(setting);
-  return absl::OkStatus();
-}
-
-absl::Status ReadFile(const std::string& path, Settings* settings) {
-  YAML::Node root;
-  try {
-    root = YAML::LoadFile(path);
-  } catch (const YAML::BadFile&) {
-    return absl::InvalidArgumentError(net::StrCat("--config: cannot read '", path, "'"));
-  } catch (const YAML::ParserException& error) {
-    return absl::InvalidArgumentError(net::StrCat(path, ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
-  }
-  if (root.IsNull()) return absl::OkStatus();
-  if (!root.IsMap()) return absl::InvalidArgumentError(net::StrCat(path, ": a map of keys and values is wanted"));
-  for (const auto& entry : root) {
-    const std::string key = entry.first.Scalar();
-    const std::string place = net::StrCat(path, ":", entry.first.Mark().line + 1);
-    const bool known = std::any_of(kKeys.begin(), kKeys.end(),
-                                   [&](const Key& known_key) { return known_key.name == std::string_view(key); });
-    if (!known) {
-      std::string names;
-      for (const Key& one : kKeys) names += net::StrCat(names.empty() ? "" : ", ", one.name);
-      return absl::InvalidArgumentError(net::StrCat(place, ": there is no key '", key, "'; the keys are ", names));
-    }
-    if (absl::Status status = ReadNode(place, key, entry.second, settings); !status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
+// ---- The environment ----
 
 void ReadEnvironment(Settings* settings) {
   for (const Key& key : kKeys) {
@@ -251,12 +183,80 @@ void ReadEnvironment(Settings* settings) {
     if (value == nullptr) continue;
     Setting setting{variable, {}};
     if (key.kind == Kind::kTexts) {
-      setting.values = absl::StrSplit(value, ',', absl::SkipWhitespace());
+      for (const auto part : absl::StrSplit(value, ',')) {
+        setting.values.emplace_back(absl::StripAsciiWhitespace(part));
+      }
     } else {
       setting.values.push_back(value);
     }
     (*settings)[std::string(key.name)] = std::move(setting);
   }
+}
+
+// A misspelt variable is ignored, so it is told of. It is no error: variables with this prefix may be another
+// program's. Kubernetes makes MCGW_SERVICE_HOST, MCGW_PORT and such for a Service named mcgw.
+std::vector<std::string> UnknownVariables() {
+  std::set<std::string, std::less<>> known = {"MCGW_CONFIG", "MCGW_GATEWAY"};
+  for (const Key& key : kKeys) known.insert(VariableOf(key));
+  std::vector<std::string> warnings;
+  for (char** at = environ; *at != nullptr; ++at) {
+    const std::string_view entry = *at;
+    const std::string_view name = entry.substr(0, entry.find('='));
+    const bool of_kubernetes =
+        name.starts_with("MCGW_SERVICE_") || name == "MCGW_PORT" || name.starts_with("MCGW_PORT_");
+    if (!name.starts_with("MCGW_") || of_kubernetes || known.contains(name)) continue;
+    warnings.push_back(net::StrCat(name, ": mcgwd knows no such variable, and ignores it (mcgwd --help lists them)"));
+  }
+  return warnings;
+}
+
+// ---- Together ----
+
+// Names of interfaces are checked for what no name can be, not for whether the interface is there: it may come.
+absl::Status CheckInterfaceName(std::string_view key, const std::string& name) {
+  constexpr size_t kMostBytes = 127;  // Of an alternative name; others have at most 15.
+  const bool impossible = name.size() > kMostBytes || name == "*" || std::any_of(name.begin(), name.end(), [](char c) {
+                            return c == '/' || c == ',' || absl::ascii_isspace(static_cast<uint8_t>(c)) ||
+                                   absl::ascii_iscntrl(static_cast<uint8_t>(c));
+                          });
+  if (!impossible) return absl::OkStatus();
+  return absl::InvalidArgumentError(net::StrCat(key, ": '", absl::CHexEscape(name), "' is no name of an interface"));
+}
+
+absl::Status CheckInterfaces(const Config& config) {
+  for (const std::string& name : config.interfaces()) {
+    if (absl::Status status = CheckInterfaceName("interfaces", name); !status.ok()) return status;
+  }
+  return CheckInterfaceName("default_interface", config.default_interface());
+}
+
+absl::Status CheckListeners(const Config& config) {
+  std::set<std::string> places;
+  for (const std::string& address : config.listen()) {
+    const absl::StatusOr<std::string> place = ListenSocket::PlaceOf(address);
+    if (!place.ok()) return place.status();
+    const bool takes_free_port = place->ends_with(":0");
+    if (!places.insert(*place).second && !takes_free_port) {
+      return absl::InvalidArgumentError(net::StrCat("listen: '", address, "' is given twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLogRules(const Config& config) {
+  std::set<std::pair<net::IpAddress, int>> prefixes;
+  for (const std::string& text : config.logs()) {
+    const absl::StatusOr<gateway::LogRule> rule = gateway::ParseLogRule(text);
+    if (!rule.ok()) return absl::InvalidArgumentError(net::StrCat("logs: ", rule.status().message()));
+    if (!prefixes.emplace(rule->prefix, rule->prefix_bits).second) {
+      return absl::InvalidArgumentError(net::StrCat("logs: '", text, "': a second rule for the same groups"));
+    }
+    if (rule->bytes.value_or(0) > config.total_log_bytes()) {
+      return absl::InvalidArgumentError(
+          net::StrCat("logs: '", text, "': more than total_log_bytes, ", config.total_log_bytes()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Config> Merge(const Settings& settings) {
@@ -268,13 +268,8 @@ absl::StatusOr<Config> Merge(const Settings& settings) {
         at != settings.end() ? at->second : Setting{std::string(key.name), {std::string(key.preset)}};
     if (absl::Status status = Apply(key, setting, &config); !status.ok()) return status;
   }
-  for (const std::string& text : config.logs()) {
-    const absl::StatusOr<gateway::LogRule> rule = gateway::ParseLogRule(text);
-    if (!rule.ok()) return absl::InvalidArgumentError(net::StrCat("logs: ", rule.status().message()));
-    if (rule->bytes.value_or(0) > config.total_log_bytes()) {
-      return absl::InvalidArgumentError(
-          net::StrCat("logs: '", text, "': more than total_log_bytes, ", config.total_log_bytes()));
-    }
+  for (const auto check : {CheckListeners, CheckInterfaces, CheckLogRules}) {
+    if (absl::Status status = check(config); !status.ok()) return status;
   }
   if (config.total_log_bytes() < config.channel_log_bytes()) {
     return absl::InvalidArgumentError(net::StrCat("total_log_bytes: ", config.total_log_bytes(),
@@ -319,9 +314,10 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
       "mcgwd");
   app.set_version_flag("--version", "mcgwd " MCGW_VERSION, "Print the version and exit");
   CommandLine line;
-  app.add_option("--config", line.config_file, "A YAML file with keys such as channel_log_bytes: 8388608")
-      ->type_name("FILE")
-      ->envname("MCGW_CONFIG");
+  CLI::Option* const file =
+      app.add_option("--config", line.config_file, "A YAML file with keys such as channel_log_bytes: 8388608")
+          ->type_name("FILE")
+          ->envname("MCGW_CONFIG");
   app.add_flag("--check-config", line.check_config, "Check the configuration, say whether it is good, and exit");
   std::map<std::string_view, std::vector<std::string>> flags;
   for (const Key& key : kKeys) {
@@ -345,9 +341,16 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
     return absl::InvalidArgumentError(net::StrCat(error.what(), " (mcgwd --help lists the flags)"));
   }
 
+  // CLI11 takes an empty variable for none.
+  const char* const config_variable = std::getenv("MCGW_CONFIG");
+  if (line.config_file.empty() && (file->count() > 0 || config_variable != nullptr)) {
+    return Bad(Setting{file->count() > 0 ? "--config" : "MCGW_CONFIG", {}}, "an empty value; leave it out for no file");
+  }
   Settings settings;
   if (!line.config_file.empty()) {
-    if (absl::Status status = ReadFile(line.config_file, &settings); !status.ok()) return status;
+    std::vector<std::string_view> names;
+    for (const Key& key : kKeys) names.push_back(key.name);
+    if (absl::Status status = ReadConfigFile(line.config_file, names, &settings); !status.ok()) return status;
   }
   ReadEnvironment(&settings);
   for (const Key& key : kKeys) {
@@ -355,10 +358,8 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   }
   absl::StatusOr<Config> config = Merge(settings);
   if (!config.ok()) return config.status();
-  for (const std::string& address : config->listen()) {
-    if (absl::Status status = ListenSocket::Check(address); !status.ok()) return status;
-  }
   line.config = *std::move(config);
+  line.warnings = UnknownVariables();
   return line;
 }
 

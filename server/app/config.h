@@ -21,6 +21,7 @@ struct CommandLine {
   bool check_config = false;
   bool print_and_exit = false;  // --help, --version: `text` goes to stdout.
   std::string text;
+  std::vector<std::string> warnings;  // What is ignored, and may be a mistake.
 };
 
 // Reads flags, the environment (MCGW_*) and the file that --config names. Every error names the place (flag, variable,

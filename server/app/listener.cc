@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,6 +15,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <string_view>
 
@@ -39,10 +41,22 @@ absl::Status Bad(const std::string& address, std::string_view why) {
 
 std::string Because(std::string_view what) { return net::StrCat(what, ": ", std::strerror(errno)); }
 
-bool SomebodyListens(const sockaddr_un& address, socklen_t length) {
-  const net::OwnedFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0 || errno == EAGAIN;
-}
+// Keeps other gateways from the socket files of a directory, so that none takes the one that another is just making for
+// an abandoned one. Without leave to read the directory, or with somebody who does not give the lock back, it does
+// without.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(const std::string& path)
+      : fd_(open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    constexpr int kTries = 100;
+    constexpr useconds_t kPauseUs = 10'000;
+    if (!fd_.valid()) return;
+    for (int i = 0; i < kTries && flock(fd_.get(), LOCK_EX | LOCK_NB) != 0; ++i) usleep(kPauseUs);
+  }
+
+ private:
+  const net::OwnedFd fd_;  // Closing it unlocks.
+};
 
 struct HostPort {
   net::IpAddress host;
@@ -72,6 +86,13 @@ struct Place {
   sockaddr_storage storage{};
   socklen_t length = 0;
   std::string path;  // Of a Unix socket.
+
+  std::string Text() const {
+    if (!path.empty()) return net::StrCat(kUnixPrefix, std::filesystem::path(path).lexically_normal().string());
+    const uint16_t port = storage.ss_family == AF_INET ? reinterpret_cast<const sockaddr_in&>(storage).sin_port
+                                                       : reinterpret_cast<const sockaddr_in6&>(storage).sin6_port;
+    return net::ToString(net::IpAddress::FromSockaddr(storage), ntohs(port));
+  }
 
   static absl::StatusOr<Place> Parse(const std::string& address) {
     Place place;
@@ -104,25 +125,41 @@ struct Place {
   }
 };
 
-// Removes a socket file that nobody listens on any more.
+// Removes a socket file that no socket is bound to any more, which the kernel tells by ECONNREFUSED. A socket of
+// another type (EPROTOTYPE) or one that may not be asked (EACCES) is somebody's.
 absl::Status ClearPath(const std::string& address, const Place& place) {
   struct stat status;
   if (lstat(place.path.c_str(), &status) != 0) return absl::OkStatus();
   if (!S_ISSOCK(status.st_mode)) return Bad(address, "the path exists and is no socket");
-  if (SomebodyListens(reinterpret_cast<const sockaddr_un&>(place.storage), place.length)) {
-    return Bad(address, "in use: another process listens there; stop it, or choose another --listen");
+  const net::OwnedFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe.valid()) return Bad(address, Because("socket"));
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&place.storage), place.length) == 0 ||
+      errno != ECONNREFUSED) {
+    return Bad(address, "in use: another process has this socket; stop it, or choose another --listen");
   }
-  unlink(place.path.c_str());
+  if (unlink(place.path.c_str()) != 0) return Bad(address, Because("cannot remove the socket file that is left there"));
   return absl::OkStatus();
 }
 
 }  // namespace
 
-ListenSocket::~ListenSocket() {
-  if (!path_.empty()) unlink(path_.c_str());
+std::optional<ListenSocket::FileId> ListenSocket::FileAt(const std::string& path) {
+  struct stat status;
+  if (path.empty() || lstat(path.c_str(), &status) != 0) return std::nullopt;
+  return FileId{status.st_dev, status.st_ino};
 }
 
-absl::Status ListenSocket::Check(const std::string& address) { return Place::Parse(address).status(); }
+ListenSocket::~ListenSocket() {
+  if (path_.empty()) return;
+  const DirectoryLock lock(path_);
+  if (file_.has_value() && FileAt(path_) == file_) unlink(path_.c_str());
+}
+
+absl::StatusOr<std::string> ListenSocket::PlaceOf(const std::string& address) {
+  const absl::StatusOr<Place> place = Place::Parse(address);
+  if (!place.ok()) return place.status();
+  return place->Text();
+}
 
 absl::StatusOr<std::unique_ptr<ListenSocket>> ListenSocket::Open(const std::string& address) {
   absl::StatusOr<Place> place = Place::Parse(address);
@@ -130,7 +167,9 @@ absl::StatusOr<std::unique_ptr<ListenSocket>> ListenSocket::Open(const std::stri
   sockaddr_storage& storage = place->storage;
   socklen_t length = place->length;
   const std::string& path = place->path;
+  std::optional<DirectoryLock> lock;
   if (!path.empty()) {
+    lock.emplace(path);
     if (absl::Status status = ClearPath(address, *place); !status.ok()) return status;
   }
 
@@ -160,11 +199,9 @@ absl::StatusOr<std::unique_ptr<ListenSocket>> ListenSocket::Open(const std::stri
   if (path.empty()) {
     length = sizeof(storage);
     getsockname(fd.get(), reinterpret_cast<sockaddr*>(&storage), &length);
-    const uint16_t port = storage.ss_family == AF_INET ? reinterpret_cast<sockaddr_in*>(&storage)->sin_port
-                                                       : reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port;
-    actual = net::ToString(net::IpAddress::FromSockaddr(storage), ntohs(port));
+    actual = place->Text();
   }
-  return std::unique_ptr<ListenSocket>(new ListenSocket(std::move(fd), std::move(actual), path));
+  return std::unique_ptr<ListenSocket>(new ListenSocket(std::move(fd), std::move(actual), path, FileAt(path)));
 }
 
 Acceptor::Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, size_t most_connections, Handler handler)
@@ -195,6 +232,7 @@ void Acceptor::Stop() {
   if (!thread_.joinable()) return;
   eventfd_write(wake_.get(), 1);
   thread_.join();
+  sockets_.clear();
 }
 
 void Acceptor::CutConnections() {

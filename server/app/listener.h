@@ -7,9 +7,12 @@
 #ifndef MCGW_APP_LISTENER_H_
 #define MCGW_APP_LISTENER_H_
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -20,14 +23,16 @@
 
 namespace mcgw::app {
 
-// A bound and listening socket. Closing it removes the file of a Unix socket.
+// A bound and listening socket. Closing it removes the file of a Unix socket, if the file is still its own.
 class ListenSocket {
  public:
   // `address` is "127.0.0.1:50051", "[::1]:50051" or "unix:/path". An address off the loopback is refused. A socket
-  // file that nobody listens on any more is replaced.
+  // file is replaced if the kernel says that no socket is bound to it any more; what another program uses, of whatever
+  // type of socket, stays.
   static absl::StatusOr<std::unique_ptr<ListenSocket>> Open(const std::string& address);
-  // Whether Open could understand and would allow the address; takes nothing.
-  static absl::Status Check(const std::string& address);
+  // The address in a form that is the same for all its spellings, if Open could understand and would allow it. Takes
+  // nothing.
+  static absl::StatusOr<std::string> PlaceOf(const std::string& address);
   ~ListenSocket();
 
   int fd() const { return fd_.get(); }
@@ -35,11 +40,20 @@ class ListenSocket {
   const std::string& address() const { return address_; }
 
  private:
-  ListenSocket(net::OwnedFd fd, std::string address, std::string path)
-      : fd_(std::move(fd)), address_(std::move(address)), path_(std::move(path)) {}
+  // Which file it is, whatever its path.
+  struct FileId {
+    dev_t device = 0;
+    ino_t inode = 0;
+    bool operator==(const FileId&) const = default;
+  };
+  static std::optional<FileId> FileAt(const std::string& path);
+
+  ListenSocket(net::OwnedFd fd, std::string address, std::string path, std::optional<FileId> file)
+      : fd_(std::move(fd)), address_(std::move(address)), path_(std::move(path)), file_(file) {}
   const net::OwnedFd fd_;
   const std::string address_;
   const std::string path_;  // Of a Unix socket.
+  const std::optional<FileId> file_;
 };
 
 // Accepts on all sockets, on a thread of its own.
@@ -53,7 +67,8 @@ class Acceptor {
   const std::vector<std::unique_ptr<ListenSocket>>& sockets() const { return sockets_; }
 
   absl::Status Start();
-  // Accepts no more. Connections that are open stay so.
+  // Accepts no more: closes the listening sockets, so that who connects now is refused at once and can go elsewhere.
+  // Connections that are open stay so.
   void Stop();
   // Shuts down every connection that is still open. After Stop.
   void CutConnections();
@@ -62,7 +77,7 @@ class Acceptor {
   void Run();
   void Accept(int listener_fd);
 
-  const std::vector<std::unique_ptr<ListenSocket>> sockets_;
+  std::vector<std::unique_ptr<ListenSocket>> sockets_;
   const size_t most_connections_;
   const Handler handler_;
   net::OwnedFd epoll_;

@@ -26,8 +26,6 @@ constexpr int kMostStreamsPerConnection = 100;
 constexpr int kMostMessageBytes = 2 << 20;
 constexpr int kKeepaliveMs = 10'000;
 constexpr int64_t kSweepNs = 1'000'000'000;
-// The health service keeps every name that it was ever told.
-constexpr size_t kMostInterfacesReported = 1000;
 
 const char* const kServices[] = {"multicast.gateway.v1.MulticastGatewayService",
                                  "multicast.gateway.v1.InspectionService", ""};
@@ -140,16 +138,10 @@ void Server::SetServing(bool serving) {
 }
 
 void Server::ReportInterfaces() {
-  grpc::HealthCheckServiceInterface* const service = grpc_server_->GetHealthCheckService();
-  std::map<std::string, bool> health = gateway_->InterfaceHealth();
-  // The service cannot forget a name: one that has no channels any more is no longer served.
-  for (const auto& [name, serving] : reported_interfaces_) health.emplace(name, false);
-  for (const auto& [name, serving] : health) {
-    const auto reported = reported_interfaces_.find(name);
-    if (reported == reported_interfaces_.end() && reported_interfaces_.size() >= kMostInterfacesReported) continue;
-    if (reported != reported_interfaces_.end() && reported->second == serving) continue;
-    service->SetServingStatus("interface/" + name, serving);
-    reported_interfaces_[name] = serving;
+  const std::shared_ptr<const net::InterfaceTable> table = gateway_->directory().table();
+  const auto exists = [&](const std::string& name) { return table->FindByName(name) != nullptr; };
+  for (const auto& [name, serving] : health_names_.Update(gateway_->InterfaceHealth(), exists)) {
+    grpc_server_->GetHealthCheckService()->SetServingStatus("interface/" + name, serving);
   }
 }
 

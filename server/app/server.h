@@ -4,7 +4,6 @@
 #define MCGW_APP_SERVER_H_
 
 #include <atomic>
-#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -13,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "grpcpp/server.h"
 #include "server/app/config.h"
+#include "server/app/health_names.h"
 #include "server/app/listener.h"
 #include "server/gateway/gateway.h"
 #include "server/gateway/interface_follower.h"
@@ -60,7 +60,7 @@ class Server {
   std::thread control_thread_;
   // Of the control thread.
   bool stopping_control_ = false;
-  std::map<std::string, bool> reported_interfaces_;  // As the health service was told.
+  HealthNames health_names_;
 };
 
 }  // namespace mcgw::app

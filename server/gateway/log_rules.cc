@@ -51,6 +51,7 @@ absl::Status ReadLimit(std::string_view text, LogRule* rule) {
     if (!bytes.has_value() || *bytes < kLeastBytes || *bytes > kMostBytes) {
       return Bad(text, net::StrCat("bytes are a whole number from ", kLeastBytes, " to ", kMostBytes));
     }
+    if (rule->bytes.has_value()) return Bad(text, "a second number of bytes in one rule");
     rule->bytes = *bytes;
     return absl::OkStatus();
   }
@@ -60,6 +61,7 @@ absl::Status ReadLimit(std::string_view text, LogRule* rule) {
         (age != absl::ZeroDuration() && age < absl::Seconds(1))) {
       return Bad(text, "age is a duration from 1s to 24h, or 0s for no limit");
     }
+    if (rule->age.has_value()) return Bad(text, "a second age in one rule");
     rule->age = age;
     return absl::OkStatus();
   }

@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include "absl/strings/ascii.h"
 
 namespace mcgw::app {
 namespace {
@@ -103,6 +106,90 @@ TEST_F(ConfigTest, ErrorsNameThePlaceTheValueAndWhatWouldBeRight) {
   EXPECT_THAT(Complaint(Read({"--nosuch"})), HasSubstr("--nosuch"));
   SetVariable("MCGW_MAX_SOURCES", "0");
   EXPECT_THAT(Complaint(Read({})), HasSubstr("MCGW_MAX_SOURCES: '0'"));
+}
+
+TEST_F(ConfigTest, AnEmptyValueIsNoDefault) {
+  for (const char* text : {"interfaces:\n", "interfaces: []\n", "interfaces: ['']\n", "interfaces: ''\n",
+                           "interfaces: [d1, '']\n", "listen: []\n", "listen: ''\n", "default_interface: ''\n",
+                           "default_interface: ~\n", "max_channels: ''\n", "log_level: ''\n", "drain_grace:\n"}) {
+    EXPECT_THAT(Complaint(ReadFile(text)), HasSubstr("leave")) << text;
+  }
+  Write("interfaces: [d1]\n");
+  for (int i = 0; i < Config::descriptor()->field_count(); ++i) {
+    const std::string variable = "MCGW_" + absl::AsciiStrToUpper(Config::descriptor()->field(i)->name());
+    setenv(variable.c_str(), "", 1);
+    EXPECT_THAT(Complaint(Read({"--config", file_.c_str()})), HasSubstr(variable + ": an empty value"));
+    unsetenv(variable.c_str());
+  }
+  for (const char* value : {",", "d1,", ",d1", "d1,,d2", " "}) {
+    SetVariable("MCGW_INTERFACES", value);
+    EXPECT_THAT(Complaint(Read({})), HasSubstr("MCGW_INTERFACES: an empty value")) << value;
+  }
+  unsetenv("MCGW_INTERFACES");
+  for (const char* flag : {"--interface", "--listen", "--default-interface", "--max-channels", "--config"}) {
+    EXPECT_THAT(Complaint(Read({flag, ""})), HasSubstr(std::string(flag) + ": an empty value")) << flag;
+    EXPECT_FALSE(Read({(std::string(flag) + "=").c_str()}).ok()) << flag;
+  }
+  SetVariable("MCGW_CONFIG", "");
+  EXPECT_THAT(Complaint(Read({})), HasSubstr("MCGW_CONFIG: an empty value"));
+}
+
+TEST_F(ConfigTest, WhatIsSaidTwiceIsRefused) {
+  EXPECT_THAT(Complaint(ReadFile("max_channels: 5\nmax_sessions: 1\nmax_channels: 5\n")),
+              HasSubstr(file_ + ":3: max_channels: a second time"));
+  EXPECT_THAT(Complaint(ReadFile("max_channels: 5\n---\nmax_channels: 6\n")), HasSubstr("2 YAML documents"));
+  EXPECT_TRUE(ReadFile("---\nmax_channels: 5\n").ok());
+  EXPECT_THAT(Complaint(Read({"--listen", "127.0.0.1:1", "--listen", "localhost:1"})), HasSubstr("given twice"));
+  EXPECT_THAT(Complaint(Read({"--listen", "unix:/run/s", "--listen", "unix:/run/./s"})), HasSubstr("given twice"));
+  EXPECT_TRUE(Read({"--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"}).ok());
+  EXPECT_THAT(Complaint(Read({"--max-channels", "1", "--max-channels", "2"})), HasSubstr("one value is wanted"));
+  EXPECT_THAT(Complaint(Read({"--log", "239.1.0.0/16 age=1s", "--log", "239.1.0.0/16 age=2s"})),
+              HasSubstr("a second rule"));
+  EXPECT_THAT(Complaint(Read({"--log", "239.1.0.0/16 age=1s age=2s"})), HasSubstr("a second age"));
+  EXPECT_THAT(Complaint(ReadFile("logs: [{group: 239.1.1.1, age: 1s, age: 2s}]\n")), HasSubstr("twice"));
+}
+
+TEST_F(ConfigTest, TheFileIsARegularOneOfBoundedSize) {
+  EXPECT_THAT(Complaint(Read({"--config", testing::TempDir().c_str()})), HasSubstr("not a regular file"));
+  EXPECT_THAT(Complaint(Read({"--config", "/dev/zero"})), HasSubstr("not a regular file"));
+  remove(file_.c_str());
+  ASSERT_EQ(mkfifo(file_.c_str(), 0600), 0);
+  EXPECT_THAT(Complaint(Read({"--config", file_.c_str()})), HasSubstr("not a regular file"));
+  remove(file_.c_str());
+  EXPECT_THAT(Complaint(ReadFile(std::string(2 << 20, '#'))), HasSubstr("larger than"));
+  EXPECT_TRUE(ReadFile(std::string(500'000, '#')).ok());
+}
+
+TEST_F(ConfigTest, YamlThatTheLibraryThrowsOnIsAnError) {
+  for (const std::string& text :
+       {std::string(100'000, '['), std::string(100'000, '{'), std::string("max_channels: *nowhere\n"),
+        std::string("? [a, b]\n: c\n"), std::string("&a [*a]: 1\n"), std::string("\x00\x01\x02", 3),
+        std::string("a: b: c\n"), std::string("%YAML 9.9\n---\n- 1\n"), std::string("- \t- x"),
+        std::string("!<x> : !!y z"), std::string("listen: !!binary x\n")}) {
+    EXPECT_FALSE(ReadFile(text).ok()) << text.substr(0, 40);
+  }
+}
+
+TEST_F(ConfigTest, NamesThatNoInterfaceCanHaveAreRefused) {
+  for (const char* name : {"a b", "a/b", "d1,d2", "*", "a\nb", "\x1b[31m"}) {
+    EXPECT_THAT(Complaint(Read({"--interface", name})), HasSubstr("no name of an interface")) << name;
+    EXPECT_THAT(Complaint(Read({"--default-interface", name})), HasSubstr("no name of an interface")) << name;
+  }
+  EXPECT_THAT(Complaint(ReadFile("interfaces: \"d1, d2\"\n")), HasSubstr("no name"));
+  EXPECT_TRUE(Read({"--interface", "eth0.100@x-y_z"}).ok());
+}
+
+TEST_F(ConfigTest, AVariableThatIsNotKnownIsWarnedOf) {
+  SetVariable("MCGW_LISEN", "127.0.0.1:1");
+  SetVariable("MCGW_SERVICE_HOST", "10.0.0.1");  // Of Kubernetes.
+  SetVariable("MCGW_PORT_50051_TCP", "tcp://10.0.0.1:50051");
+  SetVariable("MCGW_GATEWAY", "127.0.0.1:1");  // Of mcgw.
+  const absl::StatusOr<CommandLine> line = Read({});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->warnings, testing::Contains(HasSubstr("MCGW_LISEN: mcgwd knows no such variable")));
+  for (const char* other : {"SERVICE", "PORT", "GATEWAY"}) {
+    EXPECT_THAT(line->warnings, testing::Not(testing::Contains(HasSubstr(std::string("MCGW_") + other))));
+  }
 }
 
 TEST_F(ConfigTest, SizesMustFitEachOther) {

@@ -1,0 +1,103 @@
+#include "server/app/listener.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "server/net/owned_fd.h"
+
+namespace mcgw::app {
+namespace {
+
+using testing::HasSubstr;
+
+class UnixSocketTest : public testing::Test {
+ protected:
+  UnixSocketTest() {
+    char name[] = "/tmp/mcgw-listener-XXXXXX";
+    directory_ = mkdtemp(name);
+    path_ = directory_ + "/s";
+  }
+  ~UnixSocketTest() override { std::filesystem::remove_all(directory_); }
+
+  absl::StatusOr<std::unique_ptr<ListenSocket>> Open() const { return ListenSocket::Open("unix:" + path_); }
+
+  // A socket of another program, bound to the path.
+  net::OwnedFd Bind(int type) const {
+    net::OwnedFd fd(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    return fd;
+  }
+  ino_t Inode() const {
+    struct stat status {};
+    return lstat(path_.c_str(), &status) == 0 ? status.st_ino : 0;
+  }
+
+  std::string directory_;
+  std::string path_;
+};
+
+TEST_F(UnixSocketTest, WhatAnotherProgramUsesStays) {
+  for (const int type : {SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM}) {
+    const net::OwnedFd other = Bind(type);
+    if (type != SOCK_DGRAM) {
+      ASSERT_EQ(listen(other.get(), 1), 0);
+    }
+    const ino_t inode = Inode();
+    const auto opened = Open();
+    ASSERT_FALSE(opened.ok()) << type;
+    EXPECT_THAT(std::string(opened.status().message()), HasSubstr(path_));
+    EXPECT_EQ(Inode(), inode) << type;
+    unlink(path_.c_str());
+  }
+}
+
+TEST_F(UnixSocketTest, WhatIsAbandonedIsTakenOver) {
+  for (const int type : {SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM}) {
+    Bind(type).Reset();
+    ASSERT_NE(Inode(), 0u);
+    EXPECT_TRUE(Open().ok()) << type;
+    EXPECT_EQ(Inode(), 0u) << "closed and removed";
+  }
+}
+
+TEST_F(UnixSocketTest, AFileThatIsNoSocketStays) {
+  ASSERT_EQ(mkdir(path_.c_str(), 0700), 0);
+  EXPECT_FALSE(Open().ok());
+  EXPECT_NE(Inode(), 0u);
+}
+
+TEST_F(UnixSocketTest, OnlyTheOwnFileIsRemovedAtTheEnd) {
+  auto first = Open();
+  ASSERT_TRUE(first.ok());
+  // Somebody removed it, and another gateway serves there.
+  unlink(path_.c_str());
+  auto second = Open();
+  ASSERT_TRUE(second.ok());
+  const ino_t inode = Inode();
+  first->reset();
+  EXPECT_EQ(Inode(), inode);
+  second->reset();
+  EXPECT_EQ(Inode(), 0u);
+}
+
+TEST(ListenAddressTest, ItsSpellingsAreOnePlace) {
+  EXPECT_EQ(*ListenSocket::PlaceOf("localhost:50051"), *ListenSocket::PlaceOf("127.0.0.1:50051"));
+  EXPECT_EQ(*ListenSocket::PlaceOf("[0:0::1]:1"), *ListenSocket::PlaceOf("[::1]:1"));
+  EXPECT_EQ(*ListenSocket::PlaceOf("unix:/run//a/../s"), *ListenSocket::PlaceOf("unix:/run/s"));
+  EXPECT_NE(*ListenSocket::PlaceOf("127.0.0.1:1"), *ListenSocket::PlaceOf("127.0.0.1:2"));
+  EXPECT_FALSE(ListenSocket::PlaceOf("0.0.0.0:1").ok());
+}
+
+}  // namespace
+}  // namespace mcgw::app

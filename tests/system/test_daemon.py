@@ -1,0 +1,217 @@
+"""The daemon at its edges: descriptors, signals, output that is not taken, configurations that turn bad while it runs."""
+import fcntl
+import os
+import pathlib
+import signal
+import socket
+import stat
+import subprocess
+
+import pytest
+
+from mcgw_testlib import BIN, Daemon, Mcgw, channel, igmp_users, wait_until
+
+FAILED, BAD_INPUT, NO_GATEWAY = 1, 2, 3  # The exit codes of mcgw, as its help has them.
+GROUP = "239.5.5.1"
+
+
+def refuses(port):
+    """Whether nobody listens on the port any more."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) != 0
+
+
+# ------------------------------------------------------------------------------------------------------- configuration
+
+
+@pytest.fixture(params=["directory", "fifo", "missing", "device", "no-yaml", "duplicate", "large"])
+def bad_file(request, tmp_path):
+    """Turns a configuration file into something that is none."""
+    file = tmp_path / "mcgw.yaml"
+    file.write_text("log_level: info\n")
+
+    def spoil():
+        file.unlink()
+        if request.param == "directory":
+            file.mkdir()
+        elif request.param == "fifo":
+            os.mkfifo(file)
+        elif request.param == "device":
+            file.symlink_to("/dev/zero")
+        elif request.param != "missing":
+            file.write_text({"no-yaml": "[" * 100000, "duplicate": "log_level: debug\nlog_level: debug\n",
+                             "large": "#" * (2 << 20)}[request.param])
+
+    return file, spoil
+
+
+def test_a_reload_of_what_is_no_configuration_is_not_taken(net, binaries, bad_file):
+    del net, binaries
+    file, spoil = bad_file
+    with Daemon("--config", file) as daemon:
+        spoil()
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_error_line("SIGHUP: the configuration is not taken: .*mcgw.yaml")
+        Mcgw(daemon.address).ok("health")
+
+
+@pytest.mark.parametrize("path", ["/tmp", "/dev/zero", "/dev/stdin"])
+def test_a_start_with_what_is_no_file_ends_with_a_sentence(net, binaries, path):
+    del net, binaries
+    result = subprocess.run([BIN / "mcgwd", "--config", path], capture_output=True, text=True, timeout=20, check=False,
+                            stdin=subprocess.PIPE)
+    assert result.returncode == 2
+    assert path in result.stderr and "not a regular file" in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("variable", ["MCGW_INTERFACES", "MCGW_LISTEN", "MCGW_CONFIG", "MCGW_DEFAULT_INTERFACE"])
+def test_an_empty_variable_opens_nothing(net, binaries, variable):
+    del net, binaries
+    result = subprocess.run([BIN / "mcgwd"], capture_output=True, text=True, timeout=20, check=False,
+                            env={**os.environ, variable: ""})
+    assert result.returncode == 2
+    assert variable in result.stderr and "empty" in result.stderr, result.stderr
+
+
+def test_an_unknown_variable_is_warned_of(net, binaries):
+    del net, binaries
+    with Daemon(env={**os.environ, "MCGW_LISEN": "127.0.0.1:1"}) as daemon:
+        daemon.wait_error_line("warning MCGW_LISEN: mcgwd knows no such variable")
+
+
+@pytest.mark.parametrize("arguments", [["join", f"{GROUP}:5000%a0", "--session", ""], ["health", "--gateway", ""],
+                                       ["interfaces", ""], ["pub", f"{GROUP}:5000%a0", "--source", ""]])
+def test_an_empty_value_means_no_default_to_mcgw(net, mcgw, arguments):
+    del net
+    result = mcgw.run(*arguments)
+    assert (result.returncode, result.stdout) == (BAD_INPUT, ""), result
+    assert "an empty value" in result.stderr, result.stderr
+    assert GROUP not in igmp_users("a0")
+
+
+def test_an_empty_gateway_is_not_the_default_one(net, daemon):
+    del net, daemon
+    result = Mcgw("").run("health")
+    assert result.returncode == BAD_INPUT and "MCGW_GATEWAY" in result.stderr, result.stderr
+
+
+# ------------------------------------------------------------------------------------------------- descriptors, output
+
+
+@pytest.mark.parametrize("level", ["trace", "warning", "error"])
+def test_ready_is_said_at_every_level(net, binaries, level):
+    del net, binaries
+    with Daemon("--log-level", level) as daemon:  # It waits for the line.
+        Mcgw(daemon.address).ok("health")
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--help"], ["--version"], ["sub", "--help"], ["health"], ["interfaces"], ["interfaces", "-o", "json"], ["channels"],
+    ["subscribers"], ["ledger"], ["describe", GROUP], ["doctor"], ["doctor", "--all"], ["join", f"{GROUP}:5000%a0"]],
+    ids=" ".join)
+def test_a_full_disk_is_a_failure_of_mcgw(net, mcgw, arguments):
+    del net
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([BIN / "mcgw", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30,
+                                check=False, env=mcgw.env)
+    assert result.returncode == FAILED, result
+    assert "No space left" in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version", "--check-config"])
+def test_a_full_disk_is_a_failure_of_mcgwd(net, binaries, argument):
+    del net, binaries
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([BIN / "mcgwd", argument], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20,
+                                check=False)
+    assert result.returncode == FAILED, result
+    assert "No space left" in result.stderr, result.stderr
+
+
+def test_a_log_that_nobody_reads_stops_nothing(net, binaries):
+    """Neither calls nor the end wait for whoever should read stderr."""
+    del net, binaries
+    read_end, write_end = os.pipe()
+    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+    daemon = subprocess.Popen([BIN / "mcgwd", "--log-level", "debug"], stderr=write_end)
+    os.close(write_end)
+    try:
+        text = b""
+        while b"ready" not in text:
+            text += os.read(read_end, 4096)
+        mcgw = Mcgw()
+        groups = [channel(f"239.5.6.{n}", 5000, "a0") for n in range(1, 101)]
+        for _ in range(3):  # Far more than the pipe holds.
+            session = mcgw.ok("join", *groups).stdout.split()[1]
+            mcgw.ok("leave", "--session", session)
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(20) == 0
+    finally:
+        daemon.kill()
+        os.close(read_end)
+    assert not [group for group in igmp_users("a0") if group.startswith("239.5.6.")]
+
+
+# --------------------------------------------------------------------------------------------------------- the way down
+
+
+def test_a_drain_refuses_new_clients_at_once_and_a_second_signal_ends_it(net, binaries, tmp_path):
+    del net, binaries
+    path = tmp_path / "s"
+    with Daemon("--drain-grace", "300s", "--listen", f"unix:{path}", listen="127.0.0.1:50051") as daemon:
+        with Mcgw(daemon.address).subscribe(channel(GROUP, 5000, "a0"), "-o", "raw") as subscriber:
+            daemon.signal(signal.SIGTERM)
+            wait_until(lambda: refuses(50051) and not path.exists(), "the listeners to close")
+            assert Mcgw(daemon.address).run("health").returncode == NO_GATEWAY
+            assert daemon.popen.poll() is None and subscriber.popen.poll() is None
+            daemon.signal(signal.SIGINT)
+            assert daemon.wait() == 128 + signal.SIGINT
+    assert GROUP not in igmp_users("a0")
+
+
+def test_a_drain_is_over_when_the_last_client_has_left(net, binaries):
+    del net, binaries
+    with Daemon("--drain-grace", "300s") as daemon:
+        with Mcgw(daemon.address).subscribe(channel(GROUP, 5000, "a0"), "-o", "raw") as subscriber:
+            daemon.signal(signal.SIGTERM)
+            wait_until(lambda: refuses(50051), "the listeners to close")
+            subscriber.signal(signal.SIGINT)
+            subscriber.wait()
+            assert daemon.wait() == 0
+
+
+def test_a_socket_of_another_program_is_not_taken(net, binaries, tmp_path):
+    del net, binaries
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(path))
+        result = subprocess.run([BIN / "mcgwd", "--listen", f"unix:{path}"], capture_output=True, text=True, timeout=20,
+                                check=False)
+        assert result.returncode == 1 and str(path) in result.stderr, result.stderr
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.sendto(b"still there", str(path))
+        assert other.recv(100) == b"still there"
+
+
+def test_only_its_own_socket_file_is_removed(net, binaries, tmp_path):
+    del net, binaries
+    path = pathlib.Path(tmp_path, "s")
+    with Daemon(listen=f"unix:{path}") as first:
+        path.unlink()
+        with Daemon(listen=f"unix:{path}") as second:
+            first.stop()
+            assert stat.S_ISSOCK(path.stat().st_mode)
+            Mcgw(second.address).ok("health")
+
+
+# ------------------------------------------------------------------------------------------------------------- health
+
+
+def test_names_that_clients_invent_do_not_hide_an_interface(net, mcgw):
+    del net
+    invented = [f"aa{n}" for n in range(150)]
+    mcgw.ok("join", "--wait-for-interface", *(channel(GROUP, 5000, name) for name in invented))
+    mcgw.ok("join", channel(GROUP, 5000, "lo"))
+    wait_until(lambda: mcgw.run("health", "interface/lo").stdout == "SERVING\n", "the health of lo")
+    known = [name for name in invented[::10] if "NOT_SERVING" in mcgw.run("health", f"interface/{name}").stdout]
+    assert 0 < len(known) < 15, known
