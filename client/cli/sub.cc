@@ -45,8 +45,8 @@ Without --count, sub runs until Ctrl-C, or until nothing has come for --wait sec
 --count, it exits with 0 once that many datagrams came, with 4 if --wait ended it before, and with 130 after
 Ctrl-C (143 after SIGTERM). If the reader of standard output goes, sub ends with 0.
 
-With --resume, a broken connection or a restart of the gateway does not end sub: it tries again, after 0.1 s and
-then ever longer up to 5 s, and goes on where it was. No datagram comes twice; what the gateway no longer has is
+With --resume, a broken connection or a restart of the gateway does not end sub: it waits until the gateway is back,
+which it notices within a second (on a Unix socket at once), and goes on where it was. No datagram comes twice; what the gateway no longer has is
 said as a gap. The gateway keeps the channels joined for 10 s meanwhile.
 
 --stats says what came and what was lost, by the sequences that sub saw, and the gateway's own accounts of the stream

@@ -4,7 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "grpcpp/channel.h"
+#include "mcgw/gateway_address.h"
+#include "socket_watcher.h"
 
 namespace mcgw::client {
 
@@ -25,6 +29,8 @@ void ResumePoints::Take(const v1::SubscribeResponse& message) {
     point->set_last_receive_time_unix_ns(datagram.receive_time_unix_ns());
   }
 }
+
+void ResumePoints::BeginStream() { ids_.clear(); }
 
 v1::ResumePoint* ResumePoints::PointOf(uint64_t channel_id) {
   const auto id = ids_.find(channel_id);
@@ -47,8 +53,6 @@ void ResumePoints::TakeChannel(const v1::Channel& channel) {
 
 void ResumePoints::TakeEvent(const v1::Event& event) {
   if (event.has_subscribed()) {
-    if (!announcing_) ids_.clear();
-    announcing_ = event.subscribed().continued();
     for (const v1::ChannelState& state : event.subscribed().channels()) TakeChannel(state.channel());
   } else if (event.has_membership_changed()) {
     const v1::Channel& channel = event.membership_changed().channel().channel();
@@ -105,9 +109,16 @@ v1::SubscribeRequest WithRetain(v1::SubscribeRequest request, absl::Duration ret
 
 }  // namespace
 
-void ResumingSubscription::Pause::Until(Clock::time_point time) {
+bool ResumingSubscription::Pause::Until(Clock::time_point time) {
   std::unique_lock<std::mutex> lock(mutex_);
-  changed_.wait_until(lock, time, [this] { return ended_; });
+  changed_.wait_until(lock, time, [this] { return ended_ || cut_; });
+  return std::exchange(cut_, false);
+}
+
+void ResumingSubscription::Pause::Cut() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  cut_ = true;
+  changed_.notify_all();
 }
 
 void ResumingSubscription::Pause::End() {
@@ -126,14 +137,16 @@ ResumingSubscription::ResumingSubscription(const Client& client, v1::SubscribeRe
   Begin();
 }
 
-ResumingSubscription::~ResumingSubscription() = default;
+ResumingSubscription::~ResumingSubscription() { watcher_.reset(); }
 
 bool ResumingSubscription::Begin() {
   v1::SubscribeRequest request = request_;
+  points_.BeginStream();
   if (!points_.empty()) *request.mutable_start()->mutable_resume() = points_.Get();
   absl::MutexLock lock(&mutex_);
   if (cancelled_) return false;
-  stream_ = std::make_unique<Subscription>(client_, request);
+  stream_ = std::make_unique<Subscription>(client_, request,
+                                           stood_ ? Subscription::Patience::kWait : Subscription::Patience::kNone);
   return true;
 }
 
@@ -156,8 +169,19 @@ bool ResumingSubscription::Break(const absl::Status& why) {
   const absl::Duration wait = wait_ * std::uniform_real_distribution<double>(0.5, 1.0)(random_);
   wait_ = std::min(2 * wait_, options_.most_wait);
   next_attempt_ = Clock::now() + absl::ToChronoNanoseconds(wait);
+  if (watcher_ == nullptr) WatchSocket();
   if (on_break_) on_break_(why, wait);
   return true;
+}
+
+void ResumingSubscription::WatchSocket() {
+  const absl::StatusOr<std::string> target = GatewayTarget(client_.address());
+  absl::string_view path = target.ok() ? absl::string_view(*target) : absl::string_view();
+  if (!absl::ConsumePrefix(&path, "unix:")) return;
+  watcher_ = std::make_unique<SocketWatcher>(std::string(path), [this] {
+    pause_.Cut();
+    grpc::experimental::ChannelResetConnectionBackoff(client_.channel().get());
+  });
 }
 
 ResumingSubscription::ReadResult ResumingSubscription::Read(absl::Duration timeout, v1::SubscribeResponse* response) {
@@ -171,9 +195,9 @@ ResumingSubscription::ReadResult ResumingSubscription::Read(absl::Duration timeo
       stream = stream_.get();
     }
     if (stream == nullptr) {
-      pause_.Until(std::min(deadline, next_attempt_));
+      const bool returned = pause_.Until(std::min(deadline, next_attempt_));
       const Clock::time_point now = Clock::now();
-      if (now < next_attempt_ && now >= deadline) return ReadResult::kTimedOut;
+      if (!returned && now < next_attempt_ && now >= deadline) return ReadResult::kTimedOut;
       if (Begin()) continue;
       ended_ = true;
       end_ = absl::CancelledError("cancelled by the client");
@@ -185,6 +209,7 @@ ResumingSubscription::ReadResult ResumingSubscription::Read(absl::Duration timeo
     if (result == ReadResult::kMessage) {
       points_.Take(*response);
       stood_ = true;
+      watcher_.reset();
       wait_ = options_.first_wait;
       return result;
     }

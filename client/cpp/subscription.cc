@@ -22,8 +22,9 @@ gpr_timespec DeadlineAfter(absl::Duration timeout) {
 
 }  // namespace
 
-Subscription::Subscription(const Client& client, const v1::SubscribeRequest& request)
+Subscription::Subscription(const Client& client, const v1::SubscribeRequest& request, Patience patience)
     : channel_(client.channel()), address_(client.address()) {
+  context_.set_wait_for_ready(patience == Patience::kWait);
   reader_ = v1::MulticastGatewayService::NewStub(channel_)->PrepareAsyncSubscribe(&context_, request, &queue_);
   reader_->StartCall(kStarted);
 }

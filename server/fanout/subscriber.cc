@@ -29,6 +29,16 @@ bool SameInterfaceAndKind(const Event& a, const Event& b) {
   return false;
 }
 
+bool ComesAndGoes(const Event& event) {
+  return std::holds_alternative<InterfaceLost>(event) || std::holds_alternative<InterfaceRestored>(event);
+}
+
+// What keeps an event that waits, beside the event itself.
+constexpr size_t kKeepingBytes = 256;
+
+// A stream's message is used again; one crowd of events must not cost memory for ever.
+constexpr size_t kKeptEvents = 128;
+
 // Says in a MembershipChanged from which number on it applies.
 void SetPlace(std::optional<Event>* event, uint64_t sequence) {
   auto* const changed = event->has_value() ? std::get_if<MembershipChanged>(&**event) : nullptr;
@@ -69,6 +79,16 @@ void Subscriber::Channel::Begin(ChannelStart start) {
   }
 }
 
+void Message::Clear() {
+  events.clear();
+  if (events.capacity() > kKeptEvents) events.shrink_to_fit();
+  event_bytes = 0;
+  slab = SlabRef();
+  data = nullptr;
+  size_bytes = 0;
+  datagrams = 0;
+}
+
 Subscriber::Subscriber(const Options& options, std::shared_ptr<SlabPool> pool, std::shared_ptr<Doorbell> doorbell)
     : options_(options),
       pool_(std::move(pool)),
@@ -78,6 +98,8 @@ Subscriber::Subscriber(const Options& options, std::shared_ptr<SlabPool> pool, s
 
 Subscriber::~Subscriber() {
   net::MutexLock lock(&mutex_);
+  for (Channel* channel : active_) channel->active = false;
+  active_.clear();
   while (!channels_.empty()) Retire(channels_.begin()->first);
 }
 
@@ -94,18 +116,16 @@ void Subscriber::AddChannel(std::shared_ptr<ChannelLog> log, SourceFilter filter
       auto channel = std::make_unique<Channel>(&ready_, std::move(log), std::move(filter), start);
       Activate(channel.get());
       channels_.emplace(id, std::move(channel));
-      if (event.has_value()) notices_.push_back(*std::move(event));
+      if (event.has_value()) AddNotice(*std::move(event));
     } else {
       Channel& channel = *at->second;
       Change change{.at = channel.log->Head(), .filter = std::move(filter), .event = std::move(event)};
-      std::vector<Change>& changes = channel.MakeDetour().changes;
+      const std::vector<Change>& changes = channel.MakeDetour().changes;
       const bool leaves =
           std::any_of(changes.begin(), changes.end(), [](const Change& earlier) { return earlier.remove; });
       if (leaves) change.restart = start;
       SetPlace(&change.event, leaves ? change.restart->cursor.sequence : change.at.sequence);
-      changes.push_back(std::move(change));
-      DropStale(&channel);
-      Activate(&channel);
+      Queue(&channel, std::move(change));
     }
   }
   doorbell_->Ring();
@@ -116,16 +136,62 @@ void Subscriber::AddChange(uint64_t channel_id, Change change) {
     net::MutexLock lock(&mutex_);
     const auto at = channels_.find(channel_id);
     if (at == channels_.end()) {
-      if (change.event.has_value()) notices_.push_back(*std::move(change.event));
+      if (change.event.has_value()) AddNotice(*std::move(change.event));
     } else {
       change.at = at->second->log->Head();
       SetPlace(&change.event, change.at.sequence);
-      at->second->MakeDetour().changes.push_back(std::move(change));
-      DropStale(at->second.get());
-      Activate(at->second.get());
+      Queue(at->second.get(), std::move(change));
     }
   }
   doorbell_->Ring();
+}
+
+void Subscriber::AddNotice(Event event) {
+  waiting_bytes_ += BytesOf(event);
+  notices_.push_back(std::move(event));
+}
+
+void Subscriber::Queue(Channel* channel, Change change) {
+  std::vector<Change>& changes = channel->MakeDetour().changes;
+  waiting_bytes_ -= BytesOf(changes);
+  changes.push_back(std::move(change));
+  DropStale(channel);
+  waiting_bytes_ += BytesOf(changes);
+  if (changes.size() > kMostChangesOfChannel) {
+    EndTooSlow(net::StrCat(changes.size(), " changes of channel ", channel->log->channel_id()));
+  }
+  Activate(channel);
+}
+
+size_t Subscriber::BytesOf(const Event& event) { return kKeepingBytes + MostBytesOf(event); }
+
+size_t Subscriber::BytesOf(const std::vector<Change>& changes) {
+  size_t bytes = 0;
+  for (const Change& change : changes) {
+    bytes += change.event.has_value() ? BytesOf(*change.event) : kKeepingBytes;
+  }
+  return bytes;
+}
+
+bool Subscriber::TakesChanges() {
+  {
+    net::MutexLock lock(&mutex_);
+    if (verdict_.has_value()) return false;
+    if (waiting_bytes_ <= kMostWaitingBytes) return true;
+    EndTooSlow(net::StrCat(waiting_bytes_ >> 10, " kB of events"));
+  }
+  doorbell_->Ring();
+  return false;
+}
+
+void Subscriber::EndTooSlow(std::string_view what) {
+  if (verdict_.has_value()) return;
+  verdict_ = net::Error(net::Reason::kSubscriberTooSlow, "",
+                        net::StrCat("the subscriber has not read ", what,
+                                    ", more than the gateway keeps for a stream: read faster, or change memberships "
+                                    "less often"));
+  for (const Event& notice : notices_) waiting_bytes_ -= BytesOf(notice);
+  std::deque<Event>().swap(notices_);
 }
 
 void Subscriber::ChangeFilter(uint64_t channel_id, SourceFilter filter, std::optional<Event> event) {
@@ -164,12 +230,15 @@ void Subscriber::DropStale(Channel* channel) {
 }
 
 void Subscriber::NotifyAt(uint64_t channel_id, Event event) {
-  {
+  if (ComesAndGoes(event)) {
     net::MutexLock lock(&mutex_);
     if (const auto at = channels_.find(channel_id); at != channels_.end() && at->second->detour != nullptr) {
-      std::erase_if(at->second->detour->changes, [&](const Change& change) {
+      std::vector<Change>& changes = at->second->detour->changes;
+      waiting_bytes_ -= BytesOf(changes);
+      std::erase_if(changes, [&](const Change& change) {
         return change.event.has_value() && SameInterfaceAndKind(*change.event, event);
       });
+      waiting_bytes_ += BytesOf(changes);
     }
   }
   AddChange(channel_id, {.filter = std::nullopt, .event = std::move(event)});
@@ -178,8 +247,14 @@ void Subscriber::NotifyAt(uint64_t channel_id, Event event) {
 void Subscriber::Notify(Event event) {
   {
     net::MutexLock lock(&mutex_);
-    std::erase_if(notices_, [&](const Event& waiting) { return SameInterfaceAndKind(waiting, event); });
-    notices_.push_back(std::move(event));
+    if (ComesAndGoes(event)) {
+      std::erase_if(notices_, [&](const Event& waiting) {
+        const bool same = SameInterfaceAndKind(waiting, event);
+        if (same) waiting_bytes_ -= BytesOf(waiting);
+        return same;
+      });
+    }
+    AddNotice(std::move(event));
   }
   doorbell_->Ring();
 }
@@ -313,10 +388,18 @@ LedgerEntry Subscriber::TotalLocked() const {
   return total;
 }
 
-void Subscriber::AppendFarewell(std::vector<Event>* events) const {
+bool Subscriber::NextFarewell(Message* message) {
+  message->Clear();
   net::MutexLock lock(&mutex_);
-  for (const auto& [id, channel] : channels_) events->push_back(PositionOf(*channel));
-  events->push_back(TotalLocked());
+  for (auto at = channels_.lower_bound(farewell_at_); at != channels_.end(); ++at) {
+    if (message->FullOfEvents()) {
+      farewell_at_ = at->first;
+      return true;
+    }
+    message->Add(PositionOf(*at->second));
+  }
+  message->Add(TotalLocked());
+  return false;
 }
 
 // ---- What both sides share ----
@@ -340,7 +423,7 @@ void Subscriber::Retire(uint64_t channel_id) {
   // First the log, then the ready list: a commit moves a waiter from the one to the other under the log's lock.
   channel->log->Forget(channel);
   ready_.Remove(channel);
-  std::erase(active_, channel);
+  if (channel->active) std::erase(active_, channel);
   for (InFlight& part : in_flight_) {
     if (part.channel == channel) part.channel = nullptr;
   }

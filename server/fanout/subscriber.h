@@ -7,6 +7,9 @@
 // A stream that lags is moved on: the numbers that it skips are announced, those that the kernel had dropped among them
 // under that cause, and changes that lie on the way take their effect at their place.
 //
+// What control calls say waits until the stream takes it. A stream that does not read can neither hold that up nor let
+// it pile up: it ends with SUBSCRIBER_TOO_SLOW when too much waits.
+//
 // Cursors take turns: a message carries one quantum of one cursor, or short runs of several. Order is kept within a
 // channel, not across channels. All events of a message come before all its datagrams.
 
@@ -18,12 +21,15 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "server/fanout/channel_log.h"
 #include "server/fanout/event.h"
+#include "server/fanout/event_size.h"
 #include "server/fanout/own_traffic.h"
 #include "server/fanout/slab_pool.h"
 #include "server/fanout/source_filter.h"
@@ -63,13 +69,25 @@ using PinnedBytes = std::atomic<uint64_t>;
 
 // What one write carries. `data` is a run of records: bytes of a SubscribeResponse, kept alive by `slab`.
 struct Message {
+  // Beside the largest run this stays well under the API's bound of 1 MiB for a message.
+  static constexpr size_t kMostEvents = 1000;
+  static constexpr size_t kMostEventBytes = 512 << 10;
+
   std::vector<Event> events;
+  size_t event_bytes = 0;  // The most that they take, encoded.
   SlabRef slab;
   const char* data = nullptr;
   size_t size_bytes = 0;
   uint32_t datagrams = 0;
 
   bool empty() const { return events.empty() && size_bytes == 0; }
+  // Whether the next event belongs to the next message. One that is larger than all of them comes whole.
+  bool FullOfEvents() const { return events.size() >= kMostEvents || event_bytes >= kMostEventBytes; }
+  void Add(Event event) {
+    event_bytes += MostBytesOf(event);
+    events.push_back(std::move(event));
+  }
+  void Clear();
 };
 
 class Subscriber {
@@ -92,8 +110,17 @@ class Subscriber {
   // Forgets all its waiters. The doorbell may still ring; it outlives this object.
   ~Subscriber();
 
+  // What control calls have queued and the stream has not taken yet; a plain change counts as 512 bytes. And what one
+  // channel keeps of it.
+  static constexpr size_t kMostWaitingBytes = 8 << 20;
+  static constexpr size_t kMostChangesOfChannel = 256;
+
   // ---- Any thread ----
 
+  // Whether the stream is to be told of another control action, which may be many of the calls below. False for one
+  // that is to end. What waits is looked at here, so that an action comes whole, however large: if it has outgrown
+  // kMostWaitingBytes, the stream ends with SUBSCRIBER_TOO_SLOW.
+  bool TakesChanges();
   // Reads the channel from `start` on. A channel that it reads already keeps its cursor and takes the new filter,
   // unless it was removed before: then it ends there and begins again at `start`. `event`, if any, is delivered before
   // the channel's first datagram.
@@ -123,8 +150,9 @@ class Subscriber {
   void Written();
   // The stream died with a message in flight: its datagrams count as abandoned.
   void Abandon();
-  // Every channel's position, then the accounts of the whole stream: the last events of a stream that ends in order.
-  void AppendFarewell(std::vector<Event>* events) const;
+  // The last events of a stream that ends in order: every channel's position, then the accounts of the whole stream.
+  // Fills `message` (cleared first) with the next page. False: it was the last one.
+  bool NextFarewell(Message* message);
   // Set once the stream is to end, with its status: by End, by EndWhenEmpty, or SUBSCRIBER_TOO_SLOW.
   std::optional<absl::Status> verdict() const;
 
@@ -204,8 +232,19 @@ class Subscriber {
   };
 
   void AddChange(uint64_t channel_id, Change change);
+  void AddNotice(Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Puts a change behind those of the channel. One that has too many ends the stream.
+  void Queue(Channel* channel, Change change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void DropStale(Channel* channel);
+  // What a notice, and a channel's changes, count for in waiting_bytes_.
+  static size_t BytesOf(const Event& event);
+  static size_t BytesOf(const std::vector<Change>& changes);
+  // Too much waits: lets go of the notices, since the end says it all.
+  void EndTooSlow(std::string_view what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Moves as many notices into the message as fit. True if that were all.
+  bool TakeNotices(Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Activate(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Goes on with a sweep, as far as the message has room.
   void SweepLocked(Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Moves what one cursor has into the message. True if the message has no room for another cursor's run.
   bool Take(Channel* channel, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -246,7 +285,11 @@ class Subscriber {
   absl::btree_map<uint64_t, std::unique_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
   std::deque<Channel*> active_ ABSL_GUARDED_BY(mutex_);
   size_t scanned_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // In this turn, for nothing.
-  std::vector<Event> notices_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Event> notices_ ABSL_GUARDED_BY(mutex_);
+  size_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of notices_ and of all channels' changes.
+  // The channel with which the sweep that has begun goes on in the next message, and the farewell.
+  std::optional<uint64_t> sweep_at_ ABSL_GUARDED_BY(mutex_);
+  uint64_t farewell_at_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<InFlight> in_flight_ ABSL_GUARDED_BY(mutex_);
   std::vector<LedgerEntry> retired_ ABSL_GUARDED_BY(mutex_);
   int64_t ledger_reported_ns_ ABSL_GUARDED_BY(mutex_);

@@ -17,9 +17,8 @@ constexpr size_t kCopyBelowBytes = 2048;
 
 constexpr int64_t kPositionIntervalNs = 1'000'000'000;
 
-// What a stream may look at in vain before others have their turn, and a bound on the events of a message.
+// What a stream may look at in vain before others have their turn.
 constexpr size_t kScanBytes = 256 << 10;
-constexpr size_t kMostEvents = 1000;
 
 constexpr uint64_t kNoEnd = std::numeric_limits<uint64_t>::max();
 
@@ -59,22 +58,14 @@ bool HasReached(const Cursor& cursor, const Cursor& place) {
 }  // namespace
 
 bool Subscriber::Next(Message* message) {
-  if (message->events.capacity() > kMostEvents) {
-    // It is handed to the next notices: one crowd of them must not cost memory for ever.
-    std::vector<Event>().swap(message->events);
-  } else {
-    message->events.clear();
-  }
-  message->slab = SlabRef();
-  message->data = nullptr;
-  message->size_bytes = 0;
-  message->datagrams = 0;
-
+  message->Clear();
   net::MutexLock lock(&mutex_);
   scanned_bytes_ = 0;
-  message->events.swap(notices_);
+  // The notice of a channel comes before its datagrams: while notices wait, no cursor is read.
+  if (!TakeNotices(message)) return true;
   while (Waiter* waiter = ready_.Pop()) Activate(static_cast<Channel*>(waiter));
-  if (sweep_requested_.exchange(false, std::memory_order_acquire)) SweepLocked(message);
+  if (sweep_requested_.exchange(false, std::memory_order_acquire) && !sweep_at_.has_value()) sweep_at_ = 0;
+  if (sweep_at_.has_value()) SweepLocked(message);
   // One look at each cursor at the most, so that one message never holds two runs of a channel.
   for (size_t looks = active_.size(); looks > 0 && !verdict_.has_value(); --looks) {
     Channel* const channel = active_.front();
@@ -88,14 +79,28 @@ bool Subscriber::Next(Message* message) {
   return !message->empty();
 }
 
+bool Subscriber::TakeNotices(Message* message) {
+  while (!notices_.empty() && !message->FullOfEvents()) {
+    waiting_bytes_ -= BytesOf(notices_.front());
+    message->Add(std::move(notices_.front()));
+    notices_.pop_front();
+  }
+  return notices_.empty();
+}
+
 void Subscriber::SweepLocked(Message* message) {
   const int64_t now_ns = net::MonotonicNs();
-  for (const auto& [id, channel] : channels_) {
-    ReportPosition(channel.get(), now_ns, message);
+  for (auto at = channels_.lower_bound(*sweep_at_); at != channels_.end(); ++at) {
+    if (message->FullOfEvents()) {
+      sweep_at_ = at->first;
+      return;
+    }
+    ReportPosition(at->second.get(), now_ns, message);
   }
+  sweep_at_.reset();
   if (options_.ledger_interval_ns == 0 || now_ns - ledger_reported_ns_ < options_.ledger_interval_ns) return;
   ledger_reported_ns_ = now_ns;
-  message->events.push_back(TotalLocked());
+  message->Add(TotalLocked());
 }
 
 void Subscriber::ReportPosition(Channel* channel, int64_t now_ns, Message* message) {
@@ -104,18 +109,21 @@ void Subscriber::ReportPosition(Channel* channel, int64_t now_ns, Message* messa
   if (now_ns - account.reported_ns < kPositionIntervalNs) return;
   account.reported_ns = now_ns;
   account.reported_sequence = channel->cursor.sequence;
-  message->events.push_back(PositionOf(*channel));
+  message->Add(PositionOf(*channel));
 }
 
 bool Subscriber::Take(Channel* channel, Message* message) {
   ReportPosition(channel, net::MonotonicNs(), message);
   while (true) {
-    if (scanned_bytes_ > kScanBytes || message->events.size() >= kMostEvents) {
+    if (scanned_bytes_ > kScanBytes || message->FullOfEvents()) {
       Activate(channel);
       return true;
     }
     if (channel->detour != nullptr) {
+      waiting_bytes_ -= BytesOf(channel->detour->changes);
       if (!ApplyChanges(channel, message)) return false;
+      waiting_bytes_ += BytesOf(channel->detour->changes);
+      if (message->FullOfEvents()) continue;
       if (channel->passes_stretch()) {
         PassStretch(channel, message);
         continue;
@@ -173,7 +181,7 @@ bool Subscriber::IsTooOld(const Channel& channel, const Run& run) const {
 bool Subscriber::ApplyChanges(Channel* channel, Message* message) {
   AnnounceFirstGap(channel, message);
   std::vector<Change>& changes = channel->detour->changes;
-  while (!changes.empty() && HasReached(channel->cursor, changes.front().at)) {
+  while (!changes.empty() && HasReached(channel->cursor, changes.front().at) && !message->FullOfEvents()) {
     if (changes.front().remove) {
       if (!ApplyRemoval(channel, message)) return false;
       continue;
@@ -181,15 +189,15 @@ bool Subscriber::ApplyChanges(Channel* channel, Message* message) {
     Change change = std::move(changes.front());
     changes.erase(changes.begin());
     if (change.filter.has_value()) channel->filter = *std::move(change.filter);
-    if (change.event.has_value()) message->events.push_back(*std::move(change.event));
+    if (change.event.has_value()) message->Add(*std::move(change.event));
   }
   return true;
 }
 
 bool Subscriber::ApplyRemoval(Channel* channel, Message* message) {
   std::vector<Change>& changes = channel->detour->changes;
-  if (changes.front().event.has_value()) message->events.push_back(*std::move(changes.front().event));
-  message->events.push_back(PositionOf(*channel));
+  if (changes.front().event.has_value()) message->Add(*std::move(changes.front().event));
+  message->Add(PositionOf(*channel));
   const auto again =
       std::find_if(changes.begin() + 1, changes.end(), [](const Change& change) { return change.restart.has_value(); });
   if (again == changes.end()) {
@@ -200,7 +208,7 @@ bool Subscriber::ApplyRemoval(Channel* channel, Message* message) {
   channel->MakeAccount().offered_before = channel->OfferedUpTo(channel->cursor.sequence);
   channel->Begin(*again->restart);
   channel->filter = *std::move(again->filter);
-  if (again->event.has_value()) message->events.push_back(*std::move(again->event));
+  if (again->event.has_value()) message->Add(*std::move(again->event));
   AnnounceFirstGap(channel, message);
   changes.erase(changes.begin(), again + 1);
   return true;
@@ -212,7 +220,7 @@ void Subscriber::AnnounceFirstGap(Channel* channel, Message* message) {
 }
 
 void Subscriber::Announce(Channel* channel, const Gap& gap, Message* message) {
-  message->events.push_back(gap);
+  message->Add(gap);
   LedgerEntry& ledger = channel->MakeAccount().ledger;
   ledger.skipped[static_cast<int>(gap.cause)] += gap.count;
   ++(gap.count > 0 ? ledger.range_gaps : ledger.unknown_gaps);

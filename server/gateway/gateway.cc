@@ -87,7 +87,7 @@ absl::StatusOr<JoinResult> Gateway::Join(const Caller& caller, const std::string
   if (!found.ok()) return found.status();
   Session& session = **found;
   net::MutexLock lock(&session.mutex);
-  if (session.ended) return sessions_.Find(session_id, "").status();
+  if (session.ended) return SessionTable::NotFound(session_id);
   absl::StatusOr<MembershipSet::Added> added = session.memberships.Add(request);
   if (!added.ok()) {
     // A Join that fails leaves nothing behind, also not the session that it made.
@@ -115,6 +115,8 @@ absl::StatusOr<std::vector<uint64_t>> Gateway::Leave(const Caller& caller, const
   if (!found.ok()) return found.status();
   Session& session = **found;
   net::MutexLock lock(&session.mutex);
+  // Another call, or its lease, may have ended it since it was found.
+  if (session.ended) return SessionTable::NotFound(session_id);
   if (std::holds_alternative<WholeSession>(target)) {
     sessions_.Erase(session.id);
     return EndLocked(&session);
@@ -198,7 +200,7 @@ absl::StatusOr<std::shared_ptr<SendSource>> Gateway::SourceOf(const Caller& call
   if (!found.ok()) return found.status();
   Session& session = **found;
   net::MutexLock lock(&session.mutex);
-  if (session.ended) return sessions_.Find(session_id, "").status();
+  if (session.ended) return SessionTable::NotFound(session_id);
   if (session.send_source == nullptr) {
     absl::StatusOr<std::shared_ptr<SendSource>> source = sender_.NewSource(session.ports);
     if (!source.ok()) return source.status();

@@ -40,6 +40,10 @@ absl::StatusOr<std::shared_ptr<Session>> SessionTable::Find(std::string_view id,
   net::MutexLock lock(&mutex_);
   const auto at = sessions_.find(id);
   if (at != sessions_.end() && at->second->identity == identity) return at->second;
+  return NotFound(id);
+}
+
+absl::Status SessionTable::NotFound(std::string_view id) {
   return net::Error(net::Reason::kSessionNotFound, "session_id",
                     net::StrCat("there is no session ", id,
                                 " of yours: it has expired, was left, or never was; Join without a session makes one"));

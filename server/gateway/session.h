@@ -55,6 +55,8 @@ class SessionTable {
   absl::StatusOr<std::shared_ptr<Session>> Create(const std::string& identity, int64_t lease_ns);
   // SESSION_NOT_FOUND, also for another identity's.
   absl::StatusOr<std::shared_ptr<Session>> Find(std::string_view id, std::string_view identity) const;
+  // SESSION_NOT_FOUND, as Find answers it, of a session that has ended since it was found.
+  static absl::Status NotFound(std::string_view id);
   void Erase(const std::string& id);
   std::vector<std::shared_ptr<Session>> All() const;
   size_t size() const;

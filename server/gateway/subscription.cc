@@ -79,7 +79,9 @@ absl::Status Subscription::Open(const SubscribeRequest& request) {
         if (status.phase == fanout::ChannelPhase::kFailed) channels_.push_back(status);
       }
     }
-    points_ = request.resume;
+    for (const ResumePoint& point : request.resume) {
+      points_.emplace(PointKey(point.interface_name, point.group, point.port), point);
+    }
     if (session_ == nullptr) return StartReading(AllStatuses(), request);
   }
   net::MutexLock session_lock(&session_->mutex);
@@ -165,11 +167,9 @@ SourceFilter Subscription::FilterFor(uint64_t channel_id, bool* wanted) const AB
 
 absl::StatusOr<std::optional<ChannelStart>> Subscription::TakeResumePoint(const fanout::ChannelLog& log,
                                                                           const ChannelStatus& status) {
-  const auto at = std::find_if(points_.begin(), points_.end(), [&status](const ResumePoint& point) {
-    return point.interface_name == status.interface_name && point.group == status.group && point.port == status.port;
-  });
+  const auto at = points_.find(PointKey(status.interface_name, status.group, status.port));
   if (at == points_.end()) return std::nullopt;
-  const ResumePoint point = std::move(*at);
+  const ResumePoint point = std::move(at->second);
   points_.erase(at);
   if (point.epoch != log.epoch()) {
     Cursor cursor = log.Head();
@@ -251,6 +251,7 @@ absl::Status Subscription::StartReading(std::vector<ChannelStatus> statuses,
 
 void Subscription::Refresh(const std::vector<MembershipSet::ChannelPtr>& touched, ChangeCause cause) {
   net::MutexLock lock(&mutex_);
+  if (!subscriber_.TakesChanges()) return;
   for (const MembershipSet::ChannelPtr& log : touched) RefreshOne(log, cause);
 }
 
@@ -293,6 +294,7 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
 
 void Subscription::Tell(const InterfaceNotice& notice) {
   net::MutexLock lock(&mutex_);
+  if (!subscriber_.TakesChanges()) return;
   const Text name = Shared(notice.interface_name);
   std::optional<uint64_t> read;  // One of the channels, where the events are put in order.
   for (auto& [id, reading] : reading_) {
@@ -316,7 +318,7 @@ void Subscription::Tell(const InterfaceNotice& notice) {
 void Subscription::Tell(const ChannelChange& change) {
   net::MutexLock lock(&mutex_);
   const auto at = reading_.find(change.status.channel_id);
-  if (at == reading_.end()) return;
+  if (at == reading_.end() || !subscriber_.TakesChanges()) return;
   at->second = MakeReading(change.status, std::move(at->second.filter));
   subscriber_.NotifyAt(
       change.status.channel_id,
@@ -337,7 +339,7 @@ void Subscription::Apply(const std::vector<MembershipSet::Followed>& followed) {
 }
 
 void Subscription::ApplyLocked(const std::vector<MembershipSet::Followed>& followed) {
-  if (!started_) return;
+  if (!started_ || !subscriber_.TakesChanges()) return;
   for (const MembershipSet::Followed& each : followed) {
     if (each.log != nullptr) {
       RefreshOne(each.log, each.cause, each.start);

@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -102,6 +103,7 @@ class Subscription {
 
  private:
   using Text = std::shared_ptr<const std::string>;
+  using PointKey = std::tuple<std::string, net::IpAddress, uint16_t>;  // Interface, group and port.
   // A channel as the stream knows it, apart from what its log knows. There may be millions.
   struct Reading {
     net::IpAddress group;
@@ -154,8 +156,8 @@ class Subscription {
   std::unique_ptr<MembershipSet> own_ ABSL_GUARDED_BY(mutex_);
   // Of its own memberships and whose they are; empty: not open, or they do not outlive the stream.
   std::string signature_ ABSL_GUARDED_BY(mutex_);
-  std::vector<ResumePoint> points_ ABSL_GUARDED_BY(mutex_);  // That wait for their channels.
-  bool started_ ABSL_GUARDED_BY(mutex_) = false;             // It reads; before, Open takes care of all.
+  std::map<PointKey, ResumePoint> points_ ABSL_GUARDED_BY(mutex_);  // That wait for their channels.
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;                    // It reads; before, Open takes care of all.
   absl::btree_map<uint64_t, Reading> reading_ ABSL_GUARDED_BY(mutex_);
   std::vector<Text> names_ ABSL_GUARDED_BY(mutex_);
   std::set<uint64_t> told_lost_ ABSL_GUARDED_BY(mutex_);  // Ids of managers.

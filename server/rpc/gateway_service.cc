@@ -32,7 +32,9 @@ absl::Status Join(gateway::Gateway* gateway, const gateway::Caller& caller, cons
   if (!membership.ok()) return net::WithFieldPrefix(membership.status(), "membership.");
   std::optional<absl::Duration> lease;
   if (request.has_lease()) {
-    lease = absl::Seconds(request.lease().seconds()) + absl::Nanoseconds(request.lease().nanos());
+    const absl::StatusOr<int64_t> lease_ns = ReadDuration(request.lease(), "lease");
+    if (!lease_ns.ok()) return lease_ns.status();
+    lease = absl::Nanoseconds(*lease_ns);
   }
   const absl::StatusOr<gateway::JoinResult> result = gateway->Join(caller, request.session_id(), *membership, lease);
   if (!result.ok()) return result.status();

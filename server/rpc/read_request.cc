@@ -25,15 +25,9 @@ constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int64_t kHourNs = 3600 * kSecondNs;
 constexpr int64_t kMostRetainNs = 60 * kSecondNs;
 
-// As nanoseconds; what a protobuf Duration may not hold, or is beyond centuries, is out of any range.
-absl::StatusOr<int64_t> ReadDuration(const google::protobuf::Duration& message, std::string_view field) {
-  constexpr int64_t kMostSeconds = 9'000'000'000;
-  if (message.seconds() >= -kMostSeconds && message.seconds() <= kMostSeconds && message.nanos() > -kSecondNs &&
-      message.nanos() < kSecondNs) {
-    return message.seconds() * kSecondNs + message.nanos();
-  }
+absl::Status OutOfRange(std::string_view field, std::string_view what, int64_t ns, std::string_view right) {
   return Error(Reason::kValueOutOfRange, field,
-               net::StrCat("seconds ", message.seconds(), ", nanos ", message.nanos(), " are no such duration"));
+               net::StrCat(what, " of ", absl::FormatDuration(absl::Nanoseconds(ns)), ": ", right));
 }
 
 absl::StatusOr<fanout::SourceFilter> ReadFilter(const v1::SourceFilter& message) {
@@ -84,29 +78,27 @@ absl::Status ReadOptions(const v1::SubscribeOptions& message, const gateway::Opt
           net::StrCat("lag policy ", static_cast<int>(message.lag_policy()), " is not one that this version has"));
   }
   if (message.has_max_batching_delay()) {
-    const int64_t seconds = message.max_batching_delay().seconds();
-    const int32_t nanos = message.max_batching_delay().nanos();
-    if (seconds < 0 || nanos < 0 || seconds > 1 || (seconds == 1 && nanos > 0)) {
-      return Error(Reason::kValueOutOfRange, "options.max_batching_delay", "a batching delay: from 0 to 1s");
+    const absl::StatusOr<int64_t> delay_ns = ReadDuration(message.max_batching_delay(), "options.max_batching_delay");
+    if (!delay_ns.ok()) return delay_ns.status();
+    if (*delay_ns < 0 || *delay_ns > kSecondNs) {
+      return OutOfRange("options.max_batching_delay", "a batching delay", *delay_ns, "from 0 to 1s");
     }
-    options->max_batching_delay_ns =
-        std::min(seconds * 1'000'000'000 + nanos, fanout::Subscriber::kMostBatchingDelayNs);
+    options->max_batching_delay_ns = std::min(*delay_ns, fanout::Subscriber::kMostBatchingDelayNs);
   }
   if (message.has_ledger_interval()) {
-    const int64_t seconds = message.ledger_interval().seconds();
-    const int64_t ns = seconds * 1'000'000'000 + message.ledger_interval().nanos();
-    if (seconds < 0 || seconds > 3600 || ns > 3'600'000'000'000 || (ns != 0 && ns < 1'000'000'000)) {
-      return Error(Reason::kValueOutOfRange, "options.ledger_interval", "a ledger interval: 0, or from 1s to 1h");
+    const absl::StatusOr<int64_t> interval_ns = ReadDuration(message.ledger_interval(), "options.ledger_interval");
+    if (!interval_ns.ok()) return interval_ns.status();
+    if (*interval_ns != 0 && (*interval_ns < kSecondNs || *interval_ns > kHourNs)) {
+      return OutOfRange("options.ledger_interval", "a ledger interval", *interval_ns, "0, or from 1s to 1h");
     }
-    options->ledger_interval_ns = ns;
+    options->ledger_interval_ns = *interval_ns;
   }
   if (message.has_lag_limit_age()) {
     const absl::StatusOr<int64_t> age_ns = ReadDuration(message.lag_limit_age(), "options.lag_limit_age");
     if (!age_ns.ok()) return age_ns.status();
     if (*age_ns < kMillisecondNs || *age_ns > kHourNs) {
-      return Error(Reason::kValueOutOfRange, "options.lag_limit_age",
-                   net::StrCat("a lag limit of ", absl::FormatDuration(absl::Nanoseconds(*age_ns)),
-                               ": from 1ms to 1h, or leave it out for no limit by age"));
+      return OutOfRange("options.lag_limit_age", "a lag limit", *age_ns,
+                        "from 1ms to 1h, or leave it out for no limit by age");
     }
     options->lag_limit_age_ns = *age_ns;
   }
@@ -169,6 +161,17 @@ absl::StatusOr<std::vector<gateway::ResumePoint>> ReadResumePoints(const v1::Sta
 }
 
 }  // namespace
+
+absl::StatusOr<int64_t> ReadDuration(const google::protobuf::Duration& message, std::string_view field) {
+  constexpr int64_t kMostSeconds = 9'000'000'000;
+  if (message.seconds() >= -kMostSeconds && message.seconds() <= kMostSeconds && message.nanos() > -kSecondNs &&
+      message.nanos() < kSecondNs) {
+    return message.seconds() * kSecondNs + message.nanos();
+  }
+  return Error(Reason::kValueOutOfRange, field,
+               net::StrCat("seconds ", message.seconds(), ", nanos ", message.nanos(),
+                           ": not a duration that a field can have, nanos are less than a second"));
+}
 
 absl::StatusOr<IpAddress> ReadAddress(std::string_view text, std::string_view field) {
   absl::StatusOr<IpAddress> address = IpAddress::Parse(text);
@@ -281,9 +284,7 @@ absl::StatusOr<gateway::SubscribeRequest> ReadSubscribe(const v1::SubscribeReque
     const absl::StatusOr<int64_t> retain_ns = ReadDuration(message.options().retain(), "options.retain");
     if (!retain_ns.ok()) return retain_ns.status();
     if (*retain_ns < 0 || *retain_ns > kMostRetainNs) {
-      return Error(
-          Reason::kValueOutOfRange, "options.retain",
-          net::StrCat("a retain time of ", absl::FormatDuration(absl::Nanoseconds(*retain_ns)), ": from 0 to 60s"));
+      return OutOfRange("options.retain", "a retain time", *retain_ns, "from 0 to 60s");
     }
     request.retain_ns = *retain_ns;
   }

@@ -18,6 +18,8 @@ namespace mcgw::rpc {
 
 namespace v1 = multicast::gateway::v1;
 
+// As nanoseconds. VALUE_OUT_OF_RANGE for what a protobuf Duration may not hold, and for centuries.
+absl::StatusOr<int64_t> ReadDuration(const google::protobuf::Duration& message, std::string_view field);
 absl::StatusOr<net::IpAddress> ReadAddress(std::string_view text, std::string_view field);
 absl::StatusOr<uint16_t> ReadPort(uint32_t port, std::string_view field);
 absl::StatusOr<gateway::MembershipRequest> ReadMembership(const v1::Membership& message);

@@ -19,8 +19,8 @@ namespace {
 // Calls asked for ahead, so that a burst of new streams is taken at once.
 constexpr int kCallsWaiting = 16;
 
-// Channels in one Subscribed event, well under a message's 1 MiB.
-constexpr size_t kChannelsPerEvent = 4000;
+// Of the channels in one Subscribed event: well under a message's 1 MiB.
+constexpr size_t kMostSubscribedBytes = 512 << 10;
 
 // A client that does not read its stream's end for so long is cut off.
 constexpr int64_t kFinishPatienceNs = 1'000'000'000;
@@ -103,9 +103,10 @@ void SubscribeStream::WriteSubscribed() {
   v1::Subscribed* const subscribed = response.add_events()->mutable_subscribed();
   subscribed->set_subscriber_id(subscription_->id());
   rpc::WriteOptions(subscription_->options(), subscription_->retain_ns(), subscribed->mutable_options());
-  const size_t end = std::min(channels.size(), channels_announced_ + kChannelsPerEvent);
-  for (; channels_announced_ < end; ++channels_announced_) {
-    WriteChannelState(channels[channels_announced_], subscribed->add_channels());
+  for (size_t bytes = 0; channels_announced_ < channels.size() && bytes < kMostSubscribedBytes; ++channels_announced_) {
+    v1::ChannelState* const state = subscribed->add_channels();
+    WriteChannelState(channels[channels_announced_], state);
+    bytes += state->ByteSizeLong();
   }
   subscribed_ = channels_announced_ == channels.size();
   subscribed->set_continued(!subscribed_);
@@ -119,6 +120,7 @@ void SubscribeStream::Drive() {
     WriteSubscribed();
     return;
   }
+  if (ending_.has_value()) return Finish(*ending_);
   fanout::Subscriber& subscriber = subscription_->subscriber();
   if (!subscriber.Next(&message_)) {
     if (const std::optional<absl::Status> verdict = subscriber.verdict(); verdict.has_value()) return Finish(*verdict);
@@ -143,17 +145,20 @@ void SubscribeStream::Write(std::vector<grpc::Slice> slices) {
 }
 
 void SubscribeStream::Finish(const absl::Status& status) {
-  finishing_ = true;
+  ending_ = status;
   ending_since_ns_ = net::MonotonicNs();
+  const grpc::Status end = ToGrpc(status);
   if (subscription_ == nullptr) {
-    loop_->Operate([&] { writer_.Finish(ToGrpc(status), &finish_tag_); });
+    finishing_ = true;
+    loop_->Operate([&] { writer_.Finish(end, &finish_tag_); });
     return;
   }
-  std::vector<fanout::Event> farewell;
-  subscription_->subscriber().AppendFarewell(&farewell);
-  const grpc::Slice slice = EncodeEvents(farewell);
+  const bool more = subscription_->subscriber().NextFarewell(&message_);
+  const grpc::Slice slice = EncodeEvents(message_.events);
+  if (more) return Write({slice});
+  finishing_ = true;
   const grpc::ByteBuffer buffer(&slice, 1);
-  loop_->Operate([&] { writer_.WriteAndFinish(buffer, grpc::WriteOptions(), ToGrpc(status), &finish_tag_); });
+  loop_->Operate([&] { writer_.WriteAndFinish(buffer, grpc::WriteOptions(), end, &finish_tag_); });
 }
 
 void SubscribeStream::OnTag(StreamTag::Kind kind, bool ok) {
@@ -170,7 +175,7 @@ void SubscribeStream::OnTag(StreamTag::Kind kind, bool ok) {
       break;
     case StreamTag::Kind::kFinish:
       finishing_ = false;
-      done_ = done_ || !ok;
+      done_ = true;  // Whatever rings until kDone comes must not write any more.
       break;
     case StreamTag::Kind::kDone:
       done_ = true;

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -59,8 +60,10 @@ class SubscribeStream {
   friend class SubscribeServer;
 
   void Adopt(absl::StatusOr<std::unique_ptr<gateway::Subscription>> opened);
+  // The next page of what the stream begins with.
   void WriteSubscribed();
   void Write(std::vector<grpc::Slice> slices);
+  // Writes the farewell page by page, and with the last one `status`.
   void Finish(const absl::Status& status);
   void ReapIfGone();
   grpc::Slice EncodeEvents(const std::vector<fanout::Event>& events) const;
@@ -85,6 +88,7 @@ class SubscribeStream {
   bool subscribed_ = false;  // All Subscribed events have been written.
   bool adopted_ = false;
   bool in_flight_ = false;
+  std::optional<absl::Status> ending_;  // From the first page of the farewell on.
   bool finishing_ = false;
   bool done_ = false;
   int64_t ending_since_ns_ = 0;  // Since when its end waits for its client; 0: it does not.

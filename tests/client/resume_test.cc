@@ -179,6 +179,31 @@ TEST_F(ResumeTest, ARenamedInterfaceIsResumedByItsNewName) {
   EXPECT_EQ(PointOf(1).next_sequence(), 2u);
 }
 
+// Channel ids are a stream's own: one that the stream before used for another channel must not move that one's point.
+TEST_F(ResumeTest, ABreakBetweenTwoSubscribedLeavesNoIdOfThatStream) {
+  const auto with_group = [](v1::SubscribeResponse message, const char* group, bool continued) {
+    v1::Subscribed* const subscribed = message.mutable_events(0)->mutable_subscribed();
+    subscribed->mutable_channels(0)->mutable_channel()->set_group(group);
+    subscribed->set_continued(continued);
+    return message;
+  };
+  Play({[&](const auto&, const auto& write) {
+          write(with_group(Subscribed(1, 5, 10), "239.1.1.1", /*continued=*/true));
+          return Broken();
+        },
+        [&](const auto&, const auto& write) {
+          write(with_group(Subscribed(2, 6, 20), "239.1.1.2", /*continued=*/false));
+          write(Data(1, {500}));  // Of a channel that this stream has not named.
+          return Broken();
+        },
+        [](const auto&, const auto&) { return grpc::Status::OK; }});
+  ReadAll(Open().get());
+  ASSERT_THAT(requests_, SizeIs(3));
+  ASSERT_EQ(requests_[2].start().resume().points_size(), 2);
+  EXPECT_EQ(PointOf(2).group(), "239.1.1.1");
+  EXPECT_EQ(PointOf(2).next_sequence(), 10u);
+}
+
 TEST_F(ResumeTest, WhatTheRequestSaysOfRetainHolds) {
   Play({[](const auto&, const auto&) { return grpc::Status::OK; }});
   v1::SubscribeRequest request;

@@ -112,9 +112,9 @@ TEST_F(OwnTrafficTest, PositionsPassWhatIsHeldBack) {
   AppendFrom("10.0.0.1", 4000);
   log_->Commit();
   EXPECT_THAT(TakeAll(subscriber.get()), IsEmpty());
-  std::vector<Event> farewell;
-  subscriber->AppendFarewell(&farewell);
-  const Position& position = std::get<Position>(farewell.at(0));
+  Message farewell;
+  subscriber->NextFarewell(&farewell);
+  const Position& position = std::get<Position>(farewell.events.at(0));
   EXPECT_EQ(position.next_sequence, 3u);
   EXPECT_EQ(position.filtered, 2u);
 }

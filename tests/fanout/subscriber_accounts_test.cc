@@ -117,8 +117,9 @@ TEST_F(SubscriberAccountsTest, TheFarewellIsEveryPositionAndThenTheLedger) {
   Add(subscriber.get(), other);
   Fill(other.get(), 5, 10);
   TakeAll(subscriber.get());
-  std::vector<Event> farewell;
-  subscriber->AppendFarewell(&farewell);
+  Message message;
+  EXPECT_FALSE(subscriber->NextFarewell(&message));
+  const std::vector<Event>& farewell = message.events;
   ASSERT_THAT(farewell, SizeIs(3));
   std::map<uint64_t, uint64_t> next;
   for (int i : {0, 1}) {

@@ -91,5 +91,34 @@ TEST_P(GatewayThreadsTest, ClientsShareASession) {
   EXPECT_EQ(gateway_->session_count(), 1u);
 }
 
+TEST_P(GatewayThreadsTest, OfTwoThatLeaveASessionOneFindsIt) {
+  constexpr int kLeaving = 2;
+  constexpr int kMemberships = 20;  // So that the first one takes a while.
+  for (int round = 0; round < kRounds; ++round) {
+    const std::string session = Join("", Request("a0", "239.1.1.1")).session_id;
+    for (int i = 2; i <= kMemberships; ++i) Join(session, Request("a0", "239.1.1." + std::to_string(i)));
+    std::atomic<int> ready{0};
+    std::atomic<size_t> ended{0};
+    std::atomic<int> refused{0};
+    std::vector<std::thread> leaving;
+    for (int i = 0; i < kLeaving; ++i) {
+      leaving.emplace_back([&] {
+        ready.fetch_add(1);
+        while (ready.load() < kLeaving) std::this_thread::yield();
+        const absl::StatusOr<std::vector<uint64_t>> left = gateway_->Leave(me_, session, WholeSession());
+        if (left.ok()) {
+          ended.fetch_add(left->size());
+        } else {
+          EXPECT_EQ(net::ReasonOf(left.status()), net::Reason::kSessionNotFound);
+          refused.fetch_add(1);
+        }
+      });
+    }
+    for (std::thread& each : leaving) each.join();
+    EXPECT_EQ(ended.load(), size_t{kMemberships});
+    ASSERT_EQ(refused.load(), kLeaving - 1) << "round " << round;
+  }
+}
+
 }  // namespace
 }  // namespace mcgw::gateway

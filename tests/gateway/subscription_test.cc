@@ -282,5 +282,27 @@ TEST_F(SubscriptionTest, ChannelsShowTheirHolders) {
   EXPECT_EQ(shared.holders[1].filter, From("10.0.0.2"));
 }
 
+// ---- Streams that do not read ----
+
+TEST_F(SubscriptionTest, AStreamThatDoesNotReadEndsWhileItsSessionGoesOnChanging) {
+  const std::string session = Join("", Request("a0", "239.1.1.1")).session_id;
+  const auto stalled = Subscribe({}, session);
+  const auto reading = Subscribe({}, session);
+  for (int i = 0; !stalled->subscriber().verdict().has_value(); ++i) {
+    ASSERT_LT(i, 20'000);
+    const JoinResult joined = Join(session, Request("a0", "239.1.1.2"), std::nullopt);
+    ASSERT_TRUE(gateway_->Leave(me_, session, joined.membership_id).ok());
+    // A new channel each time, as when groups differ.
+    SweepAfter(options_.keep_after_leave + absl::Seconds(1));
+    if (i % 100 == 0) Deliver(reading.get());
+  }
+  EXPECT_EQ(ReasonOf(*stalled->subscriber().verdict()), Reason::kSubscriberTooSlow);
+  EXPECT_FALSE(reading->subscriber().verdict().has_value());
+  // What it holds back from the stalled one, the session does not lose.
+  Deliver(reading.get());
+  Join(session, Request("a0", "239.1.1.3"));
+  EXPECT_THAT(Deliver(reading.get()), ElementsAre("joined 239.1.1.3 any source"));
+}
+
 }  // namespace
 }  // namespace mcgw::gateway

@@ -1,6 +1,7 @@
 // Resuming and the accounts, over gRPC.
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -188,11 +189,42 @@ TEST_F(AccountTest, BadPointsAndOptionsNameTheirFields) {
       {[](v1::SubscribeRequest* r) { r->mutable_options()->mutable_lag_limit_age(); }, "options.lag_limit_age"},
       {[](v1::SubscribeRequest* r) { r->mutable_options()->mutable_lag_limit_age()->set_seconds(3601); },
        "options.lag_limit_age"},
+      {[](v1::SubscribeRequest* r) { r->mutable_options()->mutable_max_batching_delay()->set_nanos(-1); },
+       "options.max_batching_delay"},
+      {[](v1::SubscribeRequest* r) { r->mutable_options()->mutable_max_batching_delay()->set_nanos(2'000'000'000); },
+       "options.max_batching_delay"},
+      {[](v1::SubscribeRequest* r) { r->mutable_options()->mutable_ledger_interval()->set_nanos(1); },
+       "options.ledger_interval"},
+      {[](v1::SubscribeRequest* r) { r->mutable_options()->mutable_ledger_interval()->set_seconds(3601); },
+       "options.ledger_interval"},
   };
   for (const auto& [change, field] : options) {
     v1::SubscribeRequest request = Request();
     change(&request);
     expect(request, "VALUE_OUT_OF_RANGE", field);
+  }
+
+  // The greatest and the least numbers of a Duration, in every field that has one.
+  const std::pair<google::protobuf::Duration* (v1::SubscribeOptions::*)(), std::string> durations[] = {
+      {&v1::SubscribeOptions::mutable_retain, "options.retain"},
+      {&v1::SubscribeOptions::mutable_lag_limit_age, "options.lag_limit_age"},
+      {&v1::SubscribeOptions::mutable_max_batching_delay, "options.max_batching_delay"},
+      {&v1::SubscribeOptions::mutable_ledger_interval, "options.ledger_interval"},
+  };
+  for (const int64_t seconds : {std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min()}) {
+    for (const auto& [field, name] : durations) {
+      v1::SubscribeRequest request = Request();
+      (request.mutable_options()->*field)()->set_seconds(seconds);
+      expect(request, "VALUE_OUT_OF_RANGE", name);
+    }
+    v1::JoinRequest join;
+    *join.mutable_membership() = Wish("a0", "239.1.1.1", 5000);
+    join.mutable_lease()->set_seconds(seconds);
+    grpc::ClientContext context;
+    v1::JoinResponse joined;
+    const Rich rich = Take(gateway_->Join(&context, join, &joined));
+    EXPECT_EQ(rich.reason, "VALUE_OUT_OF_RANGE");
+    EXPECT_EQ(rich.field, "lease");
   }
 }
 

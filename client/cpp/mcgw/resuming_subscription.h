@@ -23,9 +23,13 @@
 
 namespace mcgw::client {
 
+class SocketWatcher;
+
 // Where a program is in the channels of its streams, from what it has read. Not thread-safe.
 class ResumePoints {
  public:
+  // What is taken from now on is of another stream, whose channel ids are its own.
+  void BeginStream();
   // Takes in a message, events and datagrams.
   void Take(const multicast::gateway::v1::SubscribeResponse& message);
   // Where a stream goes on that follows. Empty until a channel is known.
@@ -41,22 +45,24 @@ class ResumePoints {
 
   std::map<Key, multicast::gateway::v1::ResumePoint> places_;
   std::map<uint64_t, Key> ids_;  // Of the stream's channels.
-  bool announcing_ = false;      // More Subscribed events of this stream come.
 };
 
 struct ResumeOptions {
   // How long the gateway keeps the stream's memberships joined after it broke, if the request does not say.
   absl::Duration retain = absl::Seconds(10);
   // The wait before a new attempt: from the first to the most, doubled each time, and of that a random part between
-  // half and all. It begins again once a stream stands.
+  // half and all. It begins again once a stream stands. An attempt that finds no gateway goes on until there is one.
   absl::Duration first_wait = absl::Milliseconds(100);
-  absl::Duration most_wait = absl::Seconds(5);
+  absl::Duration most_wait = absl::Seconds(1);
 };
 
 // Like Subscription, but when the stream breaks it subscribes again and goes on where the program is: no datagram comes
 // twice, and what was missed is announced as Gap, also across a restart of the gateway (GAP_CAUSE_OTHER_EPOCH). Each
 // new stream begins with a Subscribed; channel ids of streams before it mean nothing any more, since the gateway may be
 // another one.
+//
+// A gateway that returns is found within about a second; one on a Unix socket at once, since the socket's directory is
+// watched while the stream is broken.
 //
 // What breaks a stream: the connection (UNAVAILABLE), a gateway that stops (DRAINING), one that gave a slow reader up
 // (CANCELLED without a reason, or SUBSCRIBER_TOO_SLOW). Any other end is the end, also of an attempt to come back, and
@@ -92,14 +98,19 @@ class ResumingSubscription {
   // What Cancel ends. The standard library's, since Abseil's timed waits follow the wall clock, which may jump.
   class Pause {
    public:
-    void Until(Clock::time_point time);
+    // True if Cut ended it.
+    bool Until(Clock::time_point time);
+    // Ends the one that lasts, or the next.
+    void Cut();
     // Ends this one and all that follow.
     void End();
 
    private:
     std::mutex mutex_;
     std::condition_variable changed_;
-    bool ended_ = false;  // Guarded by mutex_.
+    // Guarded by mutex_.
+    bool cut_ = false;
+    bool ended_ = false;
   };
 
   // False if it was cancelled.
@@ -107,6 +118,7 @@ class ResumingSubscription {
   // The stream has ended. True if it is to come back.
   bool Break(const absl::Status& why);
   static bool IsBreak(const absl::Status& status);
+  void WatchSocket();
 
   const Client client_;
   const multicast::gateway::v1::SubscribeRequest request_;
@@ -123,6 +135,7 @@ class ResumingSubscription {
   std::minstd_rand random_{std::random_device{}()};
 
   Pause pause_;
+  std::unique_ptr<SocketWatcher> watcher_;  // While the stream is broken, if the gateway is on a Unix socket.
   absl::Mutex mutex_;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<Subscription> stream_ ABSL_GUARDED_BY(mutex_);  // Changed by the reading thread only.

@@ -30,9 +30,16 @@ class Subscription {
     kEnded,     // The stream has ended; Finish says how.
   };
 
+  // What a stream does while no gateway answers.
+  enum class Patience {
+    kNone,  // It ends.
+    kWait,  // It waits for one, until it is cancelled.
+  };
+
   // Begins the stream. Does not block: whether the gateway accepts it shows at the first Read. The client may go before
   // the subscription does.
-  Subscription(const Client& client, const multicast::gateway::v1::SubscribeRequest& request);
+  Subscription(const Client& client, const multicast::gateway::v1::SubscribeRequest& request,
+               Patience patience = Patience::kNone);
 
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
