@@ -17,7 +17,7 @@ constexpr char kDescription[] = "List the gateway's channels: what clients wish,
 
 constexpr char kFooter[] =
     R"(Columns: HOLDERS are the memberships that include the channel, KERNEL whether the host's kernel has joined it,
-SOURCES the filter (+ only these, ! all but these), DATAGRAMS and BYTES what was received, DROPPED what the
+SOURCES the filter (+ only these, ! all but these; 20 of them and how many more), DATAGRAMS and BYTES what was received, DROPPED what the
 kernel dropped because the gateway was too slow. -o json prints all that the gateway knows.
 
 Examples:
@@ -29,7 +29,9 @@ std::string Sources(const v1::ChannelWish& wish) {
   if (!wish.has_source_filter()) return "any";
   const bool include = wish.source_filter().mode() == v1::SOURCE_FILTER_MODE_INCLUDE;
   if (wish.source_filter().sources().empty()) return include ? "none" : "any";
-  return absl::StrCat(include ? "+" : "!", absl::StrJoin(wish.source_filter().sources(), ","));
+  const uint32_t omitted = wish.source_filter().omitted_sources();
+  return absl::StrCat(include ? "+" : "!", absl::StrJoin(wish.source_filter().sources(), ","),
+                      omitted == 0 ? "" : absl::StrCat(",...", omitted, "-more"));
 }
 
 std::vector<std::string> Row(const v1::ChannelInfo& channel) {
@@ -53,7 +55,7 @@ int RunChannels(const std::string& format, const GlobalOptions& global) {
   if (format == "json") {
     std::vector<const google::protobuf::Message*> messages;
     for (const v1::ChannelInfo& channel : *channels) messages.push_back(&channel);
-    return Print(ToJsonArray(messages));
+    return PrintJson(ToJsonArray(messages));
   }
   std::vector<std::vector<std::string>> rows = {
       {"ID", "CHANNEL", "STATE", "HOLDERS", "KERNEL", "SOURCES", "DATAGRAMS", "BYTES", "DROPPED", "LAST-SOURCE"}};

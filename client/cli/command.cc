@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/printable.h"
 #include "google/protobuf/util/json_util.h"
 #include "mcgw/channel_text.h"
 #include "mcgw/error.h"
@@ -21,14 +22,29 @@ int ExitCodeOf(const absl::Status& status) {
   return kFailed;
 }
 
+namespace {
+
+// The gateway speaks of fields. How what it misses is written here; empty if that is plain.
+absl::string_view Spelling(const absl::Status& status) {
+  const std::string reason = client::DetailsOf(status).reason;
+  if (reason == "SOURCE_REQUIRED") return "; write SOURCE@GROUP:PORT, such as 10.0.0.2@232.1.1.1:5000";
+  if (reason == "SCOPE_NEEDS_INTERFACE" || reason == "INTERFACE_AMBIGUOUS" || reason == "NO_ROUTE") {
+    return "; write GROUP:PORT%INTERFACE, such as 239.1.1.1:5000%eth0";
+  }
+  return "";
+}
+
+}  // namespace
+
 int Fail(const absl::Status& status) {
   // Where nobody answered, the text says all; a code before it would only look like the gateway's.
-  Note(client::IsUnreachable(status) ? std::string(status.message()) : client::Describe(status));
+  Note(client::IsUnreachable(status) ? std::string(status.message())
+                                     : absl::StrCat(client::Describe(status), Spelling(status)));
   return ExitCodeOf(status);
 }
 
 void Note(absl::string_view text) {
-  const std::string line = absl::StrCat("mcgw: ", text, "\n");
+  const std::string line = absl::StrCat("mcgw: ", Printable(text), "\n");
   // Nothing can be done about a standard error that does not take it.
   if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
 }
@@ -38,7 +54,9 @@ int FailToWrite(const OutputFile& output) {
   return kFailed;
 }
 
-int Print(absl::string_view text) {
+int Print(absl::string_view text) { return PrintJson(Printable(text)); }
+
+int PrintJson(absl::string_view text) {
   OutputFile output(STDOUT_FILENO, /*stop_fd=*/-1);
   output.buffer()->append(text.data(), text.size());
   return output.Flush() == OutputFile::Result::kFailed ? FailToWrite(output) : kDone;

@@ -40,18 +40,22 @@ void AddLedger(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddSubscribers(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddHealth(CLI::App* app, const GlobalOptions* global, Run* run);
 
-// Writes "mcgw: REASON: message (field: group)" to standard error and returns the exit code that belongs to it.
+// Writes "mcgw: REASON: message (field: group)" to standard error, and how what is missing is written on the command
+// line, and returns the exit code that belongs to it.
 int Fail(const absl::Status& status);
 int ExitCodeOf(const absl::Status& status);
 
-// Writes "mcgw: text" and a line end to standard error, in one piece. Thread-safe.
+// Writes "mcgw: text", made printable, and a line end to standard error, in one piece. Thread-safe.
 void Note(absl::string_view text);
 
 // Says why the output could not be written. kFailed.
 int FailToWrite(const OutputFile& output);
 
-// Writes to standard output, all of it. A reader that has gone is not an error. kDone or kFailed.
+// Writes text for people to standard output, all of it and made printable. A reader that has gone is not an error.
+// kDone or kFailed.
 int Print(absl::string_view text);
+// The same for JSON, which is printable by itself.
+int PrintJson(absl::string_view text);
 
 // ParseChannel for each; the first failure.
 absl::StatusOr<std::vector<multicast::gateway::v1::Membership>> ParseChannels(const std::vector<std::string>& texts);

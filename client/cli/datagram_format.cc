@@ -4,6 +4,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/cli/printable.h"
 #include "mcgw/channel_text.h"
 
 namespace mcgw::cli {
@@ -74,7 +75,7 @@ void DatagramFormatter::AppendHeader(const v1::Datagram& datagram, std::string* 
   if (channel == channels_->end()) {
     absl::StrAppend(out, "channel#", datagram.channel_id());
   } else {
-    absl::StrAppend(out, client::FormatChannel(channel->second));
+    absl::StrAppend(out, Printable(client::FormatChannel(channel->second)));
   }
   absl::StrAppend(out, " ", client::FormatEndpoint(datagram.source_address(), datagram.source_port()),
                   " ttl=", datagram.hop_limit(), " seq=", datagram.sequence(), " size=", datagram.payload().size());
@@ -93,7 +94,9 @@ void DatagramFormatter::AppendJson(const v1::Datagram& datagram, std::string* ou
     AppendJsonString(client::FormatChannel(channel), out);
     *out += ",\"interface\":";
     AppendJsonString(channel.interface_name(), out);
-    absl::StrAppend(out, ",\"group\":\"", channel.group(), "\",\"port\":", channel.port());
+    *out += ",\"group\":";
+    AppendJsonString(channel.group(), out);
+    absl::StrAppend(out, ",\"port\":", channel.port());
   }
   absl::StrAppend(out, ",\"source\":\"", client::FormatAddress(datagram.source_address()),
                   "\",\"source_port\":", datagram.source_port(), ",\"hop_limit\":", datagram.hop_limit(),

@@ -40,8 +40,8 @@ struct Options {
 using Lines = std::vector<std::pair<std::string, std::string>>;
 
 std::string Refusals(const v1::DescribeGroupResponse& group) {
-  if (group.join_refused()) return "neither joined nor sent to";
-  return group.send_refused() ? "joined, but not sent to" : "joined and sent to";
+  if (group.join_refused()) return "may be neither joined nor sent to";
+  return group.send_refused() ? "may be joined, but not sent to" : "may be joined and sent to";
 }
 
 Lines Describe(const v1::DescribeGroupResponse& group) {
@@ -87,7 +87,7 @@ int RunDescribe(const Options& options, const GlobalOptions& global) {
   if (!client.ok()) return Fail(client.status());
   const auto group = (*client)->DescribeGroup(request);
   if (!group.ok()) return Fail(group.status());
-  if (options.format == "json") return Print(absl::StrCat(ToJson(*group), "\n"));
+  if (options.format == "json") return PrintJson(absl::StrCat(ToJson(*group), "\n"));
   return Print(Format(Describe(*group)));
 }
 

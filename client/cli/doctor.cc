@@ -132,8 +132,8 @@ int RunDoctor(const Options& options, const GlobalOptions& global) {
     found_error |= finding.severity() == v1::FINDING_SEVERITY_ERROR;
     if (options.all || finding.severity() != v1::FINDING_SEVERITY_OK) absl::StrAppend(&text, Text(finding));
   }
-  const int printed =
-      Print(options.format == "json" ? absl::StrCat(ToJson(*response), "\n") : absl::StrCat(text, Summary(*response)));
+  const int printed = options.format == "json" ? PrintJson(absl::StrCat(ToJson(*response), "\n"))
+                                               : Print(absl::StrCat(text, Summary(*response)));
   if (printed != kDone) return printed;
   return found_error ? kFaultFound : kDone;
 }

@@ -134,7 +134,7 @@ int RunInterfaces(const Options& options, const GlobalOptions& global) {
   if (options.format == "json") {
     std::vector<const google::protobuf::Message*> messages;
     for (const v1::NetworkInterface& interface : *interfaces) messages.push_back(&interface);
-    return Print(ToJsonArray(messages));
+    return PrintJson(ToJsonArray(messages));
   }
   if (options.full)
     return Print(absl::StrJoin(*interfaces, "\n",

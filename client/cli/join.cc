@@ -102,7 +102,7 @@ int RunJoin(const Options& options, const GlobalOptions& global) {
     session = response->session_id();
     responses.push_back(*std::move(response));
   }
-  return Print(options.format == "json" ? Json(responses) : Text(responses));
+  return options.format == "json" ? PrintJson(Json(responses)) : Print(Text(responses));
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ int RunLeave(const Options& options, const GlobalOptions& global) {
   const auto client = client::Client::Connect(global.gateway);
   if (!client.ok()) return Fail(client.status());
   int left = 0;
+  bool any_left = false;
   int code = kDone;
   for (v1::LeaveRequest& request : requests) {
     request.set_session_id(options.session);
@@ -52,10 +53,11 @@ int RunLeave(const Options& options, const GlobalOptions& global) {
       if (code == kDone) code = failed;
       if (failed == kNoGateway) break;
     } else {
+      any_left = true;
       left += response->membership_ids_size();
     }
   }
-  Note(absl::StrCat("left ", left, left == 1 ? " membership" : " memberships"));
+  if (any_left) Note(absl::StrCat("left ", left, left == 1 ? " membership" : " memberships"));
   return code;
 }
 

@@ -85,7 +85,7 @@ int RunLedger(const Options& options, const GlobalOptions& global) {
   if (!client.ok()) return Fail(client.status());
   const auto ledger = (*client)->GetLedger(std::move(request));
   if (!ledger.ok()) return Fail(ledger.status());
-  return Print(options.format == "json" ? ToJson(*ledger) + "\n" : Text(*ledger));
+  return options.format == "json" ? PrintJson(ToJson(*ledger) + "\n") : Print(Text(*ledger));
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ int RunSubscribers(const std::string& format, const GlobalOptions& global) {
   if (format == "json") {
     std::vector<const google::protobuf::Message*> messages;
     for (const v1::SubscriberInfo& subscriber : *subscribers) messages.push_back(&subscriber);
-    return Print(ToJsonArray(messages));
+    return PrintJson(ToJsonArray(messages));
   }
   std::vector<std::vector<std::string>> rows = {{"ID", "PEER", "CHANNELS", "OFFERED", "WRITTEN", "FILTERED", "DROPPED",
                                                  "LAGGED", "EXPIRED", "WAITING", "BEHIND", "AGE", "PINNED"}};

@@ -56,7 +56,7 @@ constexpr std::array kKeys = {
     Key{"source_port", Kind::kNumber, "0",
         "The UDP port to send from, in both families, held against all other users; 0: the kernel chooses one for each",
         0, 65535},
-    Key{"log_level", Kind::kText, "info", "The least grave lines that are logged", 0, 0,
+    Key{"log_level", Kind::kText, "info", "What is logged: lines of this level and above", 0, 0,
         "trace debug info warning error"},
     Key{"log_format", Kind::kText, "text", "The form of log lines", 0, 0, "text json"},
     Key{"session_lease", Kind::kDuration, "60s", "Lease of a session for which Join names none", 1, 3600},

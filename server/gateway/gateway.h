@@ -123,6 +123,8 @@ class Gateway {
 
   // In order of channel id.
   absl::StatusOr<std::vector<ChannelSnapshot>> ListChannels(const ChannelQuery& query = {}) const;
+  // The interfaces as they are now, and what the gateway has made of those that it has heard of. Follows nothing: no
+  // socket is opened, closed or joined.
   absl::StatusOr<std::vector<InterfaceSnapshot>> ListInterfaces();
   // Why nothing arrives: what was looked into, and what was found, the gravest first. Joins and sends nothing. An
   // interface that does not exist is a finding. Reads much of /proc and asks rtnetlink for each interface.

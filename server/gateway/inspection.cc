@@ -130,7 +130,7 @@ InterfaceSnapshot Gateway::SnapshotOf(const net::Interface& interface, const Int
 }
 
 absl::StatusOr<std::vector<InterfaceSnapshot>> Gateway::ListInterfaces() {
-  if (absl::Status status = FollowInterfaces(); !status.ok()) return status;
+  if (absl::Status status = directory_.Refresh(); !status.ok()) return status;
   absl::StatusOr<net::KernelMemberships> memberships = kernel_memberships_();
   if (!memberships.ok()) return memberships.status();
   absl::StatusOr<std::map<uint32_t, net::DeviceCounters>> devices = net::ReadDeviceCounters();
@@ -141,12 +141,13 @@ absl::StatusOr<std::vector<InterfaceSnapshot>> Gateway::ListInterfaces() {
       .devices = *std::move(devices),
       .defaults = {directory_.DefaultIndex(net::Family::kIpv4), directory_.DefaultIndex(net::Family::kIpv6)}};
   std::vector<InterfaceSnapshot> all;
-  const std::shared_ptr<const net::InterfaceTable> table = registry_.table();
+  const std::shared_ptr<const net::InterfaceTable> table = directory_.table();
   for (const net::Interface& interface : table->interfaces()) {
     all.push_back(SnapshotOf(interface, ManagerOf(interface.index).get(), host));
   }
   for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
-    if (manager->index() != 0 || manager->empty()) continue;
+    // Also one whose interface has just gone, of which the gateway is still to hear.
+    if (table->FindByIndex(manager->index()) != nullptr || manager->empty()) continue;
     net::Interface gone;
     gone.name = manager->name();
     all.push_back(SnapshotOf(gone, manager.get(), host));

@@ -3,7 +3,6 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "absl/strings/str_join.h"
@@ -171,11 +170,11 @@ absl::StatusOr<std::optional<std::string>> InterfaceDirectory::AwaitedName(std::
     return Error(Reason::kInterfaceNotFound, "interface", "no interface is named, and there is no default");
   const bool can_be = name.size() < IFNAMSIZ && name != "." && name != ".." &&
                       std::none_of(name.begin(), name.end(),
-                                   [](unsigned char c) { return c == '/' || c == ':' || std::isspace(c) != 0; });
+                                   [](char c) { return c == '/' || c == ':' || c == ' ' || !net::IsPrintable(c); });
   if (!can_be) {
     return Error(Reason::kInterfaceNotFound, "interface",
                  net::StrCat("'", name, "' can be no interface's name: 1 to ", IFNAMSIZ - 1,
-                             " bytes without '/', ':' and spaces"));
+                             " printable characters of ASCII without '/', ':' and spaces"));
   }
   if (!IsPermitted(name)) return NotAllowed(name);
   return std::optional<std::string>(name);

@@ -93,7 +93,7 @@ absl::Status CheckMembership(const MembershipRequest& request, size_t most_sourc
     return Error(Reason::kSourceRequired, "source_filter",
                  net::StrCat(request.group.ToString(), " is source-specific (",
                              request.group.is_v4() ? "232.0.0.0/8" : "ff3x::/32",
-                             ", RFC 4607): name the sources to receive from, with mode INCLUDE"));
+                             ", RFC 4607): name the sources to receive from"));
   }
   return absl::OkStatus();
 }

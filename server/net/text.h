@@ -29,6 +29,13 @@ std::string StrCat(const Parts&... parts) {
   return absl::StrCat(convert(parts)...);
 }
 
+// Whether a byte is printable ASCII. All others may do something to the terminal that shows them: control characters,
+// and in UTF-8 those that turn the direction of writing or cannot be seen.
+constexpr bool IsPrintable(char c) { return c >= ' ' && c <= '~'; }
+
+// The text with all other bytes as \x1b. What a client has said is shown in this form only: in errors and in the log.
+std::string Printable(std::string_view text);
+
 }  // namespace mcgw::net
 
 #endif  // MCGW_NET_TEXT_H_

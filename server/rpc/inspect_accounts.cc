@@ -54,7 +54,7 @@ void WriteChannel(const ChannelSnapshot& channel, const std::map<uint64_t, Chann
 }
 
 // The subscribers that have been offered something of the channel, or are.
-absl::Status OfChannel(gateway::Gateway& gateway, uint64_t id, const Page& page, v1::GetLedgerResponse* response) {
+absl::Status OfChannel(gateway::Gateway& gateway, uint64_t id, Page page, v1::GetLedgerResponse* response) {
   const absl::StatusOr<std::map<uint64_t, ChannelSnapshot>> channels = Channels(gateway);
   if (!channels.ok()) return channels.status();
   const auto channel = channels->find(id);
@@ -64,16 +64,17 @@ absl::Status OfChannel(gateway::Gateway& gateway, uint64_t id, const Page& page,
     const auto entry = std::find_if(subscriber.ledgers.begin(), subscriber.ledgers.end(),
                                     [id](const LedgerEntry& one) { return one.channel_id == id; });
     if (entry == subscriber.ledgers.end() || subscriber.id <= page.after) continue;
-    if (static_cast<uint32_t>(response->subscribers_size()) == page.size) {
+    if (page.IsFull(response->subscribers())) {
       response->set_next_page_token(std::to_string(response->subscribers().rbegin()->subscriber_id()));
       break;
     }
     WriteSubscriberLedger(*entry, subscriber.id, response->add_subscribers());
+    page.Count(*response->subscribers().rbegin());
   }
   return absl::OkStatus();
 }
 
-absl::Status OfSubscriber(gateway::Gateway& gateway, uint64_t id, const Page& page, v1::GetLedgerResponse* response) {
+absl::Status OfSubscriber(gateway::Gateway& gateway, uint64_t id, Page page, v1::GetLedgerResponse* response) {
   const std::vector<SubscriberSnapshot> all = gateway.ListSubscribers(true);
   const auto found = std::find_if(all.begin(), all.end(), [id](const SubscriberSnapshot& one) { return one.id == id; });
   if (found == all.end()) {
@@ -89,11 +90,12 @@ absl::Status OfSubscriber(gateway::Gateway& gateway, uint64_t id, const Page& pa
   for (const LedgerEntry& entry : entries) {
     // Entry 0, of channels that it left long ago, is in the total only.
     if (entry.channel_id <= page.after) continue;
-    if (static_cast<uint32_t>(response->subscribers_size()) == page.size) {
+    if (page.IsFull(response->subscribers())) {
       response->set_next_page_token(std::to_string(response->subscribers().rbegin()->channel_id()));
       break;
     }
     WriteSubscriberLedger(entry, id, response->add_subscribers());
+    page.Count(*response->subscribers().rbegin());
     if (const auto channel = channels->find(entry.channel_id); channel != channels->end()) {
       WriteChannel(channel->second, *channels, response);
     }
@@ -105,7 +107,7 @@ absl::Status OfSubscriber(gateway::Gateway& gateway, uint64_t id, const Page& pa
 
 absl::Status ListSubscribers(gateway::Gateway& gateway, const v1::ListSubscribersRequest& request,
                              v1::ListSubscribersResponse* response) {
-  const absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
+  absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   const uint64_t channel_id = request.channel_id();
   if (channel_id != 0) {
@@ -118,11 +120,12 @@ absl::Status ListSubscribers(gateway::Gateway& gateway, const v1::ListSubscriber
         channel_id == 0 || std::any_of(subscriber.lags.begin(), subscriber.lags.end(),
                                        [channel_id](const fanout::Lag& lag) { return lag.channel_id == channel_id; });
     if (!has || subscriber.id <= page->after) continue;
-    if (static_cast<uint32_t>(response->subscribers_size()) == page->size) {
+    if (page->IsFull(response->subscribers())) {
       response->set_next_page_token(std::to_string(response->subscribers().rbegin()->subscriber_id()));
       break;
     }
     WriteSubscriberInfo(subscriber, channel_id, response->add_subscribers());
+    page->Count(*response->subscribers().rbegin());
   }
   return absl::OkStatus();
 }

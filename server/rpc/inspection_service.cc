@@ -28,7 +28,7 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const abs
 
 absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesRequest& request,
                             v1::ListInterfacesResponse* response) {
-  const absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
+  absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   const absl::StatusOr<std::vector<gateway::InterfaceSnapshot>> interfaces = gateway->ListInterfaces();
   if (!interfaces.ok()) return interfaces.status();
@@ -53,19 +53,20 @@ absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesR
   uint64_t last = 0;
   for (const gateway::InterfaceSnapshot& snapshot : *interfaces) {
     if (snapshot.order <= page->after || (only.has_value() && snapshot.interface.name != *only)) continue;
-    if (static_cast<uint32_t>(response->interfaces_size()) == page->size) {
+    if (page->IsFull(response->interfaces())) {
       response->set_next_page_token(std::to_string(last));
       break;
     }
     last = snapshot.order;
     WriteInterface(snapshot, *table, response->add_interfaces());
+    page->Count(*response->interfaces().rbegin());
   }
   return absl::OkStatus();
 }
 
 absl::Status ListChannels(gateway::Gateway* gateway, const v1::ListChannelsRequest& request,
                           v1::ListChannelsResponse* response) {
-  const absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
+  absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   gateway::ChannelQuery query{.after_id = page->after, .most = size_t{page->size} + 1};
   query.interface_name = request.interface();
@@ -89,12 +90,13 @@ absl::Status ListChannels(gateway::Gateway* gateway, const v1::ListChannelsReque
   const absl::StatusOr<std::vector<gateway::ChannelSnapshot>> channels = gateway->ListChannels(query);
   if (!channels.ok()) return channels.status();
   for (const gateway::ChannelSnapshot& snapshot : *channels) {
-    if (static_cast<uint32_t>(response->channels_size()) == page->size) {
+    if (page->IsFull(response->channels())) {
       const auto& last = response->channels(response->channels_size() - 1);
       response->set_next_page_token(std::to_string(last.state().channel().channel_id()));
       break;
     }
     WriteChannelInfo(snapshot, response->add_channels());
+    page->Count(*response->channels().rbegin());
   }
   return absl::OkStatus();
 }

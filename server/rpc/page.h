@@ -16,10 +16,25 @@ namespace mcgw::rpc {
 inline constexpr uint32_t kDefaultPageSize = 100;
 inline constexpr uint32_t kMostPageSize = 1000;
 
-// A page: entries whose key is greater than `after`, at most `size` of them.
+// Of the entries of an answer, which then stays well under 1 MiB.
+inline constexpr size_t kMostPageBytes = 512 << 10;
+
+// A page: entries whose key is greater than `after`, at most `size` of them and so many as fit.
 struct Page {
   uint64_t after = 0;
   uint32_t size = kDefaultPageSize;
+
+  // Whether the next entry belongs to the next page.
+  template <typename Entries>
+  bool IsFull(const Entries& entries) const {
+    return static_cast<uint32_t>(entries.size()) == size || bytes >= kMostPageBytes;
+  }
+  // An entry of the page that is written.
+  template <typename Entry>
+  void Count(const Entry& entry) {
+    bytes += entry.ByteSizeLong();
+  }
+  size_t bytes = 0;  // Of the entries counted.
 };
 
 // A token is the key of the last entry of the page before.

@@ -30,7 +30,7 @@ net::Reason ReasonFor(const absl::Status& status) {
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  const std::string message(status.message());
+  const std::string message = net::Printable(net::ToStd(status.message()));
   const net::Reason reason = ReasonFor(status);
 
   google::rpc::Status rich;
@@ -61,7 +61,7 @@ v1::Failure ToFailure(const absl::Status& status) {
   v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
   v1::ErrorReason_Parse(net::StrCat("ERROR_REASON_", net::ReasonName(ReasonFor(status))), &reason);
   failure.set_reason(reason);
-  failure.set_message(std::string(status.message()));
+  failure.set_message(net::Printable(net::ToStd(status.message())));
   return failure;
 }
 

@@ -152,6 +152,15 @@ void WriteFilter(const fanout::SourceFilter& filter, v1::SourceFilter* message) 
   for (const IpAddress& source : filter.sources()) message->add_sources(source.ToString());
 }
 
+void WriteShortFilter(const fanout::SourceFilter& filter, v1::SourceFilter* message) {
+  constexpr int kMostShown = 20;
+  WriteFilter(filter, message);
+  const int omitted = message->sources_size() - kMostShown;
+  if (omitted <= 0) return;
+  message->set_omitted_sources(static_cast<uint32_t>(omitted));
+  message->mutable_sources()->DeleteSubrange(kMostShown, omitted);
+}
+
 void WriteSendResult(const gateway::SendResult& result, v1::SendResult* message) {
   message->set_interface_name(result.interface_name);
   message->set_interface_index(result.interface_index);
@@ -249,7 +258,7 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
   if (!wanted) {
     wish->mutable_source_filter()->set_mode(v1::SOURCE_FILTER_MODE_INCLUDE);
   } else if (!snapshot.wished.IsAnySource()) {
-    WriteFilter(snapshot.wished, wish->mutable_source_filter());
+    WriteShortFilter(snapshot.wished, wish->mutable_source_filter());
   }
   wish->set_holder_count(static_cast<uint32_t>(snapshot.holders.size()));
   for (size_t i = 0; i < std::min(kMostHolders, snapshot.holders.size()); ++i) {
@@ -265,11 +274,11 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
     membership->set_interface(holder.selector);
     membership->set_group(snapshot.status.group.ToString());
     if (holder.kind != gateway::Holder::Kind::kGateway) membership->set_port(snapshot.status.port);
-    if (!holder.filter.IsAnySource()) WriteFilter(holder.filter, membership->mutable_source_filter());
+    if (!holder.filter.IsAnySource()) WriteShortFilter(holder.filter, membership->mutable_source_filter());
   }
   v1::ChannelFact* const fact = message->mutable_fact();
   fact->set_joined(snapshot.joined);
-  if (snapshot.joined && !snapshot.told.IsAnySource()) WriteFilter(snapshot.told, fact->mutable_source_filter());
+  if (snapshot.joined && !snapshot.told.IsAnySource()) WriteShortFilter(snapshot.told, fact->mutable_source_filter());
   if (snapshot.host_users.has_value()) fact->set_host_users(*snapshot.host_users);
   for (const gateway::SocketSnapshot& socket : snapshot.sockets) {
     fact->add_socket_inodes(socket.facts.inode);

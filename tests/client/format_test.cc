@@ -6,6 +6,7 @@
 #include "client/cli/datagram_format.h"
 #include "client/cli/event_text.h"
 #include "client/cli/flags.h"
+#include "client/cli/printable.h"
 #include "client/cli/receive_account.h"
 #include "client/cli/table.h"
 #include "mcgw/error.h"
@@ -218,6 +219,44 @@ TEST(FlagsTest, SecondsMayHaveFractions) {
   for (const char* text : {"0", "-1", "3601", "x", "nan", "inf", ""}) {
     EXPECT_FALSE(ParseSeconds("--wait", text, absl::Milliseconds(1), absl::Hours(1)).ok()) << text;
   }
+}
+
+TEST(PrintableTest, WhatCanBeSeenStaysAsItIs) {
+  for (const char* text : {"", "eth0 10.0.0.2", "two\nlines", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\xa7"}) {
+    EXPECT_EQ(Printable(text), text);
+  }
+}
+
+TEST(PrintableTest, WhatATerminalWouldObeyIsEscaped) {
+  EXPECT_EQ(Printable("\x1b]0;owned\x07"), "\\x1b]0;owned\\x07");
+  EXPECT_EQ(Printable(absl::string_view("a\0b", 3)), "a\\x00b");
+  EXPECT_EQ(Printable("a\rb\x7f"), "a\\x0db\\x7f");
+  EXPECT_EQ(Printable("\xc2\x9b"
+                      "31m"),
+            "\\xc2\\x9b31m");  // The control character that stands for ESC [.
+  EXPECT_EQ(Printable("a\xe2\x80\xae"
+                      "b"),
+            "a\\xe2\\x80\\xae"
+            "b");  // Right to left from here on.
+}
+
+TEST(PrintableTest, BytesThatAreNoUtf8AreEscaped) {
+  EXPECT_EQ(Printable("\xff\xc3"), "\\xff\\xc3");
+  EXPECT_EQ(Printable("\xc0\x9b"), "\\xc0\\x9b");           // Longer than it must be.
+  EXPECT_EQ(Printable("\xe0\x80\x9b"), "\\xe0\\x80\\x9b");  // The same in three bytes.
+  EXPECT_EQ(Printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // A surrogate.
+  EXPECT_EQ(Printable("\xe2\x82"), "\\xe2\\x82");           // Cut off.
+}
+
+TEST(PrintableTest, ADatagramsLineIsPrintable) {
+  ChannelTable channels;
+  channels[1] = MakeChannel(1, 1);
+  channels[1].set_interface_name("\x1b[2J");
+  DatagramFormatter formatter(OutputFormat::kText, &channels);
+  std::string line;
+  formatter.Append(MakeDatagram(1, "x"), &line);
+  EXPECT_THAT(line, HasSubstr("%\\x1b[2J"));
+  EXPECT_EQ(line.find('\x1b'), std::string::npos);
 }
 
 }  // namespace

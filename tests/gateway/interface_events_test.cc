@@ -11,7 +11,9 @@ namespace mcgw::gateway {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Pair;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
@@ -216,6 +218,7 @@ TEST_F(InterfacesTest, AnInterfaceThatIsGoneAndStillWishedIsListedAsLost) {
   const auto stream = Subscribe({Request("a0", "239.1.1.1")});
   EXPECT_FALSE(gateway_->ListInterfaces()->at(1).lost);
   Delete("a0");
+  Follow();
   const auto listed = gateway_->ListInterfaces().value();
   ASSERT_THAT(listed, SizeIs(3));
   EXPECT_EQ(listed.at(2).interface.name, "a0");
@@ -224,6 +227,30 @@ TEST_F(InterfacesTest, AnInterfaceThatIsGoneAndStillWishedIsListedAsLost) {
   EXPECT_EQ(listed.at(2).losses, 1u);
   EXPECT_EQ(listed.at(2).families[0].memberships, 1u);
   EXPECT_GT(listed.at(2).order, listed.at(1).order);
+}
+
+TEST_F(InterfacesTest, ListingShowsTheInterfacesOfNowAndFollowsNothing) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1"), Request("*", "239.1.1.2")});
+  const std::vector<uint32_t> joined = JoinedOn("239.1.1.2");
+  const size_t sockets = kernel_->receivers().size();
+  host_.Remove("a0");
+  host_.Find("a1").up = false;
+  Add(9, "b0", {"10.0.9.1/24"});
+  for (int i = 0; i < 2; ++i) {
+    const auto listed = gateway_->ListInterfaces().value();
+    std::vector<std::string> names;
+    for (const InterfaceSnapshot& each : listed) names.push_back(each.interface.name);
+    EXPECT_THAT(names, ElementsAre("lo", "a1", "b0", "a0"));  // What is gone and still wished comes last.
+    EXPECT_FALSE(listed.at(1).interface.up);
+    EXPECT_EQ(listed.at(3).interface.index, 0u);
+    EXPECT_EQ(listed.at(3).families[0].memberships, 2u);
+    EXPECT_THAT(JoinedOn("239.1.1.2"), ElementsAreArray(joined));
+    EXPECT_THAT(kernel_->receivers(), SizeIs(sockets));
+    EXPECT_THAT(Hear(stream.get()), IsEmpty());
+  }
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), Not(IsEmpty()));
+  EXPECT_THAT(JoinedOn("239.1.1.2"), ElementsAre(9u));
 }
 
 TEST_F(InterfacesTest, FollowingFailsWholeAndIsDoneAgain) {

@@ -109,6 +109,28 @@ TEST_F(BadInputTest, Interfaces) {
   }
 }
 
+// What one client says must not reach the terminal of another as it is.
+TEST_F(BadInputTest, WhatATerminalWouldObeyIsRefusedAndEscaped) {
+  for (const std::string& name :
+       {std::string("\x1b]0;own\x07"), std::string("a\0b", 3), std::string("a\xe2\x80\xae")}) {
+    v1::Membership wish = Wish(name, "239.1.1.1", 5000);
+    for (const bool wait : {false, true}) {
+      wish.set_wait_for_interface(wait);
+      ExpectJoinFails(wish, StatusCode::NOT_FOUND, "INTERFACE_NOT_FOUND", "interface", "\\x");
+      v1::JoinResponse response;
+      const std::string message = Join(wish, &response).error_message();
+      for (const char c : message) EXPECT_TRUE(c >= ' ' && c <= '~') << message;
+    }
+  }
+  v1::JoinResponse response;
+  const grpc::Status status = Join(Wish("a0", "239.1.1.1", 5000), &response, "\x1b[2J");
+  EXPECT_NE(status.error_message().find("\\x1b[2J"), std::string::npos) << status.error_message();
+  grpc::ClientContext context;
+  v1::ListChannelsResponse channels;
+  ASSERT_TRUE(inspection_->ListChannels(&context, {}, &channels).ok());
+  EXPECT_EQ(channels.channels_size(), 0);
+}
+
 TEST_F(BadInputTest, Sources) {
   const v1::Membership wish = Wish("a0", "232.1.1.1", 5000);
   const auto with = [&](const char* source) { return WithSources(wish, v1::SOURCE_FILTER_MODE_INCLUDE, {source}); };

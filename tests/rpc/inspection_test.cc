@@ -1,5 +1,6 @@
 // ListInterfaces and Diagnose over gRPC.
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -162,6 +163,70 @@ TEST(FindingNumbers, AreThoseOfTheApi) {
   EXPECT_EQ(static_cast<int>(Severity::kWarning), static_cast<int>(v1::FINDING_SEVERITY_WARNING));
   EXPECT_EQ(static_cast<int>(Severity::kError), static_cast<int>(v1::FINDING_SEVERITY_ERROR));
   EXPECT_EQ(static_cast<int>(Severity::kUnknown), static_cast<int>(v1::FINDING_SEVERITY_UNKNOWN));
+}
+
+class LargeListsTest : public ServerTest {
+ protected:
+  LargeListsTest() {
+    config_.set_max_sources(1000);
+    config_.set_max_sessions(1000);
+  }
+  static v1::Membership WithSources(const std::string& group, int count) {
+    v1::Membership wish = Wish("a0", group, 5000);
+    wish.mutable_source_filter()->set_mode(v1::SOURCE_FILTER_MODE_EXCLUDE);
+    for (int i = 0; i < count; ++i) {
+      wish.mutable_source_filter()->add_sources("fe80:1111:2222:3333:4444:5555:6666:" + std::to_string(1000 + i));
+    }
+    return wish;
+  }
+};
+
+TEST_F(LargeListsTest, LongSourceListsAreShortenedAndCounted) {
+  Start();
+  v1::JoinResponse joined;
+  ASSERT_TRUE(Join(WithSources("ff15::1", 1000), &joined).ok());
+  ASSERT_TRUE(Join(WithSources("ff15::2", 20), &joined, joined.session_id()).ok());
+  grpc::ClientContext context;
+  v1::ListChannelsResponse response;
+  ASSERT_TRUE(inspection_->ListChannels(&context, {}, &response).ok());
+  ASSERT_EQ(response.channels_size(), 2);
+  const v1::ChannelWish& wish = response.channels(0).wish();
+  for (const v1::SourceFilter& filter : {wish.source_filter(), wish.holders(0).membership().source_filter()}) {
+    EXPECT_EQ(filter.mode(), v1::SOURCE_FILTER_MODE_EXCLUDE);
+    EXPECT_EQ(filter.sources_size(), 20);
+    EXPECT_EQ(filter.omitted_sources(), 980u);
+  }
+  EXPECT_EQ(response.channels(1).wish().source_filter().sources_size(), 20);
+  EXPECT_EQ(response.channels(1).wish().source_filter().omitted_sources(), 0u);
+}
+
+TEST_F(LargeListsTest, APageEndsWhereItsEntriesGetTooLarge) {
+  constexpr int kChannels = 15;
+  constexpr int kHolders = 60;
+  Start();
+  for (int holder = 0; holder < kHolders; ++holder) {
+    v1::JoinResponse joined;
+    for (int channel = 1; channel <= kChannels; ++channel) {
+      const std::string session = joined.session_id();
+      ASSERT_TRUE(Join(WithSources("ff15::" + std::to_string(channel), 20), &joined, session).ok());
+    }
+  }
+  v1::ListChannelsRequest request;
+  request.set_page_size(1000);
+  std::vector<std::string> groups;
+  size_t pages = 0;
+  do {
+    grpc::ClientContext context;
+    v1::ListChannelsResponse response;
+    ASSERT_TRUE(inspection_->ListChannels(&context, request, &response).ok());
+    EXPECT_LT(response.ByteSizeLong(), 1u << 20);
+    for (const v1::ChannelInfo& channel : response.channels()) groups.push_back(channel.state().channel().group());
+    request.set_page_token(response.next_page_token());
+    ++pages;
+  } while (!request.page_token().empty());
+  EXPECT_GT(pages, 1u);
+  EXPECT_EQ(groups.size(), size_t{kChannels});
+  EXPECT_EQ(std::set<std::string>(groups.begin(), groups.end()).size(), size_t{kChannels});
 }
 
 }  // namespace

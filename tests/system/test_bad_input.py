@@ -1,11 +1,12 @@
 """Bad input of every kind has its own clear error: an exit code, and a text that names the value and the remedy."""
+import json
 import re
 import socket
 import subprocess
 
 import pytest
 
-from mcgw_testlib import BIN, Daemon, Mcgw, channel, igmp_users, users_of
+from mcgw_testlib import BIN, Daemon, Mcgw, channel, igmp_users, ip, users_of
 
 FAILED, BAD_INPUT, NO_GATEWAY = 1, 2, 3  # The exit codes of mcgw, as its help has them.
 PUB = ["pub", "239.1.1.1:5000%a0"]
@@ -26,8 +27,9 @@ INVALID = [
     ("source-unspecified", ["sub", "0.0.0.0@232.1.1.1:5000%a0"], [r"0\.0\.0\.0", "source"]),
     ("source-other-family-4", ["sub", "fd00::2@232.1.1.1:5000%a0"], ["fd00::2", "source", "ipv4|family"]),
     ("source-other-family-6", ["sub", "10.0.0.2@[ff35::1]:5000%a0"], [r"10\.0\.0\.2", "source", "ipv6|family"]),
-    ("any-source-in-232", ["sub", "232.1.1.1:5000%a0"], [r"232\.1\.1\.1", "source"]),
-    ("any-source-in-ff3x", ["sub", "[ff35::1]:5000%a0"], ["ff35::1", "source"]),
+    ("any-source-in-232", ["sub", "232.1.1.1:5000%a0"], [r"232\.1\.1\.1", r"write SOURCE@GROUP:PORT"]),
+    ("any-source-in-ff3x", ["sub", "[ff35::1]:5000%a0"], ["ff35::1", r"write SOURCE@GROUP:PORT"]),
+    ("link-local-scope", ["sub", "[ff02::1:3]:5000"], ["ff02::1:3", r"write GROUP:PORT%INTERFACE"]),
     ("hop-limit-256", [*PUB, "--ttl", "256"], ["256", "ttl|hop", "255"]),
     ("hop-limit-negative", [*PUB, "--ttl", "-1"], ["-1", "ttl|hop", "255"]),
     ("dscp-64", [*PUB, "--dscp", "64"], ["64", "dscp", "63"]),
@@ -64,6 +66,63 @@ def test_bad_arguments(net, mcgw, arguments, patterns):
 def test_bad_arguments_of_join(net, mcgw, arguments, patterns):
     del net
     refused(mcgw, BAD_INPUT, arguments, patterns)
+
+
+def test_what_is_not_held_is_not_left_and_not_counted(net, mcgw):
+    del net
+    session = re.search(r"session (\w+)", mcgw.ok("join", "239.1.1.1:5000%a0").stdout)[1]
+    failed = mcgw.run("leave", "--session", session, "239.1.1.9:5000%a0")
+    assert failed.returncode == FAILED
+    says(failed.stderr, ["NOT_JOINED"])
+    assert "memberships" not in failed.stderr
+    partly = mcgw.run("leave", "--session", session, "239.1.1.9:5000%a0", "239.1.1.1:5000%a0")
+    assert partly.returncode == FAILED
+    says(partly.stderr, ["NOT_JOINED", "left 1 membership\n"])
+    says(mcgw.ok("leave", "--session", session).stderr, ["left 0 memberships"])  # The session itself was there.
+
+
+def test_messages_do_not_speak_the_language_of_the_api(net, mcgw):
+    del net
+    for arguments in (["sub", "232.1.1.1:5000%a0"], ["join", "[ff35::1]:5000%a0"]):
+        assert "INCLUDE" not in mcgw.run(*arguments).stderr
+
+
+def test_what_a_terminal_would_obey_is_escaped(net, mcgw):
+    del net
+    for arguments in (["sub", "239.1.1.1:5000%\x1b[2J"], ["join", "239.1.1.1:5000%\x1b[2J", "--wait-for-interface"],
+                      ["leave", "--session", "\x1b[2J"], ["interfaces", "\x1b[2J"]):
+        result = mcgw.run(*arguments)
+        assert result.returncode != 0
+        assert "\x1b" not in result.stderr + result.stdout, arguments
+        assert "x1b[2J" in result.stderr, arguments
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_an_interface_whose_name_a_terminal_would_obey(net, binaries, log_format):
+    """The kernel allows such names; they come out escaped everywhere."""
+    del net, binaries
+    evil, shown = "x\x1b[2Jy", r"x\x1b[2Jy"
+    for arguments in (["link", "add", evil, "type", "dummy"], ["link", "set", evil, "up", "multicast", "on"],
+                      ["address", "add", "10.0.77.1/24", "dev", evil]):
+        ip(*arguments)
+    try:
+        with Daemon("--log-format", log_format) as daemon:
+            mcgw = Mcgw(daemon.address)
+            joined = mcgw.ok("join", f"239.1.1.1:5000%{evil}").stdout
+            tables = [mcgw.run(*command).stdout for command in (
+                ["interfaces"], ["interfaces", "--long"], ["channels"], ["doctor", "--interface", evil, "--all"])]
+            daemon.wait_error_line(r"joined 239\.1\.1\.1")
+        for text in [joined, *tables, daemon.errors()]:
+            assert "\x1b" not in text
+        for text in [joined, *tables]:
+            assert shown in text
+        if log_format == "json":
+            messages = [json.loads(line)["message"] for line in daemon.stderr.items()]
+            assert any(shown in message for message in messages)
+        else:
+            assert shown in daemon.errors()
+    finally:
+        ip("link", "delete", evil)
 
 
 def test_an_unknown_interface(net, mcgw):

@@ -1,10 +1,12 @@
 """How the gateway starts, is configured, and ends."""
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import stat
 import subprocess
+import time
 
 import pytest
 
@@ -48,6 +50,32 @@ def test_a_stop_with_a_stalled_client_is_bounded(net, binaries):
             sender.send(group, 5000, *[bytes(1400)] * 5000)
             daemon.stop()
         assert users_of(group, "a0") == 0
+
+
+@pytest.mark.parametrize("transport, most_s", [("tcp", 1.5), ("unix", 0.5)])
+def test_a_resuming_client_finds_a_gateway_that_returns(net, binaries, tmp_path, transport, most_s):
+    """Within a second, and at once on a Unix socket, whose directory a service manager removes and makes anew."""
+    del net, binaries
+    group, run = "239.4.4.9", tmp_path / "run"
+    run.mkdir()
+    listen = f"unix:{run}/mcgw.sock" if transport == "unix" else "127.0.0.1:50051"
+    daemon = Daemon(listen=listen)
+    mcgw = Mcgw(listen)
+    with mcgw.subscribe(channel(group, 5000, "a0"), "--resume", "-o", "raw") as subscriber:
+        for _ in range(3):
+            daemon.kill()
+            wait_no_member(group, "a0")
+            shutil.rmtree(run)
+            time.sleep(2.5)  # Long enough for waits that grow to have grown.
+            run.mkdir()
+            daemon = Daemon(listen=listen)
+            ready = time.monotonic()
+            wait_member(group, "a0")
+            assert time.monotonic() - ready < most_s, subscriber.errors()
+        with sender_to(group, "b0") as sender:
+            sender.send(group, 5000, b"again\n")
+        subscriber.wait_line("again")
+    daemon.close()
 
 
 def test_a_session_expires(net, binaries):
