@@ -143,11 +143,12 @@ class MulticastGatewayServiceServicer(object):
         any later datagram of the channel. A slow stream affects no other one; lag_policy says what
         happens to it. Duplicates that the network makes are delivered as the datagrams they are.
 
-        Size: a message stays below 1 MiB, unless it holds a single large datagram.
+        Size: a message stays below 1 MiB, unless it holds a single large datagram. Events that are too
+        many for one message are continued in the next.
 
         End: OK after the session was left, if the stream has no memberships of its own; UNAVAILABLE
         DRAINING when the gateway stops; RESOURCE_EXHAUSTED SUBSCRIBER_TOO_SLOW under
-        LAG_POLICY_DISCONNECT or for memory; otherwise when the client cancels or the connection ends.
+        LAG_POLICY_DISCONNECT, for memory, or for events that it does not read; otherwise when the client cancels or the connection ends.
         Before the gateway ends a stream in order, the last Position of each channel and then the last
         Ledger come. A client that has stopped reading may see CANCELLED without a reason instead:
         treat it like UNAVAILABLE, and resume. A stream never ends its session.

@@ -13,7 +13,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%multicast/gateway/v1/membership.proto\x12\x14multicast.gateway.v1\"\x93\x01\n\nMembership\x12\x11\n\tinterface\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\x39\n\rsource_filter\x18\x04 \x01(\x0b\x32\".multicast.gateway.v1.SourceFilter\x12\x1a\n\x12wait_for_interface\x18\x05 \x01(\x08\"?\n\rMembershipKey\x12\x11\n\tinterface\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\"U\n\x0cSourceFilter\x12\x34\n\x04mode\x18\x01 \x01(\x0e\x32&.multicast.gateway.v1.SourceFilterMode\x12\x0f\n\x07sources\x18\x02 \x03(\t*v\n\x10SourceFilterMode\x12\"\n\x1eSOURCE_FILTER_MODE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSOURCE_FILTER_MODE_INCLUDE\x10\x01\x12\x1e\n\x1aSOURCE_FILTER_MODE_EXCLUDE\x10\x02\x42K\n\x14multicast.gateway.v1P\x01Z1mcgw/client/go/gen/multicast/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%multicast/gateway/v1/membership.proto\x12\x14multicast.gateway.v1\"\x93\x01\n\nMembership\x12\x11\n\tinterface\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\x39\n\rsource_filter\x18\x04 \x01(\x0b\x32\".multicast.gateway.v1.SourceFilter\x12\x1a\n\x12wait_for_interface\x18\x05 \x01(\x08\"?\n\rMembershipKey\x12\x11\n\tinterface\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\"n\n\x0cSourceFilter\x12\x34\n\x04mode\x18\x01 \x01(\x0e\x32&.multicast.gateway.v1.SourceFilterMode\x12\x0f\n\x07sources\x18\x02 \x03(\t\x12\x17\n\x0fomitted_sources\x18\x03 \x01(\r*v\n\x10SourceFilterMode\x12\"\n\x1eSOURCE_FILTER_MODE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSOURCE_FILTER_MODE_INCLUDE\x10\x01\x12\x1e\n\x1aSOURCE_FILTER_MODE_EXCLUDE\x10\x02\x42K\n\x14multicast.gateway.v1P\x01Z1mcgw/client/go/gen/multicast/gateway/v1;gatewayv1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mcgw.v1.membership_pb2', globals())
@@ -21,12 +21,12 @@ if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
   DESCRIPTOR._serialized_options = b'\n\024multicast.gateway.v1P\001Z1mcgw/client/go/gen/multicast/gateway/v1;gatewayv1'
-  _SOURCEFILTERMODE._serialized_start=365
-  _SOURCEFILTERMODE._serialized_end=483
+  _SOURCEFILTERMODE._serialized_start=390
+  _SOURCEFILTERMODE._serialized_end=508
   _MEMBERSHIP._serialized_start=64
   _MEMBERSHIP._serialized_end=211
   _MEMBERSHIPKEY._serialized_start=213
   _MEMBERSHIPKEY._serialized_end=276
   _SOURCEFILTER._serialized_start=278
-  _SOURCEFILTER._serialized_end=363
+  _SOURCEFILTER._serialized_end=388
 # @@protoc_insertion_point(module_scope)

@@ -34,12 +34,14 @@ class MembershipKey(_message.Message):
     def __init__(self, interface: _Optional[str] = ..., group: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
 
 class SourceFilter(_message.Message):
-    __slots__ = ["mode", "sources"]
+    __slots__ = ["mode", "omitted_sources", "sources"]
     MODE_FIELD_NUMBER: _ClassVar[int]
+    OMITTED_SOURCES_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     mode: SourceFilterMode
+    omitted_sources: int
     sources: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, mode: _Optional[_Union[SourceFilterMode, str]] = ..., sources: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, mode: _Optional[_Union[SourceFilterMode, str]] = ..., sources: _Optional[_Iterable[str]] = ..., omitted_sources: _Optional[int] = ...) -> None: ...
 
 class SourceFilterMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []

@@ -126,9 +126,10 @@ const (
 	// RESOURCE_EXHAUSTED. The caller sends or asks faster than the policy allows. Remedy: wait as
 	// RetryInfo says.
 	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 75
-	// RESOURCE_EXHAUSTED. The stream fell behind its lag limit under LAG_POLICY_DISCONNECT, or held
-	// more memory than its share. Remedy: read faster, filter, raise the lag limit, or choose a
-	// policy that skips; resume from the last Position.
+	// RESOURCE_EXHAUSTED. The stream fell behind its lag limit under LAG_POLICY_DISCONNECT, held more
+	// memory than its share, or did not read while more than 8 MiB of events had been queued for it
+	// (or 256 changes of one channel). Remedy: read faster, filter, raise the lag limit, choose a
+	// policy that skips, or change memberships less often; resume from the last Position.
 	ErrorReason_ERROR_REASON_SUBSCRIBER_TOO_SLOW ErrorReason = 76
 	// RESOURCE_EXHAUSTED. The gateway's host is out of descriptors or kernel memory. Metadata
 	// `limit`. Remedy: raise the limit that the text names.

@@ -34,8 +34,8 @@ const (
 // InspectionService shows what the gateway and its host's kernel do. Nothing here changes anything
 // that clients receive or send.
 //
-// Lists are paged: an answer holds at most page_size entries, and a next_page_token if there are
-// more. Entries that come or go between two pages may be missing or shown, but no entry that lasts
+// Lists are paged: an answer holds at most page_size entries, fewer where they would make it larger
+// than about 512 KiB, and a next_page_token if there are more. Entries that come or go between two pages may be missing or shown, but no entry that lasts
 // is skipped or shown twice. Besides the errors that an RPC names, each RPC can fail with
 // INVALID_ARGUMENT for VALUE_OUT_OF_RANGE and INVALID_PAGE_TOKEN, PERMISSION_DENIED with reason
 // OPERATION_NOT_ALLOWED, and UNIMPLEMENTED with reason NOT_IMPLEMENTED for what the running version
@@ -145,8 +145,8 @@ func (c *inspectionServiceClient) Diagnose(ctx context.Context, in *DiagnoseRequ
 // InspectionService shows what the gateway and its host's kernel do. Nothing here changes anything
 // that clients receive or send.
 //
-// Lists are paged: an answer holds at most page_size entries, and a next_page_token if there are
-// more. Entries that come or go between two pages may be missing or shown, but no entry that lasts
+// Lists are paged: an answer holds at most page_size entries, fewer where they would make it larger
+// than about 512 KiB, and a next_page_token if there are more. Entries that come or go between two pages may be missing or shown, but no entry that lasts
 // is skipped or shown twice. Besides the errors that an RPC names, each RPC can fail with
 // INVALID_ARGUMENT for VALUE_OUT_OF_RANGE and INVALID_PAGE_TOKEN, PERMISSION_DENIED with reason
 // OPERATION_NOT_ALLOWED, and UNIMPLEMENTED with reason NOT_IMPLEMENTED for what the running version
