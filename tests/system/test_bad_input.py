@@ -1,5 +1,4 @@
 """Bad input of every kind has its own clear error: an exit code, and a text that names the value and the remedy."""
-import json
 import re
 import socket
 import subprocess
@@ -102,8 +101,8 @@ def test_an_interface_whose_name_a_terminal_would_obey(net, binaries, log_format
     """The kernel allows such names; they come out escaped everywhere."""
     del net, binaries
     evil, shown = "x\x1b[2Jy", r"x\x1b[2Jy"
-    for arguments in (["link", "add", evil, "type", "dummy"], ["link", "set", evil, "up", "multicast", "on"],
-                      ["address", "add", "10.0.77.1/24", "dev", evil]):
+    for arguments in (["link", "add", evil, "type", "veth", "peer", "name", "y0"], ["link", "set", "y0", "up"],
+                      ["link", "set", evil, "up"], ["address", "add", "10.0.77.1/24", "dev", evil]):
         ip(*arguments)
     try:
         with Daemon("--log-format", log_format) as daemon:
@@ -116,11 +115,7 @@ def test_an_interface_whose_name_a_terminal_would_obey(net, binaries, log_format
             assert "\x1b" not in text
         for text in [joined, *tables]:
             assert shown in text
-        if log_format == "json":
-            messages = [json.loads(line)["message"] for line in daemon.stderr.items()]
-            assert any(shown in message for message in messages)
-        else:
-            assert shown in daemon.errors()
+        assert r"x\u001b[2Jy" in daemon.errors()
     finally:
         ip("link", "delete", evil)
 
