@@ -106,6 +106,7 @@ std::string Block(const v1::NetworkInterface& interface) {
   };
   line("flags", Names(interface.flags(), "INTERFACE_FLAG_",
                       [](int flag) { return v1::InterfaceFlag_Name(static_cast<v1::InterfaceFlag>(flag)); }));
+  line("alt names", absl::StrJoin(interface.alternative_names(), ", "));
   line("kind", interface.kind());
   line("master", interface.master_name());
   line("mac", interface.mac_address());
@@ -151,7 +152,9 @@ void AddInterfaces(CLI::App* app, const GlobalOptions* global, Run* run) {
   CLI::App* command = app->add_subcommand("interfaces", kDescription);
   command->footer(kFooter);
   auto options = std::make_shared<Options>();
-  command->add_option("interface", options->interface, "Only this one: its name or one of its addresses")
+  command
+      ->add_option("interface", options->interface,
+                   "Only this one: its name, an alternative name, or one of its addresses")
       ->type_name("INTERFACE");
   command->add_flag("--long", options->full, "Show everything of each interface, in lines instead of columns");
   command->add_option("-o,--output", options->format, "text or json")

@@ -6,6 +6,7 @@
 #include "client/cli/command.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/flags.h"
+#include "client/cli/star_text.h"
 #include "mcgw/channel_text.h"
 
 namespace mcgw::cli {
@@ -85,6 +86,14 @@ void LeaveSession(client::Client* client, const std::string& session_id) {
   client->Leave(request).status().IgnoreError();
 }
 
+// Where `*` takes no interface, no channel says why.
+void ExplainStar(client::Client* client, const v1::Membership& membership) {
+  if (membership.interface() != "*") return;
+  const auto interfaces = client->ListInterfaces();
+  const std::string text = interfaces.ok() ? DescribeStar(*interfaces, membership.group()) : "";
+  if (!text.empty()) Note(absl::StrCat("no channel is there yet: ", text));
+}
+
 int RunJoin(const Options& options, const GlobalOptions& global) {
   auto requests = MakeRequests(options);
   if (!requests.ok()) return Fail(requests.status());
@@ -100,6 +109,7 @@ int RunJoin(const Options& options, const GlobalOptions& global) {
       return Fail(response.status());
     }
     session = response->session_id();
+    if (response->channels().empty()) ExplainStar(client->get(), request.membership());
     responses.push_back(*std::move(response));
   }
   return options.format == "json" ? PrintJson(Json(responses)) : Print(Text(responses));

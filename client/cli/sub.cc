@@ -20,6 +20,7 @@
 #include "client/cli/flags.h"
 #include "client/cli/output_file.h"
 #include "client/cli/receive_account.h"
+#include "client/cli/star_text.h"
 #include "client/cli/stop_watcher.h"
 #include "mcgw/error.h"
 #include "mcgw/resuming_subscription.h"
@@ -159,8 +160,9 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
 // Reads one stream to its end, or to what ends the command.
 class Receiver {
  public:
-  Receiver(const Plan& plan, Source source, const StopWatcher* stop)
+  Receiver(const Plan& plan, client::Client* client, Source source, const StopWatcher* stop)
       : plan_(plan),
+        client_(*client),
         source_(std::move(source)),
         stop_(*stop),
         output_(STDOUT_FILENO, stop->fd()),
@@ -214,6 +216,19 @@ class Receiver {
     for (const EventLine& line : DescribeEvent(event, channels_)) {
       if (line.loss || !plan_.quiet) Note(line.text);
     }
+    if (event.has_subscribed() && !plan_.quiet) ExplainStar(event.subscribed());
+  }
+
+  // Where `*` takes no interface, no channel says why.
+  void ExplainStar(const v1::Subscribed& subscribed) {
+    if (!subscribed.channels().empty() || subscribed.continued()) return;
+    for (const v1::Membership& membership : plan_.request.memberships()) {
+      if (membership.interface() != "*") continue;
+      const auto interfaces = client_.ListInterfaces();
+      const std::string text = interfaces.ok() ? DescribeStar(*interfaces, membership.group()) : "";
+      if (!text.empty()) Note(text);
+      return;
+    }
   }
 
   // The exit code, if the datagrams cannot be written.
@@ -246,6 +261,7 @@ class Receiver {
   }
 
   const Plan& plan_;
+  client::Client& client_;
   const Source source_;
   const StopWatcher& stop_;
   OutputFile output_;
@@ -257,10 +273,10 @@ class Receiver {
 };
 
 template <typename Stream>
-int Receive(const Plan& plan, Stream* stream, bool stats) {
+int Receive(const Plan& plan, client::Client* client, Stream* stream, bool stats) {
   StopWatcher stop(STDOUT_FILENO, [stream] { stream->Cancel(); });
   Receiver receiver(
-      plan,
+      plan, client,
       {[stream](absl::Duration timeout, v1::SubscribeResponse* message) { return stream->Read(timeout, message); },
        [stream] { return stream->Finish(); }},
       &stop);
@@ -280,10 +296,10 @@ int RunSub(const Options& options, const GlobalOptions& global) {
         **client, plan->request, client::ResumeOptions(), [](const absl::Status& why, absl::Duration wait) {
           Note(absl::StrCat(client::Describe(why), "; trying again in ", absl::ToInt64Milliseconds(wait), " ms"));
         });
-    return Receive(*plan, &subscription, options.stats);
+    return Receive(*plan, client->get(), &subscription, options.stats);
   }
   client::Subscription subscription(**client, plan->request);
-  return Receive(*plan, &subscription, options.stats);
+  return Receive(*plan, client->get(), &subscription, options.stats);
 }
 
 }  // namespace

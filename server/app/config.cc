@@ -50,7 +50,8 @@ constexpr std::array kKeys = {
     Key{"listen", Kind::kTexts, "127.0.0.1:50051",
         "Where to serve gRPC: 127.0.0.1:50051, [::1]:50051 or unix:/run/mcgw/mcgw.sock; port 0 takes a free one. "
         "Repeatable"},
-    Key{"interfaces", Kind::kTexts, "", "An interface that the gateway may use; default: all. Repeatable"},
+    Key{"interfaces", Kind::kTexts, "",
+        "An interface that the gateway may use, by name or alternative name; default: all. Repeatable"},
     Key{"default_interface", Kind::kText, "",
         "The interface that an empty selector means; default: the host's routes decide"},
     Key{"source_port", Kind::kNumber, "0",

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_join.h"
 #include "server/app/config.h"
+#include "server/app/config_warnings.h"
 #include "server/app/log.h"
 #include "server/app/process.h"
 #include "server/app/server.h"
@@ -102,6 +103,10 @@ int main(int argc, char** argv) {
   if (line->print_and_exit) return Print(line->text);
   if (line->check_config) {
     for (const std::string& warning : line->warnings) Complain(warning);
+    // Where the host cannot be asked, there is nothing to say.
+    if (const auto table = mcgw::net::InterfaceTable::Read(); table.ok()) {
+      for (const std::string& warning : mcgw::app::InterfaceWarnings(line->config, *table)) Complain(warning);
+    }
     return Print("the configuration is good\n");
   }
   return Serve(argc, argv, *std::move(line));

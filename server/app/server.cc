@@ -10,6 +10,7 @@
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
+#include "server/app/config_warnings.h"
 #include "server/app/descriptors.h"
 #include "server/net/clock.h"
 #include "server/net/linux_multicast_socket.h"
@@ -78,6 +79,9 @@ absl::Status Server::Serve() {
       gateway::Gateway::Create(options, net::NewLinuxSocketFactory());
   if (!gateway.ok()) return gateway.status();
   gateway_ = *std::move(gateway);
+  for (const std::string& warning : InterfaceWarnings(config_, *gateway_->directory().table())) {
+    spdlog::warn("{}", warning);
+  }
   follower_ = std::make_unique<gateway::InterfaceFollower>(watch_.get(), gateway_.get());
   if (absl::Status status = control_->Add(watch_->fd(), follower_.get()); !status.ok()) return status;
 

@@ -62,8 +62,8 @@ void JudgeInterface(const InterfaceFacts& facts, const HostFacts& host, Judgemen
   judgement->OfInterface(CheckExists(facts), facts);
   if (!facts.exists) return;
   using Check = std::optional<Finding>(const InterfaceFacts&);
-  constexpr Check* kChecks[] = {CheckPermitted, CheckEnslaved,      CheckUp, CheckCarrier,
-                                CheckLoopback,  CheckMulticastFlag, CheckMtu};
+  constexpr Check* kChecks[] = {CheckPermitted, CheckVrf,      CheckEnslaved,      CheckUp,
+                                CheckCarrier,   CheckLoopback, CheckMulticastFlag, CheckMtu};
   for (Check* const check : kChecks) judgement->OfInterface(check(facts), facts);
   for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
     if (!facts.families[static_cast<int>(family)].concerned) continue;

@@ -167,6 +167,7 @@ std::optional<Finding> CheckReversePathDrops(const HostFacts& host);
 // diagnosis_interface.cc
 std::optional<Finding> CheckExists(const InterfaceFacts& facts);
 std::optional<Finding> CheckPermitted(const InterfaceFacts& facts);
+std::optional<Finding> CheckVrf(const InterfaceFacts& facts);
 std::optional<Finding> CheckEnslaved(const InterfaceFacts& facts);
 std::optional<Finding> CheckUp(const InterfaceFacts& facts);
 std::optional<Finding> CheckCarrier(const InterfaceFacts& facts);

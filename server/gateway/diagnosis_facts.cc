@@ -75,16 +75,31 @@ struct Subject {
   std::vector<std::string> gone;
 };
 
+Finding SharedAddress(const std::string& address, const Subject& subject, const net::InterfaceTable& table) {
+  std::vector<std::string> names;
+  for (const uint32_t index : subject.indices) names.push_back(table.FindByIndex(index)->name);
+  return {FindingCode::kInterfaceExists,
+          Severity::kError,
+          net::StrCat("several interfaces have the address ", address, ": ", net::ListText(names)),
+          net::StrCat("joins and sends by it fail with ", net::ReasonName(Reason::kInterfaceAmbiguous)),
+          "",
+          "give the name of the one that you mean: GROUP:PORT%INTERFACE"};
+}
+
+// In which table routes are looked up for what arrives by an interface: its VRF's, or the host's (0).
+uint32_t VrfOf(const net::Interface& interface) { return interface.IsInVrf() ? interface.master_index : 0; }
+
 // Answers questions about routes, each once.
 class Routes {
  public:
   explicit Routes(const net::InterfaceTable* table) : table_(table) {}
 
-  SourceFacts Back(const IpAddress& source) {
-    const auto [at, is_new] = back_.try_emplace(source);
+  SourceFacts Back(const IpAddress& source, uint32_t vrf_index) {
+    const auto [at, is_new] = back_.try_emplace({vrf_index, source});
     if (is_new) {
       at->second.source = source;
-      if (const absl::StatusOr<net::Route> route = net::LookUpRoute(source); route.ok()) at->second.route = *route;
+      const absl::StatusOr<net::Route> route = net::LookUpRoute(source, vrf_index);
+      if (route.ok()) at->second.route = *route;
       const net::Interface* const interface = table_->FindByIndex(at->second.route.interface_index);
       if (interface != nullptr) at->second.route_interface = interface->name;
     }
@@ -93,7 +108,7 @@ class Routes {
 
  private:
   const net::InterfaceTable* const table_;
-  std::map<IpAddress, SourceFacts> back_;
+  std::map<std::pair<uint32_t, IpAddress>, SourceFacts> back_;
 };
 
 void FindMaster(const net::Interface& interface, const net::InterfaceTable& table, InterfaceFacts* facts) {
@@ -109,17 +124,17 @@ void FindMaster(const net::Interface& interface, const net::InterfaceTable& tabl
   }
 }
 
-std::vector<SourceFacts> SourcesOf(const ChannelFacts& channel, Routes* routes) {
+std::vector<SourceFacts> SourcesOf(const ChannelFacts& channel, uint32_t vrf_index, Routes* routes) {
   std::vector<SourceFacts> sources;
   if (channel.asked_source.has_value()) {
-    sources.push_back(routes->Back(*channel.asked_source));
+    sources.push_back(routes->Back(*channel.asked_source, vrf_index));
   } else if (channel.snapshot.has_value()) {
     const ChannelSnapshot& snapshot = *channel.snapshot;
     if (snapshot.wished.mode() == net::FilterMode::kInclude) {
-      for (const IpAddress& source : snapshot.wished.sources()) sources.push_back(routes->Back(source));
+      for (const IpAddress& source : snapshot.wished.sources()) sources.push_back(routes->Back(source, vrf_index));
     }
     const absl::StatusOr<IpAddress> last = IpAddress::Parse(snapshot.last_source);
-    if (last.ok()) sources.push_back(routes->Back(*last));
+    if (last.ok()) sources.push_back(routes->Back(*last, vrf_index));
   }
   return sources;
 }
@@ -183,10 +198,12 @@ struct Gateway::Gathering {
       if (taken) subject.indices.push_back(interface.index);
     }
     if (subject.indices.empty()) {
-      findings.push_back({FindingCode::kInterfacePermitted, Severity::kError, "`*` takes no interface of this host",
-                          "it takes those that are permitted, up, with the MULTICAST flag and an address of the "
-                          "family, but not the loopback and what is enslaved",
-                          "", "see why by `mcgw interfaces --long`; then mend one, or name one"});
+      const Family family = request.group.has_value() ? request.group->family() : Family::kIpv4;
+      findings.push_back({FindingCode::kInterfacePermitted, Severity::kError,
+                          net::StrCat("`*` takes no interface of this host for ", net::FamilyName(family),
+                                      "; it leaves out ", directory.LeftOut(*table, family)),
+                          "a membership on `*` receives nothing until it takes one", "",
+                          "name the one that you mean, GROUP:PORT%INTERFACE, or remove what keeps it out"});
     }
     return subject;
   }
@@ -212,20 +229,16 @@ DiagnosisFacts Gateway::GatherFacts(Gathering* gathering) {
   if (request.selector == "*") {
     subject = gathering->OfStar(directory_);
   } else if (!request.selector.empty()) {
-    const absl::StatusOr<IpAddress> address = IpAddress::Parse(request.selector);
-    const net::Interface* const found =
-        address.ok() ? table.FindByAddress(*address) : table.FindByName(request.selector);
-    if (found != nullptr) {
-      subject.indices.push_back(found->index);
-    } else {
-      subject.gone.push_back(request.selector);
-    }
+    // All that have an address: the finding of each says that joins by it are ambiguous.
+    for (const net::Interface* found : table.FindBySelector(request.selector)) subject.indices.push_back(found->index);
+    if (subject.indices.empty()) subject.gone.push_back(request.selector);
+    if (subject.indices.size() > 1) gathering->findings.push_back(SharedAddress(request.selector, subject, table));
   } else {
     subject = gathering->OfChannels();
     if (request.group.has_value() && subject.indices.empty() && subject.gone.empty()) {
-      const absl::StatusOr<std::vector<net::Interface>> resolved = directory_.Resolve("", *request.group);
+      const absl::StatusOr<std::vector<Selected>> resolved = directory_.Resolve("", *request.group);
       if (resolved.ok()) {
-        subject.indices.push_back(resolved->front().index);
+        subject.indices.push_back(resolved->front().interface->index);
       } else {
         gathering->findings.push_back(Unresolved(resolved.status()));
       }
@@ -239,7 +252,7 @@ DiagnosisFacts Gateway::GatherFacts(Gathering* gathering) {
     const net::Interface* const interface = table.FindByIndex(index);
     if (interface == nullptr) continue;
     std::vector<ChannelFacts> channels = GatherChannels(*gathering, *interface);
-    for (ChannelFacts& channel : channels) channel.sources = SourcesOf(channel, &routes);
+    for (ChannelFacts& channel : channels) channel.sources = SourcesOf(channel, VrfOf(*interface), &routes);
     InterfaceFacts of_interface = GatherInterface(*gathering, *interface);
     SetConcern(request, channels, &of_interface);
     facts.interfaces.push_back(std::move(of_interface));
@@ -281,7 +294,7 @@ HostFacts Gateway::GatherHost(const Gathering& gathering) const {
 InterfaceFacts Gateway::GatherInterface(const Gathering& gathering, const net::Interface& interface) const {
   InterfaceFacts facts;
   facts.interface = interface;
-  facts.permitted = directory_.IsPermitted(interface.name);
+  facts.permitted = directory_.IsPermitted(interface);
   FindMaster(interface, *gathering.table, &facts);
   facts.settings = net::ReadInterfaceSettings(interface.name);
   facts.mld = net::ReadMldCounters(interface.name);
@@ -295,10 +308,8 @@ InterfaceFacts Gateway::GatherInterface(const Gathering& gathering, const net::I
     if (queriers_ != nullptr) of_family.last_query = queriers_->Last(interface.index, family);
     const std::optional<IpAddress>& asked = gathering.request.group;
     const IpAddress group = asked.has_value() && asked->family() == family ? *asked : AnyGroup(family);
-    if (const absl::StatusOr<net::Route> route = net::LookUpRoute(group, family == Family::kIpv4 ? 0 : interface.index);
-        route.ok()) {
-      of_family.route = *route;
-    }
+    const uint32_t within = family == Family::kIpv4 ? VrfOf(interface) : interface.index;
+    if (const absl::StatusOr<net::Route> route = net::LookUpRoute(group, within); route.ok()) of_family.route = *route;
   }
   return facts;
 }

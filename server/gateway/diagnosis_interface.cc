@@ -11,34 +11,30 @@ namespace {
 
 constexpr uint32_t kLeastIpv6MtuBytes = 1280;  // RFC 8200, 5.
 
-std::string_view ExclusionText(InterfaceDirectory::Exclusion exclusion) {
-  switch (exclusion) {
-    case InterfaceDirectory::Exclusion::kNotPermitted:
-      return "the configuration does not permit it";
-    case InterfaceDirectory::Exclusion::kDown:
-      return "it is down";
-    case InterfaceDirectory::Exclusion::kNoMulticast:
-      return "it lacks the MULTICAST flag";
-    case InterfaceDirectory::Exclusion::kNoAddress:
-      return "it has no address of the family";
-    case InterfaceDirectory::Exclusion::kEnslaved:
-      return "it is enslaved to another device";
-    case InterfaceDirectory::Exclusion::kLoopback:
-      return "it is the loopback";
-    case InterfaceDirectory::Exclusion::kContainerVeth:
-      return "it is the host's side of a container's veth pair";
-  }
-  return "";
-}
-
 std::string Exclusions(const std::vector<InterfaceDirectory::Exclusion>& exclusions) {
   return absl::StrJoin(exclusions, ", ", [](std::string* out, InterfaceDirectory::Exclusion exclusion) {
-    out->append(ExclusionText(exclusion));
+    out->append(InterfaceDirectory::Text(exclusion));
   });
 }
 
+// In a VRF, joins and sends that name no interface never use one of its ports: they ask the host's main table.
+Finding CheckIpv4RouteInVrf(const net::Route& route, const InterfaceFacts& facts) {
+  const std::string& name = facts.interface.name;
+  const bool here = route.kind == net::Route::Kind::kThrough && route.interface_index == facts.interface.index;
+  return {FindingCode::kRoute,
+          Severity::kOk,
+          net::StrCat(name, " is in VRF ", facts.master_name,
+                      here ? net::StrCat(", whose route to groups leads through it")
+                           : std::string(", whose table has no route to groups through it; none is needed")),
+          "joins and sends that name no interface do not use it: name it",
+          "",
+          ""};
+}
+
 // IPv4 needs a route only where no interface is named: with one, the kernel takes any group to be on its link.
-Finding CheckIpv4Route(const net::Route& route, const net::Interface& interface) {
+Finding CheckIpv4Route(const net::Route& route, const InterfaceFacts& facts) {
+  const net::Interface& interface = facts.interface;
+  if (interface.IsInVrf()) return CheckIpv4RouteInVrf(route, facts);
   const bool here = route.kind == net::Route::Kind::kThrough && route.interface_index == interface.index;
   if (here) {
     return {FindingCode::kRoute,
@@ -138,6 +134,16 @@ std::optional<Finding> CheckPermitted(const InterfaceFacts& facts) {
                  "a membership on `*` does not include it",
                  "",
                  net::StrCat("to receive from it, name it: GROUP:PORT%", name)};
+}
+
+std::optional<Finding> CheckVrf(const InterfaceFacts& facts) {
+  if (facts.interface.kind != "vrf") return std::nullopt;
+  return Finding{FindingCode::kInterfacePermitted,
+                 Severity::kError,
+                 net::StrCat(facts.interface.name, " is a VRF"),
+                 "datagrams arrive on its ports, never on it, and joins on it are refused",
+                 net::StrCat("ip link show master ", ShellWord(facts.interface.name)),
+                 "join on one of its ports: GROUP:PORT%PORT"};
 }
 
 std::optional<Finding> CheckEnslaved(const InterfaceFacts& facts) {
@@ -249,7 +255,7 @@ std::optional<Finding> CheckAddress(const InterfaceFacts& facts, net::Family fam
                    net::StrCat("sysctl -w ", ShellWord(net::StrCat("net.ipv6.conf.", name, ".disable_ipv6=0"))),
                    ""};
   }
-  const std::optional<net::IpAddress> first = facts.interface.FirstAddress(family);
+  const std::optional<net::IpAddress> first = facts.interface.DefaultSource(family);
   if (!first.has_value()) {
     return Finding{
         FindingCode::kAddress,
@@ -283,8 +289,7 @@ std::optional<Finding> CheckAddress(const InterfaceFacts& facts, net::Family fam
 std::optional<Finding> CheckRoute(const InterfaceFacts& facts, net::Family family) {
   const std::optional<net::Route>& route = facts.families[static_cast<int>(family)].route;
   if (!route.has_value() || !facts.interface.up || facts.interface.loopback) return std::nullopt;
-  return family == net::Family::kIpv4 ? CheckIpv4Route(*route, facts.interface)
-                                      : CheckIpv6Route(*route, facts.interface);
+  return family == net::Family::kIpv4 ? CheckIpv4Route(*route, facts) : CheckIpv6Route(*route, facts.interface);
 }
 
 std::optional<Finding> CheckSends(const InterfaceFacts& facts, const HostFacts& host) {

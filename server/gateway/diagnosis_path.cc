@@ -17,16 +17,19 @@ Finding DroppedByReversePath(const SourceFacts& source, const InterfaceFacts& fa
   const std::string& name = facts.interface.name;
   const int64_t rp_filter = facts.settings.rp_filter();
   const bool routed = source.route.kind == net::Route::Kind::kThrough;
+  const bool in_vrf = facts.interface.IsInVrf();
   const std::string text = source.source.ToString();
   return {
       FindingCode::kReversePath, Severity::kError,
       net::StrCat("rp_filter is ", rp_filter, rp_filter == kStrict ? " (strict)" : " (loose)", " on ", name,
-                  ", and the host's route back to ", text,
+                  ", and the ", in_vrf ? net::StrCat("route of VRF ", facts.master_name) : std::string("host's route"),
+                  " back to ", text,
                   routed ? net::StrCat(" leads through ", source.route_interface) : std::string(" does not exist")),
       net::StrCat("the kernel drops what ", text, " sends by ", name, ", without a word"),
       // Loose checks only that there is a route; the greater of `all` and the interface's own value counts.
       routed ? net::StrCat("sysctl -w ", ShellWord(net::StrCat("net.ipv4.conf.", name, ".rp_filter=2")))
-             : net::StrCat("ip route add ", text, "/32 dev ", ShellWord(name)),
+             : net::StrCat("ip route add ", text, "/32 dev ", ShellWord(name), in_vrf ? " vrf " : "",
+                           in_vrf ? ShellWord(facts.master_name) : std::string()),
       net::StrCat("or turn the filter off: net.ipv4.conf.all.rp_filter=0 and net.ipv4.conf.", name, ".rp_filter=0")};
 }
 

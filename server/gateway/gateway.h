@@ -8,9 +8,9 @@
 //   InterfaceRegistry::mutex_, InterfaceManager::mutex_, Subscriber::mutex_, ChannelLog::mutex_, ReadyList::mutex_.
 //   SendSource::mutex_ comes before OwnTraffic::mutex_, which may be taken under any of them. The other tables' mutexes
 //   (SessionTable, ClosedAccounts, InterfaceDirectory, HostMemberships, EventLoop) are leaves: nothing is taken under
-//   them. System calls are made under those up to InterfaceManager's, SendSource's and HostMemberships' only, which the
-//   data path never takes. No gRPC call is made under any of them, and no callback but Doorbell::Ring, which only
-//   queues.
+//   them. System calls are made under those up to InterfaceManager's, SendSource's, HostMemberships' and (to read news
+//   without blocking) InterfaceDirectory's only, which the data path never takes. No gRPC call is made under any of
+//   them, and no callback but Doorbell::Ring, which only queues.
 //
 // Interfaces that come, go and change: FollowInterfaces reads them anew and does all that follows from it, one thread
 // at a time: managers find their interfaces again and close sockets that are of no use any more, streams are told, what
@@ -196,7 +196,7 @@ class Gateway {
   void SweepPinned() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Reads the interfaces again if a request's selector is not found among those that are known.
   absl::Status CatchUp(const std::vector<MembershipRequest>& requests);
-  bool IsKnown(const MembershipRequest& request) const;
+  bool IsKnown(const MembershipRequest& request);
   absl::Status FollowLocked(const net::InterfaceChanges& changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(follow_mutex_);
   // Of Sweep: drops old logs, tries again what was refused, and follows whatever was heard.
   void SweepInterfaces(int64_t now_ns);

@@ -20,11 +20,11 @@ constexpr int64_t kFollowAnywayNs = 10'000'000'000;
 
 }  // namespace
 
-bool Gateway::IsKnown(const MembershipRequest& request) const {
+bool Gateway::IsKnown(const MembershipRequest& request) {
   if (request.selector == "*") return false;
-  const absl::StatusOr<std::vector<net::Interface>> known =
-      directory_.ResolveIn(*registry_.table(), request.selector, request.group);
-  if (known.ok()) return known->front().up;
+  const absl::StatusOr<std::vector<Selected>> known =
+      directory_.ResolveIn(registry_.table(), request.selector, request.group);
+  if (known.ok()) return known->front().interface->up;
   // Other errors do not come from the interfaces: the membership itself answers them.
   const Reason reason = net::ReasonOf(known.status());
   return reason != Reason::kInterfaceNotFound && reason != Reason::kInterfaceAmbiguous;

@@ -38,7 +38,7 @@ absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels(const Channel
   const std::vector<HostMemberships::Held> host_only = sender_.host_memberships().List();
   std::vector<InterfaceRegistry::ManagerPtr> managers;
   for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
-    if (query.interface_name.empty() || manager->name() == query.interface_name) managers.push_back(manager);
+    if (query.interfaces.empty() || query.interfaces.contains(manager->name())) managers.push_back(manager);
   }
   // A page of many channels looks closely at its own only.
   std::vector<uint64_t> ids;
@@ -100,7 +100,7 @@ InterfaceSnapshot Gateway::SnapshotOf(const net::Interface& interface, const Int
                                       const HostSnapshot& host) const {
   const net::KernelMemberships& kernel = host.memberships;
   InterfaceSnapshot snapshot{
-      .interface = interface, .order = interface.index, .permitted = directory_.IsPermitted(interface.name)};
+      .interface = interface, .order = interface.index, .permitted = directory_.IsPermitted(interface)};
   if (manager != nullptr) {
     snapshot.lost = !manager->empty() && manager->lost();
     snapshot.losses = manager->losses();

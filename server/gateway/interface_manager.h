@@ -58,7 +58,7 @@ struct ChannelServices {
 struct ChannelQuery {
   uint64_t after_id = 0;                // Those with a greater id,
   size_t most = SIZE_MAX;               // the first so many of them,
-  std::string interface_name;           // on one interface,
+  std::set<std::string> interfaces;     // on one of these interfaces,
   std::optional<net::IpAddress> group;  // of one group,
   uint16_t port = 0;                    // and of one port. Empty, nothing and 0: all.
 };

@@ -76,7 +76,11 @@ void InterfaceRegistry::Detach(const net::InterfaceChanges& changes) {
 void InterfaceRegistry::Attach() {
   for (const net::Interface& interface : table_->interfaces()) {
     if (HasManager(interface.index)) continue;
-    if (Entry* const waiting = Waiting(interface.name); waiting != nullptr) waiting->index = interface.index;
+    Entry* waiting = Waiting(interface.name);
+    for (const std::string& name : interface.alternative_names) {
+      if (waiting == nullptr) waiting = Waiting(name);
+    }
+    if (waiting != nullptr) waiting->index = interface.index;
   }
 }
 

@@ -19,6 +19,21 @@ using net::Interface;
 using net::Reason;
 
 constexpr char kEvery[] = "*";
+constexpr char kVrf[] = "vrf";
+
+// The device of a VRF has no link: no datagram arrives on it, and no report leaves by it.
+absl::Status JoinOnPorts(const net::InterfaceTable& table, const Interface& vrf) {
+  std::vector<std::string> ports;
+  for (const Interface& interface : table.interfaces()) {
+    if (interface.master_index == vrf.index) ports.push_back(interface.name);
+  }
+  return Error(Reason::kInterfaceAmbiguous, "interface",
+               ports.empty() ? net::StrCat(vrf.name,
+                                           " is a VRF without ports: datagrams arrive on its ports, once it has "
+                                           "some")
+                             : net::StrCat(vrf.name, " is a VRF: datagrams arrive on its ports, so name one of them (",
+                                           net::ListText(ports), ")"));
+}
 
 // A channel that a membership means and cannot have.
 ChannelStatus RefusedStatus(const MembershipKey& key, const InterfaceManager& manager, const absl::Status& status) {
@@ -65,8 +80,10 @@ std::string MembershipSet::StayingName(const MembershipKey& key, const Interface
   if (const absl::StatusOr<net::IpAddress> address = net::IpAddress::Parse(key.selector); address.ok()) {
     const auto is_it = [&](const net::InterfaceAddress& each) { return each.address == *address; };
     const bool has_it = own != nullptr && std::any_of(own->addresses.begin(), own->addresses.end(), is_it);
-    const Interface* const other = has_it ? nullptr : table->FindByAddress(*address);
-    if (other != nullptr && services_->directory->IsPermitted(other->name)) return other->name;
+    std::vector<const Interface*> others = table->FindByAddress(*address);
+    std::erase_if(others, [&](const Interface* other) { return !services_->directory->IsPermitted(*other); });
+    // Where several have it now, none is meant more than the others.
+    if (!has_it && others.size() == 1) return others.front()->name;
   }
   return own == nullptr ? held.name() : own->name;
 }
@@ -76,11 +93,15 @@ absl::StatusOr<std::vector<std::string>> MembershipSet::InterfacesOf(const Membe
   if (key.selector != kEvery && membership != nullptr && !membership->holds.empty()) {
     return std::vector<std::string>{StayingName(key, *HeldOne(*membership))};
   }
-  const absl::StatusOr<std::vector<Interface>> interfaces =
-      services_->directory->ResolveIn(*services_->registry->table(), key.selector, key.group);
+  const std::shared_ptr<const net::InterfaceTable> table = services_->registry->table();
+  const absl::StatusOr<std::vector<Selected>> interfaces =
+      services_->directory->ResolveIn(table, key.selector, key.group);
   std::vector<std::string> names;
   if (interfaces.ok()) {
-    for (const Interface& interface : *interfaces) names.push_back(interface.name);
+    for (const Selected& selected : *interfaces) {
+      if (selected.interface->kind == kVrf) return JoinOnPorts(*table, *selected.interface);
+      names.push_back(selected.interface->name);
+    }
     return names;
   }
   if (!wait || net::ReasonOf(interfaces.status()) != Reason::kInterfaceNotFound) return interfaces.status();
@@ -257,11 +278,11 @@ void MembershipSet::Erase(Membership* membership) {
 absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(const MembershipKey& key) {
   const auto at = memberships_.find(key);
   if (at != memberships_.end()) return Take(at->get());
-  return Error(
-      Reason::kNotJoined, "membership",
-      net::StrCat("the session holds no membership of ", net::ToString(key.group, key.port), " with ",
-                  key.selector.empty() ? std::string("the default interface") : net::StrCat("interface ", key.selector),
-                  ": leave what Join answered, with the same selector"));
+  return Error(Reason::kNotJoined, "membership",
+               net::StrCat("the session holds no membership of ", net::ToString(key.group, key.port), " with ",
+                           key.selector.empty() ? std::string("the default interface")
+                                                : net::StrCat("interface ", net::Shortened(key.selector)),
+                           ": leave what Join answered, with the same selector"));
 }
 
 absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(uint64_t membership_id) {

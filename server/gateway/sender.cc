@@ -16,15 +16,12 @@ using net::Interface;
 using net::IpAddress;
 using net::Reason;
 
-// Link-local groups are sent to from a link-local address, where the interface has one (RFC 6724, rule 2).
-IpAddress SourceFor(const Interface& interface, const IpAddress& group) {
-  const int scope = group.Ipv6Scope();
-  if (scope == 1 || scope == 2) {
-    for (const net::InterfaceAddress& address : interface.addresses) {
-      if (!address.address.is_v4() && address.address.IsLinkLocalUnicast()) return address.address;
-    }
-  }
-  return interface.FirstAddress(group.family()).value_or(IpAddress::Unspecified(group.family()));
+// What the host itself would send from. The source that its route prefers may be another interface's, as routers have
+// it on the loopback; but an interface without an address of its own is refused below.
+IpAddress SourceFor(const Selected& selected, const IpAddress& group) {
+  const std::optional<IpAddress> own = selected.interface->SourceFor(group);
+  if (!own.has_value()) return IpAddress::Unspecified(group.family());
+  return selected.source.value_or(*own);
 }
 
 bool HasAddress(const Interface& interface, const IpAddress& address) {
@@ -131,21 +128,24 @@ void Sender::Sweep(int64_t now_ns) {
 
 absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& request) {
   if (absl::Status status = CheckSend(request); !status.ok()) return status;
-  absl::StatusOr<std::vector<Interface>> interfaces = directory_->Resolve(request.selector, request.group);
+  absl::StatusOr<std::vector<Selected>> interfaces = directory_->Resolve(request.selector, request.group);
   if (!interfaces.ok()) return net::WithFieldPrefix(interfaces.status(), "destination.");
   if (interfaces->empty()) {
     return Error(Reason::kInterfaceNotFound, "destination.interface",
                  net::StrCat("no interface of the gateway's host is eligible for `*` and ",
-                             net::FamilyName(request.group.family()), ": name one"));
+                             net::FamilyName(request.group.family()), ", which leaves out ",
+                             directory_->LeftOut(*directory_->table(), request.group.family()), ": name one"));
   }
   std::vector<Exit> exits;
   exits.reserve(interfaces->size());
-  for (Interface& interface : *interfaces) {
-    Exit exit{.interface = std::move(interface), .source = {}, .status = {}, .membership = nullptr};
-    exit.source = request.source.value_or(SourceFor(exit.interface, request.group));
-    exit.status = CheckInterface(exit.interface, request);
+  for (const Selected& selected : *interfaces) {
+    const IpAddress source = request.source.has_value() ? *request.source : SourceFor(selected, request.group);
+    Exit exit{.interface = selected.interface,
+              .source = source,
+              .status = CheckInterface(*selected.interface, request),
+              .membership = nullptr};
     if (request.hop_limit == 0 && exit.status.ok()) {
-      auto membership = host_memberships_.Hold(exit.interface, request.group, exit.source, net::MonotonicNs());
+      auto membership = host_memberships_.Hold(*exit.interface, request.group, exit.source, net::MonotonicNs());
       exit.status = InRequest(membership.status());
       if (membership.ok()) exit.membership = *std::move(membership);
     }
@@ -176,24 +176,24 @@ absl::StatusOr<std::vector<SendResult>> Sender::Send(const SendRequest& request,
 
   std::vector<SendResult> results;
   for (const Exit& exit : plan->exits) {
-    SendResult result{.interface_name = exit.interface.name,
-                      .interface_index = exit.interface.index,
+    SendResult result{.interface_name = exit.interface->name,
+                      .interface_index = exit.interface->index,
                       .source = exit.source,
                       .source_port = plan->socket->source_port(),
                       .status = exit.status};
     counters_.requested.fetch_add(1, std::memory_order_relaxed);
     if (result.status.ok()) {
-      const net::OutgoingDatagram datagram = Outgoing(request, exit.interface.index, exit.source, payload);
+      const net::OutgoingDatagram datagram = Outgoing(request, exit.interface->index, exit.source, payload);
       std::vector<net::SendFailure> failures;
       plan->socket->Send(absl::MakeConstSpan(&datagram, 1), &failures);
       if (!failures.empty()) result.status = InRequest(failures.front().status);
     }
     if (result.status.ok()) {
-      account_.Sent(exit.interface.index, 1);
+      account_.Sent(exit.interface->index, 1);
       counters_.sent.fetch_add(1, std::memory_order_relaxed);
       counters_.payload_bytes.fetch_add(payload.size(), std::memory_order_relaxed);
     } else {
-      account_.Failed(exit.interface.index, result.status);
+      account_.Failed(exit.interface->index, result.status);
       counters_.failed.fetch_add(1, std::memory_order_relaxed);
     }
     results.push_back(std::move(result));
@@ -228,7 +228,7 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
   std::vector<net::SendFailure> kernel_failures;
   std::vector<std::pair<absl::Status, const Exit*>> failed;
   for (const Exit& exit : plan->exits) {
-    const net::OutgoingDatagram datagram = Outgoing(burst.request, exit.interface.index, exit.source, {});
+    const net::OutgoingDatagram datagram = Outgoing(burst.request, exit.interface->index, exit.source, {});
     std::vector<net::OutgoingDatagram> datagrams;
     std::vector<uint32_t> items;
     datagrams.reserve(count);
@@ -237,7 +237,7 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
     const auto fail = [&](uint32_t i, const absl::Status& status) {
       failed.resize(count);
       if (failed[i].second == nullptr) failed[i] = {status, &exit};
-      account_.Failed(exit.interface.index, status);
+      account_.Failed(exit.interface->index, status);
       counters_.failed.fetch_add(1, std::memory_order_relaxed);
     };
     counters_.requested.fetch_add(count, std::memory_order_relaxed);
@@ -258,7 +258,7 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
       payload_bytes -= datagrams[failure.index].payload.size();
       fail(items[failure.index], InRequest(failure.status));
     }
-    account_.Sent(exit.interface.index, sent);
+    account_.Sent(exit.interface->index, sent);
     counters_.sent.fetch_add(sent, std::memory_order_relaxed);
     counters_.payload_bytes.fetch_add(payload_bytes, std::memory_order_relaxed);
   }
@@ -266,7 +266,7 @@ void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* f
     if (failed.empty() || failed[i].second == nullptr) {
       ++result->accepted;
     } else {
-      AddFailure(first_item + i, failed[i].first, failed[i].second->interface.name, &result->failures);
+      AddFailure(first_item + i, failed[i].first, failed[i].second->interface->name, &result->failures);
     }
   }
 }

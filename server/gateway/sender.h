@@ -99,7 +99,7 @@ class Sender {
  private:
   // One interface that datagrams go out by.
   struct Exit {
-    net::Interface interface;
+    std::shared_ptr<const net::Interface> interface;
     net::IpAddress source;
     absl::Status status;                                // Known beforehand: down, no carrier, no address.
     std::unique_ptr<net::MembershipSocket> membership;  // With hop limit 0: what keeps them on the host.

@@ -45,7 +45,7 @@ absl::StatusOr<std::shared_ptr<Session>> SessionTable::Find(std::string_view id,
 
 absl::Status SessionTable::NotFound(std::string_view id) {
   return net::Error(net::Reason::kSessionNotFound, "session_id",
-                    net::StrCat("there is no session ", id,
+                    net::StrCat("there is no session ", net::Shortened(id),
                                 " of yours: it has expired, was left, or never was; Join without a session makes one"));
 }
 

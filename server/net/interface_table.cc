@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/net/netlink.h"
+#include "server/net/route_lookup.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 
@@ -30,6 +31,9 @@ namespace {
 
 constexpr int kMaxMessagesPerDrain = 256;  // So that a storm of changes cannot hold the loop.
 constexpr size_t kWatchBufferBytes = 4 << 20;
+constexpr unsigned GroupBit(rtnetlink_groups group) { return 1U << (group - 1); }
+constexpr unsigned kRouteGroups =
+    RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | GroupBit(RTNLGRP_IPV6_RULE) | GroupBit(RTNLGRP_NEXTHOP);
 constexpr char kNoQueue[] = "noop";  // The queueing discipline of a link that is not in operation: it drops all.
 
 // "02:00:00:00:00:01"; empty where there is none, or only zeros as on the loopback.
@@ -43,21 +47,39 @@ std::string MacText(const nlattr* attribute) {
   return text;
 }
 
-// IFLA_AF_SPEC: a family that is off altogether is left out.
-bool IsIpv6On(const nlattr* families) {
-  const nlattr* const ipv6 = AttributesIn<AF_INET6>(families)[AF_INET6];
-  if (ipv6 == nullptr) return false;
+// One of net.ipv6.conf.* (DEVCONF_*), 0 where the kernel does not say.
+int32_t Ipv6Setting(const nlattr* ipv6, size_t setting) {
   const nlattr* const settings = AttributesIn<IFLA_INET6_CONF>(ipv6)[IFLA_INET6_CONF];
-  int32_t disabled = 0;
-  constexpr size_t kAt = DEVCONF_DISABLE_IPV6 * sizeof(disabled);
-  if (settings == nullptr || mnl_attr_get_payload_len(settings) < kAt + sizeof(disabled)) return true;
-  std::memcpy(&disabled, static_cast<const char*>(mnl_attr_get_payload(settings)) + kAt, sizeof(disabled));
-  return disabled == 0;
+  int32_t value = 0;
+  const size_t at = setting * sizeof(value);
+  if (settings == nullptr || mnl_attr_get_payload_len(settings) < at + sizeof(value)) return 0;
+  std::memcpy(&value, static_cast<const char*>(mnl_attr_get_payload(settings)) + at, sizeof(value));
+  return value;
+}
+
+// IFLA_AF_SPEC: a family that is off altogether is left out.
+void ReadIpv6(const nlattr* families, Interface* interface) {
+  const nlattr* const ipv6 = AttributesIn<AF_INET6>(families)[AF_INET6];
+  interface->ipv6 = ipv6 != nullptr && Ipv6Setting(ipv6, DEVCONF_DISABLE_IPV6) == 0;
+  interface->prefers_temporary = ipv6 != nullptr && Ipv6Setting(ipv6, DEVCONF_USE_TEMPADDR) >= 2;
+}
+
+int AppendAlternativeName(const nlattr* property, void* names) {
+  if (mnl_attr_get_type(property) == IFLA_ALT_IFNAME) {
+    static_cast<std::vector<std::string>*>(names)->emplace_back(mnl_attr_get_str(property));
+  }
+  return MNL_CB_OK;
+}
+
+std::vector<std::string> AlternativeNames(const nlattr* properties) {
+  std::vector<std::string> names;
+  if (properties != nullptr) mnl_attr_parse_nested(properties, AppendAlternativeName, &names);
+  return names;
 }
 
 Interface ReadLink(const nlmsghdr& message) {
   const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
-  const auto attributes = AttributesOf<IFLA_LINK_NETNSID>(message, sizeof(*link));
+  const auto attributes = AttributesOf<IFLA_PROP_LIST>(message, sizeof(*link));
   Interface result;
   result.index = static_cast<uint32_t>(link->ifi_index);
   result.flags = link->ifi_flags;
@@ -72,8 +94,9 @@ Interface ReadLink(const nlmsghdr& message) {
   if (const nlattr* const changes = attributes[IFLA_CARRIER_CHANGES]) {
     result.carrier_changes = mnl_attr_get_u32(changes);
   }
-  if (const nlattr* const families = attributes[IFLA_AF_SPEC]) result.ipv6 = IsIpv6On(families);
+  if (const nlattr* const families = attributes[IFLA_AF_SPEC]) ReadIpv6(families, &result);
   if (const nlattr* const name = attributes[IFLA_IFNAME]) result.name = mnl_attr_get_str(name);
+  result.alternative_names = AlternativeNames(attributes[IFLA_PROP_LIST]);
   result.mac_address = MacText(attributes[IFLA_ADDRESS]);
   if (const nlattr* const mtu = attributes[IFLA_MTU]) result.mtu_bytes = mnl_attr_get_u32(mtu);
   if (const nlattr* const master = attributes[IFLA_MASTER]) result.master_index = mnl_attr_get_u32(master);
@@ -89,14 +112,32 @@ void ReadAddress(const nlmsghdr& message, std::vector<Interface>* interfaces) {
   const auto attributes = AttributesOf<IFA_FLAGS>(message, sizeof(*header));
   const uint32_t flags = attributes[IFA_FLAGS] ? mnl_attr_get_u32(attributes[IFA_FLAGS]) : header->ifa_flags;
   // Duplicate address detection has not passed (yet): the kernel would not send from it.
-  const bool tentative = (flags & IFA_F_TENTATIVE) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;
+  const bool optimistic = (flags & IFA_F_OPTIMISTIC) != 0;
+  const bool tentative = (flags & IFA_F_TENTATIVE) != 0 && !optimistic;
   if (tentative || (flags & IFA_F_DADFAILED) != 0) return;
   // On point-to-point links IFA_ADDRESS is the other end and IFA_LOCAL this one.
   std::optional<IpAddress> address = AddressIn(attributes[IFA_LOCAL]);
   if (!address) address = AddressIn(attributes[IFA_ADDRESS]);
   if (!address) return;
+  // IFA_F_SECONDARY and IFA_F_TEMPORARY are one bit, which means the one for IPv4 and the other for IPv6.
+  const bool is_v4 = address->is_v4();
+  const InterfaceAddress entry{.address = *address,
+                               .prefix_length = header->ifa_prefixlen,
+                               .scope = header->ifa_scope,
+                               .secondary = is_v4 && (flags & IFA_F_SECONDARY) != 0,
+                               .deprecated = !is_v4 && ((flags & IFA_F_DEPRECATED) != 0 || optimistic),
+                               .temporary = !is_v4 && (flags & IFA_F_TEMPORARY) != 0};
   for (Interface& interface : *interfaces) {
-    if (interface.index == header->ifa_index) interface.addresses.push_back({*address, header->ifa_prefixlen});
+    if (interface.index == header->ifa_index) interface.addresses.push_back(entry);
+  }
+}
+
+// Where the host's routes lead to an address of no network that it could have (RFC 5737, RFC 3849).
+void MarkUplinks(std::vector<Interface>* interfaces) {
+  for (const std::string_view far : {"192.0.2.1", "2001:db8:ffff::1"}) {
+    const absl::StatusOr<Route> route = LookUpRoute(*IpAddress::ParseIfAny(far));
+    if (!route.ok() || route->kind != Route::Kind::kThrough) continue;
+    for (Interface& interface : *interfaces) interface.uplink |= interface.index == route->interface_index;
   }
 }
 
@@ -113,21 +154,13 @@ int ReadOnce(mnl_socket* socket, std::vector<Interface>* interfaces) {
 
 }  // namespace
 
-bool Interface::HasAddress(Family family) const { return FirstAddress(family).has_value(); }
-
-std::optional<IpAddress> Interface::FirstAddress(Family family) const {
-  std::optional<IpAddress> link_local;
-  for (const InterfaceAddress& candidate : addresses) {
-    if (candidate.address.family() != family) continue;
-    if (family == Family::kIpv4 || !candidate.address.IsLinkLocalUnicast()) return candidate.address;
-    if (!link_local) link_local = candidate.address;
-  }
-  return link_local;
-}
-
 InterfaceTable::InterfaceTable(std::vector<Interface> interfaces) : interfaces_(std::move(interfaces)) {
   std::sort(interfaces_.begin(), interfaces_.end(),
             [](const Interface& a, const Interface& b) { return a.index < b.index; });
+  // Those that are down do not count: some kernel modules put one into each namespace (tunl0, sit0).
+  const auto counts = [](const Interface& interface) { return interface.up && !interface.loopback; };
+  const auto only = std::find_if(interfaces_.begin(), interfaces_.end(), counts);
+  if (only != interfaces_.end() && std::none_of(std::next(only), interfaces_.end(), counts)) only->uplink = true;
 }
 
 absl::StatusOr<InterfaceTable> InterfaceTable::Read() {
@@ -135,12 +168,13 @@ absl::StatusOr<InterfaceTable> InterfaceTable::Read() {
   const absl::Status status =
       netlink::Uninterrupted("read the interfaces", [&](mnl_socket* socket) { return ReadOnce(socket, &interfaces); });
   if (!status.ok()) return status;
+  MarkUplinks(&interfaces);
   return InterfaceTable(std::move(interfaces));
 }
 
 const Interface* InterfaceTable::FindByName(std::string_view name) const {
   for (const Interface& interface : interfaces_) {
-    if (interface.name == name) return &interface;
+    if (interface.IsCalled(name)) return &interface;
   }
   return nullptr;
 }
@@ -152,49 +186,19 @@ const Interface* InterfaceTable::FindByIndex(uint32_t index) const {
   return nullptr;
 }
 
-const Interface* InterfaceTable::FindByAddress(const IpAddress& address) const {
+std::vector<const Interface*> InterfaceTable::FindByAddress(const IpAddress& address) const {
+  std::vector<const Interface*> found;
   for (const Interface& interface : interfaces_) {
-    for (const InterfaceAddress& held : interface.addresses) {
-      if (held.address == address) return &interface;
-    }
+    const auto is_it = [&](const InterfaceAddress& candidate) { return candidate.address == address; };
+    if (std::any_of(interface.addresses.begin(), interface.addresses.end(), is_it)) found.push_back(&interface);
   }
-  return nullptr;
+  return found;
 }
 
-absl::StatusOr<uint32_t> RouteInterface(const IpAddress& destination) {
-  absl::StatusOr<MnlSocket> socket = netlink::Open(0, 0);
-  if (!socket.ok()) return socket.status();
-  alignas(nlmsghdr) char buffer[MNL_NLMSG_HDRLEN + 64] = {};
-  nlmsghdr* const request = mnl_nlmsg_put_header(buffer);
-  request->nlmsg_type = RTM_GETROUTE;
-  request->nlmsg_flags = NLM_F_REQUEST;
-  auto* const route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(request, sizeof(rtmsg)));
-  route->rtm_family = static_cast<unsigned char>(AddressFamily(destination.family()));
-  route->rtm_dst_len = static_cast<unsigned char>(destination.bytes().size() * 8);
-  mnl_attr_put(request, RTA_DST, destination.bytes().size(), destination.bytes().data());
-
-  uint32_t index = 0;
-  const int error = netlink::Ask(socket->get(), request, [&](const nlmsghdr& message) {
-    if (message.nlmsg_type != RTM_NEWROUTE) return;
-    const unsigned char type = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message))->rtm_type;
-    if (type == RTN_UNREACHABLE || type == RTN_BLACKHOLE || type == RTN_PROHIBIT) return;
-    const auto attributes = AttributesOf<RTA_OIF>(message, sizeof(rtmsg));
-    if (attributes[RTA_OIF] != nullptr) index = mnl_attr_get_u32(attributes[RTA_OIF]);
-  });
-  if (index != 0) return index;
-  switch (error) {
-    case 0:
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case EACCES:
-    case EINVAL:
-    case ENODEV:
-      return ErrnoError(
-          error, Reason::kNoRoute, "",
-          absl::StrCat("the host has no route to ", destination.ToString(), ": name an interface, or add a route"));
-    default:
-      return ErrnoStatus(error, absl::StrCat("look up the route to ", destination.ToString()));
-  }
+std::vector<const Interface*> InterfaceTable::FindBySelector(std::string_view name_or_address) const {
+  if (const std::optional<IpAddress> address = IpAddress::ParseIfAny(name_or_address)) return FindByAddress(*address);
+  const Interface* const found = FindByName(name_or_address);
+  return found == nullptr ? std::vector<const Interface*>() : std::vector<const Interface*>{found};
 }
 
 namespace {
@@ -250,6 +254,12 @@ class NetlinkInterfaceWatch final : public InterfaceWatch {
           break;
         case RTM_NEWADDR:
         case RTM_DELADDR:
+        case RTM_NEWROUTE:
+        case RTM_DELROUTE:
+        case RTM_NEWRULE:
+        case RTM_DELRULE:
+        case RTM_NEWNEXTHOP:
+        case RTM_DELNEXTHOP:
           changes->any = true;
           break;
         default:
@@ -288,9 +298,10 @@ absl::StatusOr<uint32_t> DefaultRouteInterface(Family family) {
   return Error(Reason::kNoRoute, "", absl::StrCat("the host has no ", ToAbsl(FamilyName(family)), " default route"));
 }
 
-absl::StatusOr<std::unique_ptr<InterfaceWatch>> InterfaceWatch::Create(size_t receive_buffer_bytes) {
+absl::StatusOr<std::unique_ptr<InterfaceWatch>> InterfaceWatch::Create(size_t receive_buffer_bytes, Scope scope) {
+  constexpr unsigned kInterfaceGroups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
   absl::StatusOr<MnlSocket> socket =
-      netlink::Open(SOCK_NONBLOCK, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+      netlink::Open(SOCK_NONBLOCK, kInterfaceGroups | (scope == Scope::kInterfacesAndRoutes ? kRouteGroups : 0));
   if (!socket.ok()) return socket.status();
   const int fd = mnl_socket_get_fd(socket->get());
   const auto bytes = static_cast<int>(receive_buffer_bytes == 0 ? kWatchBufferBytes : receive_buffer_bytes);

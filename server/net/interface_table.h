@@ -20,6 +20,10 @@ namespace mcgw::net {
 struct InterfaceAddress {
   IpAddress address;
   uint8_t prefix_length = 0;
+  uint8_t scope = 0;        // ifa_scope: RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_HOST, or between.
+  bool secondary = false;   // IPv4: another address of the same network came first.
+  bool deprecated = false;  // IPv6: to be sent from only where there is no other; also while optimistic (RFC 4429).
+  bool temporary = false;   // IPv6 privacy extensions (RFC 8981).
   friend bool operator==(const InterfaceAddress&, const InterfaceAddress&) = default;
 };
 
@@ -46,13 +50,23 @@ struct Interface {
   std::string port_kind;
   std::string kind;                      // IFLA_INFO_KIND: "veth", "bridge", "vlan"; empty for hardware.
   bool peer_in_other_namespace = false;  // IFLA_LINK_NETNSID present: for a veth, the host side of a container's.
-  // Those that the host would send from: an IPv6 address still in duplicate detection is left out, and its end is
-  // heard by InterfaceWatch.
+  // The host's default route of a family leads through it, or no other interface is up but the loopback.
+  bool uplink = false;
+  std::vector<std::string> alternative_names;  // IFLA_ALT_IFNAME: `ip link property add dev eth0 altname enp5s0`.
+  bool prefers_temporary = false;              // net.ipv6.conf.*.use_tempaddr is 2.
+  // Those that the host would send from, in the kernel's order: an IPv6 address still in duplicate detection is left
+  // out, and its end is heard by InterfaceWatch.
   std::vector<InterfaceAddress> addresses;
 
+  bool IsCalled(std::string_view a_name) const;  // By its name or an alternative one.
+  bool IsInVrf() const { return port_kind == "vrf"; }
   bool HasAddress(Family family) const;
-  // The first address of the family: for IPv6 a link-local one only if there is no other. Nothing if there is none.
-  std::optional<IpAddress> FirstAddress(Family family) const;
+  // The address of this interface that the kernel would send to a group from if it is not told (IPv4 by scope and
+  // order, IPv6 by RFC 6724). The kernel takes one of another interface where this has none for the group's scope; here
+  // it is the best of its own. Nothing if it has none of the family.
+  std::optional<IpAddress> SourceFor(const IpAddress& group) const;
+  // The same for a group of wide scope.
+  std::optional<IpAddress> DefaultSource(Family family) const;
   friend bool operator==(const Interface&, const Interface&) = default;
 };
 
@@ -67,17 +81,17 @@ class InterfaceTable {
 
   const std::vector<Interface>& interfaces() const { return interfaces_; }
   // Null where there is none; valid as long as this table.
+  // By name or alternative name; no two interfaces share one.
   const Interface* FindByName(std::string_view name) const;
   const Interface* FindByIndex(uint32_t index) const;
-  const Interface* FindByAddress(const IpAddress& address) const;
+  // All that have the address: several links may share one.
+  std::vector<const Interface*> FindByAddress(const IpAddress& address) const;
+  // All that a name or an address means; none for what is neither.
+  std::vector<const Interface*> FindBySelector(std::string_view name_or_address) const;
 
  private:
   std::vector<Interface> interfaces_;
 };
-
-// The interface that the host's routes choose for a destination (rtnetlink RTM_GETROUTE): its index. NO_ROUTE where
-// there is none.
-absl::StatusOr<uint32_t> RouteInterface(const IpAddress& destination);
 
 // The interface of the default route with the lowest metric (main table) of a family: its index. NO_ROUTE where none.
 absl::StatusOr<uint32_t> DefaultRouteInterface(Family family);
@@ -90,13 +104,16 @@ struct InterfaceChanges {
   std::set<uint32_t> down;
 };
 
-// Hears of changes to links and addresses. Used by one thread.
+// Hears of changes to links and addresses, and to routes if asked to. Used by one thread at a time.
 class InterfaceWatch {
  public:
+  enum class Scope : uint8_t { kInterfaces, kInterfacesAndRoutes };
+
   virtual ~InterfaceWatch() = default;
   // `receive_buffer_bytes`: of the netlink socket; what it cannot hold is lost, and known to be lost. 0: the default,
   // which is more than the host's where the process may raise it.
-  static absl::StatusOr<std::unique_ptr<InterfaceWatch>> Create(size_t receive_buffer_bytes = 0);
+  static absl::StatusOr<std::unique_ptr<InterfaceWatch>> Create(size_t receive_buffer_bytes = 0,
+                                                                Scope scope = Scope::kInterfaces);
   // Readable when something may have changed. Borrowed.
   virtual int fd() const = 0;
   // Takes in all queued messages without blocking and adds what they say. Lost messages (ENOBUFS) count as a change.

@@ -25,8 +25,9 @@ Route ReadRoute(const nlmsghdr& message) {
       route.kind = Route::Kind::kThrough;
       break;
   }
-  const auto attributes = netlink::AttributesOf<RTA_OIF>(message, sizeof(rtmsg));
+  const auto attributes = netlink::AttributesOf<RTA_PREFSRC>(message, sizeof(rtmsg));
   if (attributes[RTA_OIF] != nullptr) route.interface_index = mnl_attr_get_u32(attributes[RTA_OIF]);
+  route.source = netlink::AddressIn(attributes[RTA_PREFSRC]);
   return route;
 }
 

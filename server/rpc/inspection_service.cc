@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "server/gateway/group_description.h"
@@ -26,6 +27,15 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const abs
   return reactor;
 }
 
+// The names of the interfaces that a filter means: of all that have an address, and of none that exists the name
+// itself. None for no filter.
+std::set<std::string> NamesOf(const net::InterfaceTable& table, const std::string& filter) {
+  std::set<std::string> names;
+  for (const net::Interface* interface : table.FindBySelector(filter)) names.insert(interface->name);
+  if (names.empty() && !filter.empty()) names.insert(filter);
+  return names;
+}
+
 absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesRequest& request,
                             v1::ListInterfacesResponse* response) {
   absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
@@ -33,26 +43,22 @@ absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesR
   const absl::StatusOr<std::vector<gateway::InterfaceSnapshot>> interfaces = gateway->ListInterfaces();
   if (!interfaces.ok()) return interfaces.status();
   const std::shared_ptr<const net::InterfaceTable> table = gateway->directory().table();
-  std::optional<std::string> only;
-  if (!request.interface().empty()) {
-    const absl::StatusOr<net::IpAddress> address = net::IpAddress::Parse(request.interface());
-    const net::Interface* const found =
-        address.ok() ? table->FindByAddress(*address) : table->FindByName(request.interface());
-    // One that is gone and still wished is listed too.
+  const std::set<std::string> only = NamesOf(*table, request.interface());
+  if (!only.empty() && table->FindBySelector(request.interface()).empty()) {
+    // One that is gone and still wanted is listed too.
     const bool listed = std::any_of(interfaces->begin(), interfaces->end(), [&](const auto& snapshot) {
       return snapshot.interface.name == request.interface();
     });
-    if (found == nullptr && !listed) {
+    if (!listed) {
       return Error(Reason::kInterfaceNotFound, "interface",
-                   net::StrCat("the gateway's host has no interface ", request.interface()));
+                   net::StrCat("the gateway's host has no interface ", net::Shortened(request.interface())));
     }
-    only = found == nullptr ? request.interface() : found->name;
   }
   response->set_ipv4_source_port(gateway->sender().source_port(net::Family::kIpv4));
   response->set_ipv6_source_port(gateway->sender().source_port(net::Family::kIpv6));
   uint64_t last = 0;
   for (const gateway::InterfaceSnapshot& snapshot : *interfaces) {
-    if (snapshot.order <= page->after || (only.has_value() && snapshot.interface.name != *only)) continue;
+    if (snapshot.order <= page->after || (!only.empty() && !only.contains(snapshot.interface.name))) continue;
     if (page->IsFull(response->interfaces())) {
       response->set_next_page_token(std::to_string(last));
       break;
@@ -69,19 +75,13 @@ absl::Status ListChannels(gateway::Gateway* gateway, const v1::ListChannelsReque
   absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   gateway::ChannelQuery query{.after_id = page->after, .most = size_t{page->size} + 1};
-  query.interface_name = request.interface();
-  if (const absl::StatusOr<net::IpAddress> address = net::IpAddress::Parse(request.interface()); address.ok()) {
-    const std::shared_ptr<const net::InterfaceTable> table = gateway->directory().table();
-    if (const net::Interface* found = table->FindByAddress(*address); found != nullptr) {
-      query.interface_name = found->name;
-    }
-  }
+  query.interfaces = NamesOf(*gateway->directory().table(), request.interface());
   if (!request.group().empty()) {
     const absl::StatusOr<net::IpAddress> parsed = ReadAddress(request.group(), "group");
     if (!parsed.ok()) return parsed.status();
     if (!parsed->IsMulticast()) {
       return Error(Reason::kNotAMulticastGroup, "group",
-                   net::StrCat(request.group(), " is not a multicast group (224.0.0.0/4, ff00::/8)"));
+                   net::StrCat(parsed->ToString(), " is not a multicast group (224.0.0.0/4, ff00::/8)"));
     }
     query.group = *parsed;
   }

@@ -49,8 +49,9 @@ inline absl::StatusOr<Page> ReadPage(uint32_t size, const std::string& token) {
     const char* const end = token.data() + token.size();
     const std::from_chars_result result = std::from_chars(token.data(), end, page.after);
     if (result.ec != std::errc() || result.ptr != end) {
-      return net::Error(net::Reason::kInvalidPageToken, "page_token",
-                        net::StrCat("'", token, "' is no token of this gateway: begin again without one"));
+      return net::Error(
+          net::Reason::kInvalidPageToken, "page_token",
+          net::StrCat("'", net::Shortened(token), "' is no token of this gateway: begin again without one"));
     }
   }
   return page;

@@ -125,7 +125,7 @@ absl::StatusOr<gateway::ResumePoint> ReadResumePoint(const v1::ResumePoint& mess
   const absl::StatusOr<IpAddress> group = IpAddress::Parse(message.group());
   if (!group.ok()) return BadPoint(index, ".group", net::ToStd(group.status().message()));
   if (!group->IsMulticast()) {
-    return BadPoint(index, ".group", net::StrCat(message.group(), " is not a multicast group"));
+    return BadPoint(index, ".group", net::StrCat(group->ToString(), " is not a multicast group"));
   }
   if (message.port() < 1 || message.port() > 65535) {
     return BadPoint(index, ".port", net::StrCat("port ", message.port(), ": UDP ports are 1 to 65535"));
@@ -153,7 +153,7 @@ absl::StatusOr<std::vector<gateway::ResumePoint>> ReadResumePoints(const v1::Sta
     if (!channels.emplace(point->interface_name, point->group, point->port).second) {
       return BadPoint(i, "",
                       net::StrCat("a second point for ", net::ToString(point->group, point->port), " on ",
-                                  point->interface_name, ": one for each channel"));
+                                  net::Shortened(point->interface_name), ": one for each channel"));
     }
     points.push_back(*std::move(point));
   }

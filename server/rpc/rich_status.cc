@@ -26,11 +26,17 @@ net::Reason ReasonFor(const absl::Status& status) {
   return reason == net::Reason::kUnspecified ? net::Reason::kKernelError : reason;
 }
 
+// What gRPC puts into headers: an error that outgrows them would reach the client as RESOURCE_EXHAUSTED, without its
+// reason.
+std::string MessageOf(const absl::Status& status) {
+  return net::Shortened(net::Printable(net::ToStd(status.message())), net::kMostMessageBytes);
+}
+
 }  // namespace
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  const std::string message = net::Printable(net::ToStd(status.message()));
+  const std::string message = MessageOf(status);
   const net::Reason reason = ReasonFor(status);
 
   google::rpc::Status rich;
@@ -40,7 +46,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
   info.set_reason(std::string(net::ReasonName(reason)));
   info.set_domain(kDomain);
   rich.add_details()->PackFrom(info);
-  if (const std::string field = net::FieldOf(status); !field.empty()) {
+  if (const std::string field = net::Shortened(net::FieldOf(status)); !field.empty()) {
     google::rpc::BadRequest bad_request;
     google::rpc::BadRequest::FieldViolation* const violation = bad_request.add_field_violations();
     violation->set_field(field);
@@ -61,7 +67,7 @@ v1::Failure ToFailure(const absl::Status& status) {
   v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
   v1::ErrorReason_Parse(net::StrCat("ERROR_REASON_", net::ReasonName(ReasonFor(status))), &reason);
   failure.set_reason(reason);
-  failure.set_message(net::Printable(net::ToStd(status.message())));
+  failure.set_message(MessageOf(status));
   return failure;
 }
 

@@ -124,6 +124,8 @@ v1::StarExclusion ToExclusion(InterfaceDirectory::Exclusion exclusion) {
       return v1::STAR_EXCLUSION_LOOPBACK;
     case InterfaceDirectory::Exclusion::kContainerVeth:
       return v1::STAR_EXCLUSION_CONTAINER_VETH;
+    case InterfaceDirectory::Exclusion::kVrf:
+      return v1::STAR_EXCLUSION_VRF;
   }
   return v1::STAR_EXCLUSION_UNSPECIFIED;
 }
@@ -306,6 +308,24 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
   }
 }
 
+namespace {
+
+// The one that is sent from by default comes first in its family, IPv4 before IPv6.
+std::vector<net::InterfaceAddress> InOrder(const net::Interface& interface) {
+  std::vector<net::InterfaceAddress> addresses = interface.addresses;
+  const std::optional<net::IpAddress> first[] = {interface.DefaultSource(net::Family::kIpv4),
+                                                 interface.DefaultSource(net::Family::kIpv6)};
+  const auto order = [&](const net::InterfaceAddress& entry) {
+    const bool is_v6 = !entry.address.is_v4();
+    return std::pair(is_v6, entry.address != first[is_v6 ? 1 : 0]);
+  };
+  std::stable_sort(addresses.begin(), addresses.end(),
+                   [&](const net::InterfaceAddress& a, const net::InterfaceAddress& b) { return order(a) < order(b); });
+  return addresses;
+}
+
+}  // namespace
+
 void WriteInterface(const gateway::InterfaceSnapshot& snapshot, const net::InterfaceTable& table,
                     v1::NetworkInterface* message) {
   const net::Interface& interface = snapshot.interface;
@@ -315,7 +335,8 @@ void WriteInterface(const gateway::InterfaceSnapshot& snapshot, const net::Inter
     if ((interface.flags & bit) != 0) message->add_flags(flag);
   }
   message->set_mac_address(interface.mac_address);
-  for (const net::InterfaceAddress& address : interface.addresses) {
+  for (const std::string& name : interface.alternative_names) message->add_alternative_names(name);
+  for (const net::InterfaceAddress& address : InOrder(interface)) {
     message->add_addresses(net::StrCat(address.address.ToString(), "/", static_cast<int>(address.prefix_length)));
   }
   message->set_mtu_bytes(interface.mtu_bytes);

@@ -8,6 +8,7 @@
 #include "client/cli/flags.h"
 #include "client/cli/printable.h"
 #include "client/cli/receive_account.h"
+#include "client/cli/star_text.h"
 #include "client/cli/table.h"
 #include "mcgw/error.h"
 
@@ -219,6 +220,43 @@ TEST(FlagsTest, SecondsMayHaveFractions) {
   for (const char* text : {"0", "-1", "3601", "x", "nan", "inf", ""}) {
     EXPECT_FALSE(ParseSeconds("--wait", text, absl::Milliseconds(1), absl::Hours(1)).ok()) << text;
   }
+}
+
+// ---- Why `*` takes nothing ----
+
+v1::NetworkInterface LeftOut(const std::string& name, std::vector<v1::StarExclusion> exclusions) {
+  v1::NetworkInterface interface;
+  interface.set_name(name);
+  interface.set_index(1);
+  for (const v1::StarExclusion exclusion : exclusions) {
+    interface.mutable_ipv4()->add_star_exclusions(exclusion);
+    interface.mutable_ipv6()->add_star_exclusions(exclusion);
+  }
+  return interface;
+}
+
+TEST(DescribeStarTest, NamesEachInterfaceAndWhy) {
+  std::vector<v1::NetworkInterface> interfaces = {
+      LeftOut("lo", {v1::STAR_EXCLUSION_LOOPBACK}),
+      LeftOut("eth0", {v1::STAR_EXCLUSION_DOWN, v1::STAR_EXCLUSION_NO_ADDRESS})};
+  EXPECT_EQ(DescribeStar(interfaces, "239.1.1.1"),
+            "`*` takes no interface for IPv4; it leaves out lo (the loopback), "
+            "eth0 (down, without an address of the family)");
+  EXPECT_THAT(DescribeStar(interfaces, "ff15::1"), HasSubstr("for IPv6"));
+  interfaces.push_back(LeftOut("eth1", {}));
+  EXPECT_EQ(DescribeStar(interfaces, "239.1.1.1"), "");
+}
+
+TEST(DescribeStarTest, HasWordsForEachExclusionAndCutsALongList) {
+  std::vector<v1::NetworkInterface> interfaces;
+  const auto* const exclusions = v1::StarExclusion_descriptor();
+  for (int i = 1; i < exclusions->value_count(); ++i) {
+    interfaces = {LeftOut("eth0", {static_cast<v1::StarExclusion>(exclusions->value(i)->number())})};
+    EXPECT_EQ(DescribeStar(interfaces, "239.1.1.1").find("does not know"), std::string::npos)
+        << exclusions->value(i)->name();
+  }
+  interfaces.assign(300, LeftOut("eth0", {v1::STAR_EXCLUSION_DOWN}));
+  EXPECT_LT(DescribeStar(interfaces, "239.1.1.1").size(), 300u);
 }
 
 TEST(PrintableTest, WhatCanBeSeenStaysAsItIs) {

@@ -264,5 +264,45 @@ TEST(Diagnosis, QuotesWhatAShellWouldTakeApart) {
   EXPECT_EQ(ShellWord(""), "''");
 }
 
+// ---- VRF ----
+
+InterfaceFacts PortOfRed() {
+  InterfaceFacts facts = A0();
+  facts.interface.master_index = 9;
+  facts.interface.port_kind = "vrf";
+  facts.master_name = "red";
+  facts.master_kind = "vrf";
+  return facts;
+}
+
+TEST(Diagnosis, APortOfAVrfIsNotEnslavedAndNeedsNoRouteOfTheHost) {
+  InterfaceFacts facts = PortOfRed();
+  EXPECT_FALSE(CheckEnslaved(facts).has_value());
+  EXPECT_FALSE(CheckVrf(facts).has_value());
+  facts.families[0].route = net::Route{};
+  EXPECT_TRUE(Says(CheckRoute(facts, net::Family::kIpv4), Severity::kOk, "a0 is in VRF red"));
+  facts.families[0].route = net::Route{.kind = net::Route::Kind::kThrough, .interface_index = 2};
+  EXPECT_TRUE(Says(CheckRoute(facts, net::Family::kIpv4), Severity::kOk, "whose route to groups leads through it"));
+}
+
+TEST(Diagnosis, RemediesNameTheVrf) {
+  InterfaceFacts facts = PortOfRed();
+  facts.settings.rp_filter_all = 1;
+  ChannelFacts channel = Channel();
+  channel.sources.push_back({.source = Ip("10.9.0.2"), .route = {}, .route_interface = ""});
+  const auto finding = CheckReversePath(channel, facts);
+  EXPECT_TRUE(Says(finding, Severity::kError, "the route of VRF red back to 10.9.0.2"));
+  EXPECT_EQ(finding->remedy_command, "ip route add 10.9.0.2/32 dev a0 vrf red");
+  channel.sources[0].route = {.kind = net::Route::Kind::kThrough, .interface_index = 2};
+  EXPECT_TRUE(Says(CheckReversePath(channel, facts), Severity::kOk));
+}
+
+TEST(Diagnosis, OnAVrfItselfNothingArrives) {
+  InterfaceFacts facts = A0();
+  facts.interface.kind = "vrf";
+  EXPECT_TRUE(Says(CheckVrf(facts), Severity::kError, "a0 is a VRF"));
+  EXPECT_EQ(CheckVrf(facts)->remedy_command, "ip link show master a0");
+}
+
 }  // namespace
 }  // namespace mcgw::gateway

@@ -270,5 +270,59 @@ TEST_F(InterfacesTest, AnInterfaceThatRefusesTheStarIsToldOnce) {
   EXPECT_THAT(Hear(stream.get()), ElementsAre("joined b0"));
 }
 
+// ---- Alternative names and VRFs ----
+
+TEST_F(InterfacesTest, AnAlternativeNameMeansTheSameChannel) {
+  host_.Find("a0").alternative_names = {"enp5s0"};
+  Follow();
+  const auto by_name = Subscribe({Request("a0", "239.1.1.1")});
+  const auto by_alternative = Subscribe({Request("enp5s0", "239.1.1.1")});
+  EXPECT_THAT(Channels(), ElementsAre("1 a0/2 joined"));
+  Receive("one");
+  EXPECT_THAT(Hear(by_alternative.get()), ElementsAre("one"));
+}
+
+TEST_F(InterfacesTest, AnAlternativeNameIsWaitedFor) {
+  const auto stream = Subscribe({Waiting(Request("enp5s0", "239.1.1.1"))});
+  EXPECT_THAT(Channels(), ElementsAre("1 enp5s0/0 waiting"));
+  Add(9, "a9", {"10.0.9.1/24"});
+  host_.Find("a9").alternative_names = {"enx1", "enp5s0"};
+  Follow();
+  EXPECT_THAT(Channels(), ElementsAre("1 a9/9 joined"));
+  Receive("one");
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("joined a9", "one"));
+}
+
+TEST_F(InterfacesTest, ThoseWhoWaitForOneInterfaceByDifferentNamesShareItsChannel) {
+  const auto by_alternative = Subscribe({Waiting(Request("enp5s0", "239.1.1.1"))});
+  const auto by_name = Subscribe({Waiting(Request("a9", "239.1.1.1"))});
+  Add(9, "a9", {"10.0.9.1/24"});
+  host_.Find("a9").alternative_names = {"enp5s0"};
+  Follow();
+  EXPECT_THAT(JoinedOn(), ElementsAre(9));
+  Hear(by_alternative.get());
+  Hear(by_name.get());
+  Receive("one");
+  EXPECT_THAT(Hear(by_alternative.get()), ElementsAre("one"));
+  EXPECT_THAT(Hear(by_name.get()), ElementsAre("one"));
+}
+
+TEST_F(InterfacesTest, AJoinOnAVrfNamesItsPorts) {
+  Add(9, "red", {"10.9.0.1/32"});
+  host_.Find("red").kind = "vrf";
+  for (const char* port : {"a0", "a1"}) {
+    host_.Find(port).master_index = 9;
+    host_.Find(port).port_kind = "vrf";
+  }
+  Follow();
+  const absl::Status status = TryJoin("", Request("red", "239.1.1.1")).status();
+  EXPECT_EQ(ReasonOf(status), Reason::kInterfaceAmbiguous) << status;
+  EXPECT_EQ(net::FieldOf(status), "membership.interface");
+  EXPECT_NE(std::string(status.message()).find("a0, a1"), std::string::npos) << status;
+  EXPECT_THAT(JoinedOn(), IsEmpty());
+  const auto stream = Subscribe({Request("*", "239.1.1.1")});
+  EXPECT_THAT(JoinedOn(), ElementsAre(2, 3));
+}
+
 }  // namespace
 }  // namespace mcgw::gateway

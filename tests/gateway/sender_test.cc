@@ -2,6 +2,8 @@
 
 #include "server/gateway/sender.h"
 
+#include <linux/rtnetlink.h>
+
 #include <functional>
 #include <string>
 #include <vector>
@@ -18,6 +20,7 @@ namespace {
 using net::Reason;
 using net::ReasonOf;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using testing::Ip;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -118,6 +121,7 @@ TEST_F(SenderTest, WithNoInterfaceToTryTheStarFails) {
   const absl::Status status = sender_.Send(To("239.1.1.1", "*"), "hello").status();
   EXPECT_EQ(ReasonOf(status), Reason::kInterfaceNotFound);
   EXPECT_EQ(net::FieldOf(status), "destination.interface");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("lo (it lacks the MULTICAST flag"));
 }
 
 TEST_F(SenderTest, RefusesWhatTheKernelWouldLoseSilently) {
@@ -152,6 +156,34 @@ TEST_F(SenderTest, LinkLocalGroupsAreSentToFromALinkLocalAddress) {
   EXPECT_EQ(SendOne(To("ff12::100")).source, Ip("fe80::1"));
   EXPECT_EQ(SendOne(To("ff15::1")).source, Ip("fd00::1"));
   EXPECT_EQ(SendOne(To("ff12::100", "a1")).source, Ip("fd01::1"));  // It has no other.
+}
+
+TEST_F(SenderTest, TheSourceIsTheOneThatTheHostWouldTake) {
+  Change("a0", [](net::Interface* a0) {
+    a0->addresses = {{.address = Ip("169.254.7.1"), .prefix_length = 16, .scope = RT_SCOPE_LINK},
+                     {.address = Ip("10.1.0.1"), .prefix_length = 24},
+                     {.address = Ip("2001:db8:2::1"), .prefix_length = 64, .deprecated = true},
+                     {.address = Ip("2001:db8:1::1"), .prefix_length = 64}};
+  });
+  EXPECT_EQ(SendOne(To("239.1.1.2")).source, Ip("10.1.0.1"));
+  EXPECT_EQ(SendOne(To("224.0.0.200")).source, Ip("169.254.7.1"));
+  EXPECT_EQ(SendOne(To("ff15::2")).source, Ip("2001:db8:1::1"));
+}
+
+TEST_F(SenderTest, WithoutAnInterfaceTheRoutesSourceIsTaken) {
+  host_.ipv4_route_source = Ip("10.255.0.1");  // Of the loopback, as routers have it.
+  EXPECT_EQ(SendOne(To("239.1.1.1", "")).source, Ip("10.255.0.1"));
+  EXPECT_EQ(SendOne(To("239.1.1.1", "a0")).source, Ip("10.0.0.1"));
+  Change("a0", [](net::Interface* a0) { a0->addresses.clear(); });
+  EXPECT_EQ(ReasonOf(SendOne(To("239.1.1.1", "")).status), Reason::kNoAddress);
+}
+
+TEST_F(SenderTest, AnAddressOfSeveralInterfacesIsAmbiguous) {
+  Change("a1", [](net::Interface* a1) { a1->addresses.push_back({Ip("10.0.0.1"), 32}); });
+  const absl::Status status = sender_.Send(To("239.1.1.1", "10.0.0.1"), "hello").status();
+  EXPECT_EQ(ReasonOf(status), Reason::kInterfaceAmbiguous);
+  EXPECT_EQ(net::FieldOf(status), "destination.interface");
+  EXPECT_THAT(kernel_->sent(), IsEmpty());
 }
 
 TEST_F(SenderTest, WhatThePolicyRefusesIsNotTried) {

@@ -315,10 +315,10 @@ TEST_F(SessionTest, AQueryShowsTheChannelsThatItAsksFor) {
   EXPECT_THAT(ids({}), ElementsAre(1, 2, 3, 4));
   EXPECT_THAT(ids({.most = 3}), ElementsAre(1, 2, 3));
   EXPECT_THAT(ids({.after_id = 3, .most = 3}), ElementsAre(4));
-  EXPECT_THAT(ids({.interface_name = "a1"}), ElementsAre(2));
+  EXPECT_THAT(ids({.interfaces = {"a1"}}), ElementsAre(2));
   EXPECT_THAT(ids({.group = testing::Ip("239.1.1.2")}), ElementsAre(3, 4));
   EXPECT_THAT(ids({.group = testing::Ip("239.1.1.2"), .port = 5001}), ElementsAre(4));
-  EXPECT_THAT(ids({.interface_name = "a2"}), IsEmpty());
+  EXPECT_THAT(ids({.interfaces = {"a2"}}), IsEmpty());
 }
 
 }  // namespace

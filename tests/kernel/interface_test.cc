@@ -1,5 +1,6 @@
 // The interface table, the routes and the watch against the real kernel.
 
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/net/interface_table.h"
+#include "server/net/route_lookup.h"
 #include "server/net/status.h"
 #include "tests/kernel/kernel_net.h"
 
@@ -35,6 +37,12 @@ class InterfaceTest : public testing::Test {
     EXPECT_NE(found, nullptr) << name;
     return found == nullptr ? Interface() : *found;
   }
+  static bool Has(std::string_view address) { return !Table().FindByAddress(Ip(address)).empty(); }
+  // The interface that a route leads through, by index; 0 if there is none.
+  static uint32_t Through(std::string_view destination) {
+    const net::Route route = net::LookUpRoute(Ip(destination)).value();
+    return route.kind == net::Route::Kind::kThrough ? route.interface_index : 0;
+  }
   // Waits until the watch has heard enough for the condition to hold.
   static bool HearsOf(net::InterfaceWatch* watch, const std::function<bool()>& condition) {
     while (WaitReadable(watch->fd())) {
@@ -57,9 +65,10 @@ TEST_F(InterfaceTest, DescribesALinkToAnotherNamespace) {
   EXPECT_EQ(a0.master_index, 0u);
   EXPECT_EQ(a0.kind, "veth");
   EXPECT_TRUE(a0.peer_in_other_namespace);
-  EXPECT_THAT(a0.addresses, ElementsAre(InterfaceAddress{Ip("10.0.0.1"), 24}, InterfaceAddress{Ip("fd00::1"), 64},
-                                        InterfaceAddress{Ip("fe80::1"), 64}));
-  EXPECT_EQ(a0.FirstAddress(Family::kIpv6), Ip("fd00::1"));
+  EXPECT_THAT(a0.addresses,
+              ElementsAre(InterfaceAddress{Ip("10.0.0.1"), 24}, InterfaceAddress{Ip("fd00::1"), 64},
+                          InterfaceAddress{.address = Ip("fe80::1"), .prefix_length = 64, .scope = RT_SCOPE_LINK}));
+  EXPECT_EQ(a0.DefaultSource(Family::kIpv6), Ip("fd00::1"));
 }
 
 TEST_F(InterfaceTest, DescribesTheLoopback) {
@@ -69,7 +78,9 @@ TEST_F(InterfaceTest, DescribesTheLoopback) {
   EXPECT_TRUE(lo.carrier);
   EXPECT_FALSE(lo.multicast);
   EXPECT_FALSE(lo.peer_in_other_namespace);
-  EXPECT_THAT(lo.addresses, ElementsAre(InterfaceAddress{Ip("127.0.0.1"), 8}, InterfaceAddress{Ip("::1"), 128}));
+  EXPECT_THAT(lo.addresses,
+              ElementsAre(InterfaceAddress{.address = Ip("127.0.0.1"), .prefix_length = 8, .scope = RT_SCOPE_HOST},
+                          InterfaceAddress{.address = Ip("::1"), .prefix_length = 128, .scope = RT_SCOPE_HOST}));
 }
 
 TEST_F(InterfaceTest, ShowsFlagsAndCarrier) {
@@ -95,15 +106,15 @@ TEST_F(InterfaceTest, ShowsTheDeviceThatEnslavesAnother) {
 
 TEST_F(InterfaceTest, ShowsTheOwnAddressOfAPointToPointLink) {
   Shell("ip addr add 10.5.0.1 peer 10.5.0.2/32 dev a0");
-  EXPECT_NE(Table().FindByAddress(Ip("10.5.0.1")), nullptr);
-  EXPECT_EQ(Table().FindByAddress(Ip("10.5.0.2")), nullptr);
+  EXPECT_TRUE(Has("10.5.0.1"));
+  EXPECT_FALSE(Has("10.5.0.2"));
 }
 
 TEST_F(InterfaceTest, LeavesOutAnAddressUntilItsDuplicateDetectionEnds) {
   const auto watch = net::InterfaceWatch::Create().value();
   Shell("ip addr add fd00::77/64 dev a0");
-  EXPECT_EQ(Table().FindByAddress(Ip("fd00::77")), nullptr);
-  EXPECT_TRUE(HearsOf(watch.get(), [] { return Table().FindByAddress(Ip("fd00::77")) != nullptr; }));
+  EXPECT_FALSE(Has("fd00::77"));
+  EXPECT_TRUE(HearsOf(watch.get(), [] { return Has("fd00::77"); }));
 }
 
 TEST_F(InterfaceTest, WatchHearsOfLinksAndAddresses) {
@@ -112,11 +123,11 @@ TEST_F(InterfaceTest, WatchHearsOfLinksAndAddresses) {
   EXPECT_FALSE(watch->Drain());
 
   Shell("ip addr add 10.0.0.9/24 dev a0");
-  EXPECT_TRUE(HearsOf(watch.get(), [] { return Table().FindByAddress(Ip("10.0.0.9")) != nullptr; }));
+  EXPECT_TRUE(HearsOf(watch.get(), [] { return Has("10.0.0.9"); }));
   Shell("ip addr del 10.0.0.9/24 dev a0");
-  EXPECT_TRUE(HearsOf(watch.get(), [] { return Table().FindByAddress(Ip("10.0.0.9")) == nullptr; }));
+  EXPECT_TRUE(HearsOf(watch.get(), [] { return !Has("10.0.0.9"); }));
   Shell("ip addr add fd00::9/64 dev a0 nodad");
-  EXPECT_TRUE(HearsOf(watch.get(), [] { return Table().FindByAddress(Ip("fd00::9")) != nullptr; }));
+  EXPECT_TRUE(HearsOf(watch.get(), [] { return Has("fd00::9"); }));
   Shell("ip link set a0 mtu 1400");
   EXPECT_TRUE(HearsOf(watch.get(), [] { return Find("a0").mtu_bytes == 1400; }));
   peer_.Shell("ip link set b0 down");
@@ -151,19 +162,19 @@ TEST_F(InterfaceTest, WatchSaysSoWhenMessagesWereLost) {
   EXPECT_LT(more, 3000 / 256) << "fewer messages than changes: some were lost";
   EXPECT_EQ(Find("a0").addresses.size(), 3003u) << "a dump of many parts is read whole";
   Shell("ip addr add 10.0.0.9/24 dev a0");
-  EXPECT_TRUE(HearsOf(watch.get(), [] { return Table().FindByAddress(Ip("10.0.0.9")) != nullptr; })) << "it goes on";
+  EXPECT_TRUE(HearsOf(watch.get(), [] { return Has("10.0.0.9"); })) << "it goes on";
 }
 
 TEST_F(InterfaceTest, FindsTheInterfaceThatTheRoutesChoose) {
   peer_.AddLink("a1", "b1");
-  EXPECT_EQ(ReasonOf(net::RouteInterface(Ip("239.1.1.1")).status()), Reason::kNoRoute);
+  EXPECT_EQ(Through("239.1.1.1"), 0u);
   Shell("ip route add 224.0.0.0/4 dev a0 && ip route add 239.0.0.0/8 dev a1");
-  EXPECT_EQ(net::RouteInterface(Ip("239.1.1.1")).value(), if_nametoindex("a1"));
-  EXPECT_EQ(net::RouteInterface(Ip("225.1.1.1")).value(), if_nametoindex("a0"));
-  EXPECT_EQ(net::RouteInterface(Ip("10.1.0.2")).value(), if_nametoindex("a1"));
-  EXPECT_EQ(net::RouteInterface(Ip("fd01::2")).value(), if_nametoindex("a1"));
+  EXPECT_EQ(Through("239.1.1.1"), if_nametoindex("a1"));
+  EXPECT_EQ(Through("225.1.1.1"), if_nametoindex("a0"));
+  EXPECT_EQ(Through("10.1.0.2"), if_nametoindex("a1"));
+  EXPECT_EQ(Through("fd01::2"), if_nametoindex("a1"));
   Shell("ip -6 route add ff15::/16 dev a1 table local metric 1");
-  EXPECT_EQ(net::RouteInterface(Ip("ff15::1")).value(), if_nametoindex("a1"));
+  EXPECT_EQ(Through("ff15::1"), if_nametoindex("a1"));
 }
 
 TEST_F(InterfaceTest, TakesARouteThatRefusesForNone) {
@@ -171,10 +182,9 @@ TEST_F(InterfaceTest, TakesARouteThatRefusesForNone) {
       "ip route add unreachable 239.1.0.0/16 && ip route add prohibit 239.2.0.0/16 && "
       "ip route add blackhole 239.3.0.0/16");
   for (const char* group : {"239.1.1.1", "239.2.1.1", "239.3.1.1", "239.4.1.1"}) {
-    const absl::Status status = net::RouteInterface(Ip(group)).status();
-    EXPECT_EQ(ReasonOf(status), Reason::kNoRoute) << status;
+    EXPECT_EQ(Through(group), 0u) << group;
   }
-  EXPECT_EQ(ReasonOf(net::RouteInterface(Ip("2001:db8::1")).status()), Reason::kNoRoute);
+  EXPECT_EQ(Through("2001:db8::1"), 0u);
 }
 
 TEST_F(InterfaceTest, FindsTheDefaultRouteOfTheLowestMetric) {
@@ -197,6 +207,68 @@ TEST_F(InterfaceTest, TakesTheFirstHopOfADefaultRouteOfSeveral) {
   peer_.AddLink("a1", "b1");
   Shell("ip route add default nexthop via 10.1.0.2 nexthop via 10.0.0.2");
   EXPECT_EQ(net::DefaultRouteInterface(Family::kIpv4).value(), if_nametoindex("a1"));
+}
+
+TEST_F(InterfaceTest, ShowsAlternativeNames) {
+  const auto watch = net::InterfaceWatch::Create().value();
+  EXPECT_THAT(Find("a0").alternative_names, testing::IsEmpty());
+  Shell("ip link property add dev a0 altname enp5s0 altname a-name-that-is-longer-than-15-bytes");
+  EXPECT_TRUE(HearsOf(watch.get(), [] { return Table().FindByName("enp5s0") != nullptr; }));
+  EXPECT_THAT(Find("a0").alternative_names, ElementsAre("enp5s0", "a-name-that-is-longer-than-15-bytes"));
+  EXPECT_EQ(Find("a-name-that-is-longer-than-15-bytes").name, "a0");
+}
+
+TEST_F(InterfaceTest, TheInterfaceOfTheDefaultRouteLeadsOut) {
+  EXPECT_TRUE(Find("a0").uplink) << "the only one";
+  peer_.AddLink("a1", "b1");
+  EXPECT_FALSE(Find("a0").uplink);
+  EXPECT_FALSE(Find("a1").uplink);
+  Shell("ip route add 10.42.0.1 dev a0 && ip route add default via 10.42.0.1 dev a0");
+  EXPECT_TRUE(Find("a0").uplink);
+  EXPECT_FALSE(Find("a1").uplink);
+  Shell("ip -6 route add default via fd01::2");
+  EXPECT_TRUE(Find("a1").uplink) << "of either family";
+}
+
+TEST_F(InterfaceTest, WatchHearsOfRoutesIfAskedTo) {
+  const auto plain = net::InterfaceWatch::Create().value();
+  const auto routes = net::InterfaceWatch::Create(0, net::InterfaceWatch::Scope::kInterfacesAndRoutes).value();
+  plain->Drain();
+  routes->Drain();
+  for (const char* change : {"ip route add 239.0.0.0/8 dev a0", "ip route del 239.0.0.0/8 dev a0",
+                             "ip -6 route add 2001:db8::/32 dev a0", "ip rule add from 10.9.0.0/16 table 77",
+                             "ip -6 rule add from fd09::/16 table 77", "ip nexthop add id 7 dev a0"}) {
+    Shell(change);
+    EXPECT_TRUE(HearsOf(routes.get(), [] { return true; })) << change;
+    while (routes->Drain()) {
+    }
+  }
+  EXPECT_FALSE(plain->Drain());
+}
+
+// The kernel says what it would send from, if the interface has an address at all that it would.
+TEST_F(InterfaceTest, SendsFromWhatTheKernelWould) {
+  Shell("ip addr flush dev a0 scope global && ip -6 addr flush dev a0");
+  Shell("ip link set lo multicast on && ip -6 route add local ff00::/8 dev lo table local 2>/dev/null || true");
+  const auto expect_same = [](const std::string& after) {
+    const Interface a0 = Find("a0");
+    for (const char* group :
+         {"239.1.1.1", "224.0.0.251", "224.0.1.1", "ff11::1", "ff12::1", "ff15::1", "ff18::1", "ff1e::1", "ff0e::1"}) {
+      const net::Route route = net::LookUpRoute(Ip(group), a0.index).value();
+      EXPECT_EQ(a0.SourceFor(Ip(group)), route.source) << group << " after " << after;
+    }
+  };
+  for (const char* change :
+       {"addr add 10.1.0.1/24 dev a0", "addr add 10.1.0.9/24 dev a0", "addr add 169.254.7.1/16 scope link dev a0",
+        "addr add 10.2.0.1/24 dev a0", "addr add 10.3.0.1/24 scope site dev a0", "addr del 10.1.0.1/24 dev a0",
+        "addr add fe80::1/64 dev a0 nodad", "addr add fd00::1/64 dev a0 nodad",
+        "addr add 2001:db8:2::1/64 dev a0 nodad preferred_lft 0", "addr add 2001:db8:1::1/64 dev a0 nodad",
+        "addr add fd00::2/64 dev a0 nodad", "addr add 2002:a01::1/64 dev a0 nodad", "addr add fec0::1/64 dev a0 nodad",
+        "addr add 2001:db8:1::2/64 dev a0 nodad", "addr change 2001:db8:1::2/64 dev a0 preferred_lft 0",
+        "addr del 2001:db8:1::1/64 dev a0", "addr del 2002:a01::1/64 dev a0", "addr del 2001:db8:2::1/64 dev a0"}) {
+    Shell(absl::StrCat("ip ", change));
+    expect_same(change);
+  }
 }
 
 }  // namespace

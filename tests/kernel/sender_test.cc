@@ -239,5 +239,48 @@ TEST_P(SenderTest, WholeDatagramsFitTheMtuOrFailWithTheLimit) {
   SendOne(request, std::string(limit + 1, 'x'));
 }
 
+// What the directory remembers is never older than the last change of the host.
+TEST_P(SenderTest, WithoutAnInterfaceEachSendFollowsTheRoutesOfTheMoment) {
+  Shell("ip route add default dev a0 && ip -6 route add default dev a0");
+  for (int i = 0; i < 50; ++i) {
+    const int link = i % 2;
+    Shell(absl::StrCat("ip route replace default dev a", link,
+                       " && ip -6 route del default && ip -6 route add default ", "dev a", link));
+    for (int again = 0; again < 2; ++again) {
+      EXPECT_EQ(SendOne(To(""), "x").interface_name, absl::StrCat("a", link)) << i;
+    }
+  }
+}
+
+TEST_P(SenderTest, TheStarFollowsTheInterfacesOfTheMoment) {
+  const auto names = [&] {
+    const auto results = sender_.Send(To("*"), "x");
+    std::vector<std::string> all;
+    for (const gateway::SendResult& result : *results) all.push_back(result.interface_name);
+    return all;
+  };
+  for (int i = 0; i < 20; ++i) {
+    Shell("ip link set a1 multicast off");
+    EXPECT_THAT(names(), testing::ElementsAre("a0")) << i;
+    Shell("ip link set a1 multicast on");
+    EXPECT_THAT(names(), testing::ElementsAre("a0", "a1")) << i;
+  }
+}
+
+// Of IPv4: for IPv6 the interface is chosen by the default route, and the source on it.
+class SenderByRouteTest : public SenderTest {};
+INSTANTIATE_TEST_SUITE_P(Ipv4, SenderByRouteTest, testing::Values(Family::kIpv4));
+
+TEST_P(SenderByRouteTest, SendsFromTheRoutesSource) {
+  Shell("ip route add 239.0.0.0/8 dev a0 src 10.0.0.9");
+  EXPECT_EQ(SendOne(To(""), "x").source, Ip("10.0.0.9"));
+  Shell("ip addr add 10.255.0.1/32 dev lo && ip route replace 239.0.0.0/8 dev a0 src 10.255.0.1");
+  Wire wire(peer_, "b0");
+  EXPECT_EQ(SendOne(To(""), "x").source, Ip("10.255.0.1"));
+  const std::vector<Packet> came = Datagrams(&wire, "a0");
+  ASSERT_THAT(came, SizeIs(1));
+  EXPECT_EQ(came[0].source, Ip("10.255.0.1"));
+}
+
 }  // namespace
 }  // namespace mcgw::kernel

@@ -281,5 +281,96 @@ TEST_F(BadInputTest, MalformedBatchesEndThePublishStream) {
   }
 }
 
+// ---- Errors that would outgrow gRPC's headers ----
+
+TEST_F(BadInputTest, LongTextsOfARequestComeBackShortened) {
+  for (const size_t size : {size_t{200}, size_t{5'000}, size_t{200'000}}) {
+    SCOPED_TRACE(size);
+    const std::string text(size, 'x');
+    const std::string said = std::to_string(size) + " bytes";
+    const auto expect = [&](const grpc::Status& status, StatusCode code, const std::string& reason) {
+      const Rich rich = Take(status);
+      EXPECT_EQ(rich.code, code) << rich.message;
+      EXPECT_EQ(rich.reason, reason) << rich.message;
+      EXPECT_LE(rich.message.size(), 1'000u);
+      return rich.message;
+    };
+    v1::JoinResponse joined;
+    EXPECT_NE(expect(Join(Wish("a0", "239.1.1.1", 5000), &joined, text), StatusCode::NOT_FOUND, "SESSION_NOT_FOUND")
+                  .find(said),
+              std::string::npos);
+    EXPECT_NE(
+        expect(Join(Wish(text, "239.1.1.1", 5000), &joined), StatusCode::NOT_FOUND, "INTERFACE_NOT_FOUND").find(said),
+        std::string::npos);
+    v1::Membership waiting = Wish(text, "239.1.1.1", 5000);
+    waiting.set_wait_for_interface(true);
+    expect(Join(waiting, &joined), StatusCode::NOT_FOUND, "INTERFACE_NOT_FOUND");
+    expect(Join(Wish("a0", text, 5000), &joined), StatusCode::INVALID_ARGUMENT, "INVALID_ADDRESS");
+    v1::SendResponse sent;
+    expect(Send(To(text, "239.1.1.1", 5000, "x"), &sent), StatusCode::NOT_FOUND, "INTERFACE_NOT_FOUND");
+    expect(Subscribe(Wish(text, "239.1.1.1", 5000))->Finish(), StatusCode::NOT_FOUND, "INTERFACE_NOT_FOUND");
+
+    v1::SubscribeRequest resume;
+    *resume.add_memberships() = Wish("a0", "239.1.1.1", 5000);
+    for (int i = 0; i < 2; ++i) {
+      v1::ResumePoint* const point = resume.mutable_start()->mutable_resume()->add_points();
+      point->set_interface_name(text);
+      point->set_group("239.1.1.1");
+      point->set_port(5000);
+      point->set_epoch(1);
+      point->set_next_sequence(1);
+    }
+    expect(Subscribe(resume)->Finish(), StatusCode::INVALID_ARGUMENT, "INVALID_RESUME_POINT");
+    resume.mutable_start()->mutable_resume()->mutable_points(0)->set_group(text);
+    expect(Subscribe(resume)->Finish(), StatusCode::INVALID_ARGUMENT, "INVALID_RESUME_POINT");
+
+    {
+      ASSERT_TRUE(Join(Wish("a0", "239.1.1.1", 5000), &joined).ok());
+      grpc::ClientContext context;
+      v1::LeaveRequest leave;
+      leave.set_session_id(joined.session_id());
+      leave.mutable_membership()->set_interface(text);
+      leave.mutable_membership()->set_group("239.1.1.1");
+      leave.mutable_membership()->set_port(5000);
+      v1::LeaveResponse left;
+      expect(gateway_->Leave(&context, leave, &left), StatusCode::NOT_FOUND, "NOT_JOINED");
+    }
+    {
+      grpc::ClientContext context;
+      v1::ListInterfacesRequest request;
+      request.set_interface(text);
+      v1::ListInterfacesResponse response;
+      expect(inspection_->ListInterfaces(&context, request, &response), StatusCode::NOT_FOUND, "INTERFACE_NOT_FOUND");
+    }
+    {
+      grpc::ClientContext context;
+      v1::ListChannelsRequest request;
+      request.set_page_token(text);
+      v1::ListChannelsResponse response;
+      expect(inspection_->ListChannels(&context, request, &response), StatusCode::INVALID_ARGUMENT,
+             "INVALID_PAGE_TOKEN");
+    }
+  }
+}
+
+TEST_F(BadInputTest, OnAHostOfHundredsOfInterfacesErrorsKeepTheirReason) {
+  kernel::Shell("for i in $(seq 100 499); do echo link add br-0123456789$i type bridge; done | ip -batch -");
+  kernel::Shell("for i in $(seq 100 499); do echo addr add 10.77.0.1/24 dev br-0123456789$i; done | ip -batch -");
+  v1::JoinResponse joined;
+  Rich rich = Take(Join(Wish("nosuch", "239.1.1.1", 5000), &joined));
+  EXPECT_EQ(rich.reason, "INTERFACE_NOT_FOUND") << rich.message;
+  EXPECT_NE(rich.message.find(" more"), std::string::npos) << rich.message;
+  rich = Take(Join(Wish("10.77.0.1", "239.1.1.1", 5000), &joined));
+  EXPECT_EQ(rich.reason, "INTERFACE_AMBIGUOUS") << rich.message;
+  EXPECT_NE(rich.message.find("br-0123456789100, br-0123456789101"), std::string::npos) << rich.message;
+  EXPECT_NE(rich.message.find(" more"), std::string::npos) << rich.message;
+  kernel::Shell("ip link set a0 down");
+  v1::SendResponse sent;
+  rich = Take(Send(To("*", "239.1.1.1", 5000, "x"), &sent));
+  EXPECT_EQ(rich.reason, "INTERFACE_NOT_FOUND") << rich.message;
+  EXPECT_NE(rich.message.find("a0 (it is down)"), std::string::npos) << rich.message;
+  kernel::Shell("for i in $(seq 100 499); do echo link del br-0123456789$i; done | ip -batch -");
+}
+
 }  // namespace
 }  // namespace mcgw

@@ -141,5 +141,56 @@ TEST_F(InterfaceOverRpcTest, JoinAndSubscribeWaitForAnInterface) {
   EXPECT_TRUE(stream->ReadDatagrams(1));
 }
 
+TEST_F(InterfaceOverRpcTest, ListsAreFilteredByAnyNameAndByASharedAddress) {
+  peer_.AddLink("a1", "b1");
+  kernel::Shell("ip link property add dev a0 altname enp5s0");
+  kernel::Shell("ip addr add 10.8.0.1/32 dev a0 && ip addr add 10.8.0.1/32 dev a1");
+  for (const char* interface : {"a0", "a1"}) {
+    v1::JoinResponse joined;
+    ASSERT_TRUE(Join(Wish(interface, "239.1.1.1", 5000), &joined).ok());
+  }
+  const auto interfaces = [&](const std::string& filter) {
+    grpc::ClientContext context;
+    v1::ListInterfacesRequest request;
+    request.set_interface(filter);
+    v1::ListInterfacesResponse response;
+    EXPECT_TRUE(inspection_->ListInterfaces(&context, request, &response).ok()) << filter;
+    std::string names;
+    for (const v1::NetworkInterface& interface : response.interfaces()) names += interface.name() + " ";
+    return names;
+  };
+  const auto channels = [&](const std::string& filter) {
+    grpc::ClientContext context;
+    v1::ListChannelsRequest request;
+    request.set_interface(filter);
+    v1::ListChannelsResponse response;
+    EXPECT_TRUE(inspection_->ListChannels(&context, request, &response).ok()) << filter;
+    std::string names;
+    for (const v1::ChannelInfo& channel : response.channels())
+      names += channel.state().channel().interface_name() + " ";
+    return names;
+  };
+  for (const auto& [filter, names] : std::vector<std::pair<std::string, std::string>>{
+           {"a0", "a0 "}, {"enp5s0", "a0 "}, {"10.1.0.1", "a1 "}, {"10.8.0.1", "a0 a1 "}}) {
+    EXPECT_EQ(interfaces(filter), names) << filter;
+    EXPECT_EQ(channels(filter), names) << filter;
+  }
+  EXPECT_EQ(channels("nosuch"), "");
+  for (const v1::NetworkInterface& interface : Interfaces().interfaces()) {
+    if (interface.name() == "a0") EXPECT_EQ(interface.alternative_names(0), "enp5s0");
+  }
+}
+
+TEST_F(InterfaceOverRpcTest, TheAddressThatIsSentFromIsListedFirst) {
+  kernel::Shell("ip addr flush dev a0 scope global && ip addr add 169.254.7.1/16 scope link dev a0");
+  kernel::Shell("ip addr add 10.1.0.1/24 dev a0 && ip addr add fd00::1/64 dev a0 nodad");
+  kernel::Shell("ip addr add 2001:db8::1/64 dev a0 nodad && ip addr add fd00::2/64 dev a0 nodad");
+  const v1::NetworkInterface a0 = Interfaces().interfaces(1);
+  ASSERT_EQ(a0.addresses_size(), 6);
+  EXPECT_EQ(a0.addresses(0), "10.1.0.1/24");
+  EXPECT_EQ(a0.addresses(1), "169.254.7.1/16");
+  EXPECT_EQ(a0.addresses(2), "2001:db8::1/64");
+}
+
 }  // namespace
 }  // namespace mcgw

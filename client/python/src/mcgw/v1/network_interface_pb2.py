@@ -13,7 +13,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,multicast/gateway/v1/network_interface.proto\x12\x14multicast.gateway.v1\"\xa9\x03\n\x10NetworkInterface\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x32\n\x05\x66lags\x18\x03 \x03(\x0e\x32#.multicast.gateway.v1.InterfaceFlag\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x13\n\x0bmac_address\x18\x05 \x01(\t\x12\x11\n\tmtu_bytes\x18\x06 \x01(\r\x12\x14\n\x07\x63\x61rrier\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x0c\n\x04kind\x18\x08 \x01(\t\x12\x13\n\x0bmaster_name\x18\t \x01(\t\x12\x11\n\tpermitted\x18\n \x01(\x08\x12\x33\n\x04ipv4\x18\x0b \x01(\x0b\x32%.multicast.gateway.v1.InterfaceFamily\x12\x33\n\x04ipv6\x18\x0c \x01(\x0b\x32%.multicast.gateway.v1.InterfaceFamily\x12\x39\n\x08\x63ounters\x18\r \x01(\x0b\x32\'.multicast.gateway.v1.InterfaceCounters\x12\x0c\n\x04lost\x18\x0e \x01(\x08\x42\n\n\x08_carrier\"\x90\x02\n\x0fInterfaceFamily\x12#\n\x1bmembership_protocol_version\x18\x01 \x01(\r\x12<\n\x0fstar_exclusions\x18\x02 \x03(\x0e\x32#.multicast.gateway.v1.StarExclusion\x12\x19\n\x11\x64\x65\x66\x61ult_interface\x18\x03 \x01(\x08\x12\x1a\n\x12wished_memberships\x18\x04 \x01(\r\x12\x42\n\x12kernel_memberships\x18\x05 \x03(\x0b\x32&.multicast.gateway.v1.KernelMembership\x12\x1f\n\x17kernel_membership_count\x18\x06 \x01(\r\"G\n\x10KernelMembership\x12\r\n\x05group\x18\x01 \x01(\t\x12\r\n\x05users\x18\x02 \x01(\r\x12\x15\n\rgateway_users\x18\x03 \x01(\r\"\x80\x02\n\x11InterfaceCounters\x12%\n\x18\x64\x65vice_multicast_packets\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12&\n\x1e\x64\x65vice_receive_dropped_packets\x18\x02 \x01(\x04\x12\x16\n\x0eread_datagrams\x18\x03 \x01(\x04\x12 \n\x18kernel_dropped_datagrams\x18\x04 \x01(\x04\x12\x16\n\x0esent_datagrams\x18\x05 \x01(\x04\x12\x1d\n\x15send_failed_datagrams\x18\x06 \x01(\x04\x12\x0e\n\x06losses\x18\x07 \x01(\x04\x42\x1b\n\x19_device_multicast_packets*\xb6\x02\n\rInterfaceFlag\x12\x1e\n\x1aINTERFACE_FLAG_UNSPECIFIED\x10\x00\x12\x15\n\x11INTERFACE_FLAG_UP\x10\x01\x12\x1a\n\x16INTERFACE_FLAG_RUNNING\x10\x02\x12\x1c\n\x18INTERFACE_FLAG_MULTICAST\x10\x03\x12\x1b\n\x17INTERFACE_FLAG_ALLMULTI\x10\x04\x12\x1c\n\x18INTERFACE_FLAG_BROADCAST\x10\x05\x12\x1b\n\x17INTERFACE_FLAG_LOOPBACK\x10\x06\x12!\n\x1dINTERFACE_FLAG_POINT_TO_POINT\x10\x07\x12\x1e\n\x1aINTERFACE_FLAG_PROMISCUOUS\x10\x08\x12\x19\n\x15INTERFACE_FLAG_NO_ARP\x10\t*\x87\x02\n\rStarExclusion\x12\x1e\n\x1aSTAR_EXCLUSION_UNSPECIFIED\x10\x00\x12 \n\x1cSTAR_EXCLUSION_NOT_PERMITTED\x10\x01\x12\x17\n\x13STAR_EXCLUSION_DOWN\x10\x02\x12\x1f\n\x1bSTAR_EXCLUSION_NO_MULTICAST\x10\x03\x12\x1d\n\x19STAR_EXCLUSION_NO_ADDRESS\x10\x04\x12\x1b\n\x17STAR_EXCLUSION_ENSLAVED\x10\x05\x12\x1b\n\x17STAR_EXCLUSION_LOOPBACK\x10\x06\x12!\n\x1dSTAR_EXCLUSION_CONTAINER_VETH\x10\x07\x42K\n\x14multicast.gateway.v1P\x01Z1mcgw/client/go/gen/multicast/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,multicast/gateway/v1/network_interface.proto\x12\x14multicast.gateway.v1\"\xc4\x03\n\x10NetworkInterface\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x32\n\x05\x66lags\x18\x03 \x03(\x0e\x32#.multicast.gateway.v1.InterfaceFlag\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x13\n\x0bmac_address\x18\x05 \x01(\t\x12\x11\n\tmtu_bytes\x18\x06 \x01(\r\x12\x14\n\x07\x63\x61rrier\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x0c\n\x04kind\x18\x08 \x01(\t\x12\x13\n\x0bmaster_name\x18\t \x01(\t\x12\x11\n\tpermitted\x18\n \x01(\x08\x12\x33\n\x04ipv4\x18\x0b \x01(\x0b\x32%.multicast.gateway.v1.InterfaceFamily\x12\x33\n\x04ipv6\x18\x0c \x01(\x0b\x32%.multicast.gateway.v1.InterfaceFamily\x12\x39\n\x08\x63ounters\x18\r \x01(\x0b\x32\'.multicast.gateway.v1.InterfaceCounters\x12\x0c\n\x04lost\x18\x0e \x01(\x08\x12\x19\n\x11\x61lternative_names\x18\x0f \x03(\tB\n\n\x08_carrier\"\x90\x02\n\x0fInterfaceFamily\x12#\n\x1bmembership_protocol_version\x18\x01 \x01(\r\x12<\n\x0fstar_exclusions\x18\x02 \x03(\x0e\x32#.multicast.gateway.v1.StarExclusion\x12\x19\n\x11\x64\x65\x66\x61ult_interface\x18\x03 \x01(\x08\x12\x1a\n\x12wished_memberships\x18\x04 \x01(\r\x12\x42\n\x12kernel_memberships\x18\x05 \x03(\x0b\x32&.multicast.gateway.v1.KernelMembership\x12\x1f\n\x17kernel_membership_count\x18\x06 \x01(\r\"G\n\x10KernelMembership\x12\r\n\x05group\x18\x01 \x01(\t\x12\r\n\x05users\x18\x02 \x01(\r\x12\x15\n\rgateway_users\x18\x03 \x01(\r\"\x80\x02\n\x11InterfaceCounters\x12%\n\x18\x64\x65vice_multicast_packets\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12&\n\x1e\x64\x65vice_receive_dropped_packets\x18\x02 \x01(\x04\x12\x16\n\x0eread_datagrams\x18\x03 \x01(\x04\x12 \n\x18kernel_dropped_datagrams\x18\x04 \x01(\x04\x12\x16\n\x0esent_datagrams\x18\x05 \x01(\x04\x12\x1d\n\x15send_failed_datagrams\x18\x06 \x01(\x04\x12\x0e\n\x06losses\x18\x07 \x01(\x04\x42\x1b\n\x19_device_multicast_packets*\xb6\x02\n\rInterfaceFlag\x12\x1e\n\x1aINTERFACE_FLAG_UNSPECIFIED\x10\x00\x12\x15\n\x11INTERFACE_FLAG_UP\x10\x01\x12\x1a\n\x16INTERFACE_FLAG_RUNNING\x10\x02\x12\x1c\n\x18INTERFACE_FLAG_MULTICAST\x10\x03\x12\x1b\n\x17INTERFACE_FLAG_ALLMULTI\x10\x04\x12\x1c\n\x18INTERFACE_FLAG_BROADCAST\x10\x05\x12\x1b\n\x17INTERFACE_FLAG_LOOPBACK\x10\x06\x12!\n\x1dINTERFACE_FLAG_POINT_TO_POINT\x10\x07\x12\x1e\n\x1aINTERFACE_FLAG_PROMISCUOUS\x10\x08\x12\x19\n\x15INTERFACE_FLAG_NO_ARP\x10\t*\x9f\x02\n\rStarExclusion\x12\x1e\n\x1aSTAR_EXCLUSION_UNSPECIFIED\x10\x00\x12 \n\x1cSTAR_EXCLUSION_NOT_PERMITTED\x10\x01\x12\x17\n\x13STAR_EXCLUSION_DOWN\x10\x02\x12\x1f\n\x1bSTAR_EXCLUSION_NO_MULTICAST\x10\x03\x12\x1d\n\x19STAR_EXCLUSION_NO_ADDRESS\x10\x04\x12\x1b\n\x17STAR_EXCLUSION_ENSLAVED\x10\x05\x12\x1b\n\x17STAR_EXCLUSION_LOOPBACK\x10\x06\x12!\n\x1dSTAR_EXCLUSION_CONTAINER_VETH\x10\x07\x12\x16\n\x12STAR_EXCLUSION_VRF\x10\x08\x42K\n\x14multicast.gateway.v1P\x01Z1mcgw/client/go/gen/multicast/gateway/v1;gatewayv1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mcgw.v1.network_interface_pb2', globals())
@@ -21,16 +21,16 @@ if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
   DESCRIPTOR._serialized_options = b'\n\024multicast.gateway.v1P\001Z1mcgw/client/go/gen/multicast/gateway/v1;gatewayv1'
-  _INTERFACEFLAG._serialized_start=1106
-  _INTERFACEFLAG._serialized_end=1416
-  _STAREXCLUSION._serialized_start=1419
-  _STAREXCLUSION._serialized_end=1682
+  _INTERFACEFLAG._serialized_start=1133
+  _INTERFACEFLAG._serialized_end=1443
+  _STAREXCLUSION._serialized_start=1446
+  _STAREXCLUSION._serialized_end=1733
   _NETWORKINTERFACE._serialized_start=71
-  _NETWORKINTERFACE._serialized_end=496
-  _INTERFACEFAMILY._serialized_start=499
-  _INTERFACEFAMILY._serialized_end=771
-  _KERNELMEMBERSHIP._serialized_start=773
-  _KERNELMEMBERSHIP._serialized_end=844
-  _INTERFACECOUNTERS._serialized_start=847
-  _INTERFACECOUNTERS._serialized_end=1103
+  _NETWORKINTERFACE._serialized_end=523
+  _INTERFACEFAMILY._serialized_start=526
+  _INTERFACEFAMILY._serialized_end=798
+  _KERNELMEMBERSHIP._serialized_start=800
+  _KERNELMEMBERSHIP._serialized_end=871
+  _INTERFACECOUNTERS._serialized_start=874
+  _INTERFACECOUNTERS._serialized_end=1130
 # @@protoc_insertion_point(module_scope)

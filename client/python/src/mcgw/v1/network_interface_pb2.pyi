@@ -23,6 +23,7 @@ STAR_EXCLUSION_NOT_PERMITTED: StarExclusion
 STAR_EXCLUSION_NO_ADDRESS: StarExclusion
 STAR_EXCLUSION_NO_MULTICAST: StarExclusion
 STAR_EXCLUSION_UNSPECIFIED: StarExclusion
+STAR_EXCLUSION_VRF: StarExclusion
 
 class InterfaceCounters(_message.Message):
     __slots__ = ["device_multicast_packets", "device_receive_dropped_packets", "kernel_dropped_datagrams", "losses", "read_datagrams", "send_failed_datagrams", "sent_datagrams"]
@@ -69,8 +70,9 @@ class KernelMembership(_message.Message):
     def __init__(self, group: _Optional[str] = ..., users: _Optional[int] = ..., gateway_users: _Optional[int] = ...) -> None: ...
 
 class NetworkInterface(_message.Message):
-    __slots__ = ["addresses", "carrier", "counters", "flags", "index", "ipv4", "ipv6", "kind", "lost", "mac_address", "master_name", "mtu_bytes", "name", "permitted"]
+    __slots__ = ["addresses", "alternative_names", "carrier", "counters", "flags", "index", "ipv4", "ipv6", "kind", "lost", "mac_address", "master_name", "mtu_bytes", "name", "permitted"]
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVE_NAMES_FIELD_NUMBER: _ClassVar[int]
     CARRIER_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +87,7 @@ class NetworkInterface(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     PERMITTED_FIELD_NUMBER: _ClassVar[int]
     addresses: _containers.RepeatedScalarFieldContainer[str]
+    alternative_names: _containers.RepeatedScalarFieldContainer[str]
     carrier: bool
     counters: InterfaceCounters
     flags: _containers.RepeatedScalarFieldContainer[InterfaceFlag]
@@ -98,7 +101,7 @@ class NetworkInterface(_message.Message):
     mtu_bytes: int
     name: str
     permitted: bool
-    def __init__(self, name: _Optional[str] = ..., index: _Optional[int] = ..., flags: _Optional[_Iterable[_Union[InterfaceFlag, str]]] = ..., addresses: _Optional[_Iterable[str]] = ..., mac_address: _Optional[str] = ..., mtu_bytes: _Optional[int] = ..., carrier: bool = ..., kind: _Optional[str] = ..., master_name: _Optional[str] = ..., permitted: bool = ..., ipv4: _Optional[_Union[InterfaceFamily, _Mapping]] = ..., ipv6: _Optional[_Union[InterfaceFamily, _Mapping]] = ..., counters: _Optional[_Union[InterfaceCounters, _Mapping]] = ..., lost: bool = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., index: _Optional[int] = ..., flags: _Optional[_Iterable[_Union[InterfaceFlag, str]]] = ..., addresses: _Optional[_Iterable[str]] = ..., mac_address: _Optional[str] = ..., mtu_bytes: _Optional[int] = ..., carrier: bool = ..., kind: _Optional[str] = ..., master_name: _Optional[str] = ..., permitted: bool = ..., ipv4: _Optional[_Union[InterfaceFamily, _Mapping]] = ..., ipv6: _Optional[_Union[InterfaceFamily, _Mapping]] = ..., counters: _Optional[_Union[InterfaceCounters, _Mapping]] = ..., lost: bool = ..., alternative_names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class InterfaceFlag(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []

@@ -62,13 +62,14 @@ const (
 	// INVALID_ARGUMENT. The IPv6 group has interface-local or link-local scope, which means nothing
 	// without an interface. Remedy: name the interface.
 	ErrorReason_ERROR_REASON_SCOPE_NEEDS_INTERFACE ErrorReason = 12
-	// INVALID_ARGUMENT. No interface is named and several fit. Metadata `candidates`: their names.
-	// Remedy: name one, or set default_interface.
+	// INVALID_ARGUMENT. No interface is named and several fit; or several have the address that is
+	// given; or a VRF is named, on whose ports datagrams arrive. The message names them. Remedy: name
+	// one of them, or set default_interface.
 	ErrorReason_ERROR_REASON_INTERFACE_AMBIGUOUS ErrorReason = 13
 	// INVALID_ARGUMENT. A required field is missing. Remedy: set the field that BadRequest names.
 	ErrorReason_ERROR_REASON_FIELD_REQUIRED ErrorReason = 14
 	// INVALID_ARGUMENT. A duration, size, count or other value is outside its range. Remedy: the
-	// range that the field's comment states; metadata `minimum` and `maximum` where they are known.
+	// range that the field's comment and the message state.
 	ErrorReason_ERROR_REASON_VALUE_OUT_OF_RANGE ErrorReason = 15
 	// INVALID_ARGUMENT. Two fields that exclude each other are set. Remedy: set one of them.
 	ErrorReason_ERROR_REASON_CONFLICTING_FIELDS ErrorReason = 16
@@ -76,7 +77,7 @@ const (
 	// of the channel in the same epoch. Remedy: use points from Channel and Position only.
 	ErrorReason_ERROR_REASON_INVALID_RESUME_POINT ErrorReason = 17
 	// INVALID_ARGUMENT. The batch holds no payload, or more payloads or bytes than a batch may. Ends
-	// the Publish stream. Remedy: smaller batches; metadata `limit`.
+	// the Publish stream. Remedy: smaller batches; the message says the limit.
 	ErrorReason_ERROR_REASON_INVALID_BATCH ErrorReason = 18
 	// INVALID_ARGUMENT. The page token is not one that this gateway issued for this request. Remedy:
 	// begin again without a token.
@@ -295,10 +296,10 @@ func (ErrorReason) EnumDescriptor() ([]byte, []int) {
 // Failure explains one thing that failed inside an answer that otherwise stands, such as one
 // interface of several. A failure of a whole RPC travels as the RPC's status instead, which holds
 // the same facts: the code, the text, and in its details a google.rpc.ErrorInfo whose reason is the
-// name of the ErrorReason without its prefix (`NOT_A_MULTICAST_GROUP`), whose domain is
-// `multicast.gateway`, and whose metadata holds values such as `interface`, `group`, `limit`,
-// `candidates` and `remedy`; a google.rpc.BadRequest that names the fields, for INVALID_ARGUMENT;
-// and a google.rpc.RetryInfo where waiting helps.
+// name of the ErrorReason without its prefix (`NOT_A_MULTICAST_GROUP`) and whose domain is
+// `multicast.gateway`; a google.rpc.BadRequest that names the field at fault, where one is; and a
+// google.rpc.RetryInfo where waiting helps. No text is longer than 1000 bytes: long lists and long
+// values of a request are cut, and say so.
 type Failure struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache

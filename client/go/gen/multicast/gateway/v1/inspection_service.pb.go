@@ -89,7 +89,7 @@ type ListInterfacesRequest struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Optional. An interface's name or one of its addresses: only that one. Default: all.
+	// Optional. An interface's name, an alternative name, or one of its addresses: only that one. Default: all.
 	Interface string `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
 	// Optional. Most entries in the answer, 1 to 1000. Default: 100.
 	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -234,7 +234,7 @@ type ListChannelsRequest struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Optional. An interface's name or one of its addresses. Default: all.
+	// Optional. An interface's name, an alternative name, or one of its addresses. Default: all.
 	Interface string `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
 	// Optional. A multicast group, in any form that Membership.group accepts. Default: all.
 	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`

@@ -83,17 +83,20 @@ type Membership struct {
 	unknownFields protoimpl.UnknownFields
 
 	// Optional. The interface selector, one of:
-	//   - the name of an interface, such as `eth0`. The membership stays with that interface when it is
+	//   - the name of an interface, such as `eth0`, or an alternative name of it. The membership stays with that interface when it is
 	//     renamed; if it is deleted, with the next one of its last name;
 	//   - an address of an interface, IPv4 or IPv6; it only identifies the interface. If the address
-	//     moves to another interface the membership moves too; while none has it, it stays;
+	//     moves to another interface the membership moves too; while none or several others have it, it
+	//     stays. Where several have it to begin with: INTERFACE_AMBIGUOUS;
 	//   - empty: the default interface, resolved once and reported. The configured default_interface,
 	//     else for IPv4 the interface of the route to the group, for IPv6 the only eligible interface,
 	//     else the one of the default route, else INTERFACE_AMBIGUOUS;
 	//   - `*`: every eligible interface now and later. Eligible is an interface that the configuration
 	//     permits, is up, has the MULTICAST flag and an address of the group's family, is not enslaved
-	//     to another device, not the loopback, and not the host's side of a container's veth pair.
+	//     to another device (a port of a VRF is not), not the loopback, not a VRF, and not the host's
+	//     side of a container's veth pair. StarExclusion says more.
 	//
+	// On the device of a VRF nothing arrives: INTERFACE_AMBIGUOUS names its ports.
 	// IPv6 groups of scope 1 and 2 (RFC 4291, 2.7) need a selector: SCOPE_NEEDS_INTERFACE.
 	// Errors: INTERFACE_NOT_FOUND, INTERFACE_NOT_ALLOWED, INTERFACE_AMBIGUOUS, SCOPE_NEEDS_INTERFACE.
 	Interface string `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
