@@ -9,7 +9,7 @@ from mcgw_testlib import Capture, fence, igmp_users
 def test_text_tells_scope_name_mac_and_hop_limit(mcgw):
     text = mcgw.ok("describe", "239.255.255.250").stdout
     for words in ("SSDP", "239.255.255.250/32", "UPnP", "local scope", "at most 31", "01:00:5e:7f:ff:fa",
-                  "224.127.255.250", "joined and sent to"):
+                  "224.127.255.250", "may be joined and sent to"):
         assert words in text, text
     text = mcgw.ok("describe", "ff05::101").stdout
     for words in ("NTP", "ff05::101/128", "RFC 5905", "site-local", "33:33:00:00:01:01"):
@@ -35,10 +35,13 @@ def test_a_hop_limit_that_contradicts_the_scope_is_a_warning(mcgw, ttl, code):
 
 
 def test_what_is_refused_is_said_as_the_gateway_does_it(mcgw):
-    assert "joined, but not sent to" in mcgw.ok("describe", "224.0.0.251").stdout
+    assert "may be joined, but not sent to" in mcgw.ok("describe", "224.0.0.251").stdout
     assert mcgw.run("pub", "224.0.0.251:5353%a0", stdin=b"x\n").returncode == 1
-    assert "neither joined nor sent to" in mcgw.ok("describe", "ff0f::1").stdout
-    assert mcgw.run("join", "[ff0f::1]:5000%a0").returncode == 1
+    for group, channel in (("ff0f::1", "[ff0f::1]:5000%a0"), ("224.0.0.1", "224.0.0.1:5000%a0"),
+                           ("ff01::1", "[ff01::1]:5000%a0"), ("ff02::1", "[ff02::1]:5000%a0")):
+        assert "may be neither joined nor sent to" in mcgw.ok("describe", group).stdout
+        assert "GROUP_RESERVED" in mcgw.run("join", channel).stderr, channel
+        assert mcgw.run("join", channel).returncode == 1
 
 
 @pytest.mark.parametrize(("arguments", "reason"), [
