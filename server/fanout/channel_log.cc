@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <random>
+#include <utility>
 
 #include "server/fanout/datagram_record.h"
 #include "server/net/clock.h"
@@ -16,8 +17,9 @@ namespace {
 constexpr int64_t kFastFillNs = 50'000'000;
 constexpr int64_t kSlowFillNs = 1'000'000'000;
 
-// More marks than this, and the oldest go, with the slabs they stand in.
+// More marks than this, and the oldest go, with the slabs they stand in; fewer in a small log, but for these.
 constexpr size_t kMaxMarks = 4096;
+constexpr size_t kFewestMarks = 1024;
 // Behind the tail marks are kept as long as there are not more than this.
 constexpr size_t kMarksKept = 1024;
 
@@ -41,13 +43,15 @@ void StoreRelaxedAdd(std::atomic<uint64_t>* counter, uint64_t n) {
 
 }  // namespace
 
-ChannelLog::ChannelLog(const Options& options, std::shared_ptr<SlabPool> pool)
-    : options_(options), epoch_(RandomEpoch()), begin_unix_ns_(net::UnixNs()), pool_(std::move(pool)) {}
+ChannelLog::ChannelLog(const Options& options, std::shared_ptr<LogBudget> budget)
+    : Holder(options.shard),
+      options_(options),
+      epoch_(RandomEpoch()),
+      begin_unix_ns_(net::UnixNs()),
+      budget_(std::move(budget)),
+      most_marks_(std::clamp(options.budget_bytes / 4 / sizeof(Mark), kFewestMarks, kMaxMarks)) {}
 
-ChannelLog::~ChannelLog() {
-  net::MutexLock lock(&mutex_);
-  for (size_t i = 0; i < slabs_.size(); ++i) pool_->UncountLogged(*slabs_[i].get());
-}
+ChannelLog::~ChannelLog() { budget_->Forget(this); }
 
 size_t ChannelLog::ChooseSlabClass(size_t record_bytes, int64_t now_ns) {
   if (current_ != nullptr) {
@@ -61,6 +65,12 @@ size_t ChannelLog::ChooseSlabClass(size_t record_bytes, int64_t now_ns) {
   }
   size_t chosen = slab_class_;
   while (chosen < SlabPool::kSlabBytes.size() && SlabPool::kSlabBytes[chosen] < record_bytes) ++chosen;
+  // Where many logs are written fast, their newest slabs, which none of them gives up, stay small.
+  const size_t old_bytes = current_ == nullptr ? 0 : current_->footprint_bytes();
+  while (chosen > 0 && chosen < SlabPool::kOversize && SlabPool::kSlabBytes[chosen - 1] >= record_bytes &&
+         !budget_->AllowsNewest(old_bytes, SlabPool::kSlabBytes[chosen])) {
+    --chosen;
+  }
   return chosen;  // kOversize when none is large enough.
 }
 
@@ -69,18 +79,20 @@ bool ChannelLog::FitsTimes(int64_t now_ns, int64_t wall_ns) const {
 }
 
 void ChannelLog::EnterSlab(size_t record_bytes, int64_t now_ns, int64_t wall_ns) {
-  SlabRef slab = pool_->Acquire(ChooseSlabClass(record_bytes, now_ns), record_bytes);
+  SlabRef slab = budget_->pool()->Acquire(ChooseSlabClass(record_bytes, now_ns), record_bytes);
   slab->begin_position = head_position_;
   slab->begin_sequence = next_sequence_;
   slab->begin_time_ns = now_ns;
   slab->begin_wall_ns = wall_ns;
   if (current_ != nullptr) current_->published_records.store(current_records_, std::memory_order_release);
 
-  // Only this thread changes the list, so it may look at its size without the lock's help to readers.
   while (footprint_bytes() + slab->footprint_bytes() > options_.budget_bytes && EvictOldest()) {
   }
-  footprint_bytes_.fetch_add(slab->footprint_bytes(), std::memory_order_relaxed);
-  pool_->CountLogged(*slab.get());
+  budget_->AddSlab(this, slab->footprint_bytes());
+  if (budget_->spent()) {
+    Commit();  // What is published may be given up.
+    budget_->MakeRoom();
+  }
   std::vector<SlabRef> storage;
   size_t capacity = 0;
   bool full = false;
@@ -103,6 +115,7 @@ void ChannelLog::EnterSlab(size_t record_bytes, int64_t now_ns, int64_t wall_ns)
 void ChannelLog::Append(const net::ReceivedDatagram& datagram, int64_t now_ns) {
   const size_t most_bytes = datagram.payload.size() + kMaxRecordOverheadBytes;
   greatest_wall_ns_ = std::max(greatest_wall_ns_, datagram.receive_time_unix_ns);
+  appended_ns_ = now_ns;
   if (current_ == nullptr || current_records_ == current_->max_records() ||
       current_used_bytes_ + most_bytes > current_->capacity_bytes() || !FitsTimes(now_ns, greatest_wall_ns_)) {
     EnterSlab(most_bytes, now_ns, greatest_wall_ns_);
@@ -132,10 +145,12 @@ void ChannelLog::AppendDrops(uint64_t count, int64_t from_time_unix_ns, int64_t 
   next_sequence_ += count;
 }
 
-void ChannelLog::AppendUnknown(GapCause cause, int64_t from_time_unix_ns, int64_t to_time_unix_ns) {
+void ChannelLog::AppendUnknown(GapCause cause, int64_t from_time_unix_ns, int64_t to_time_unix_ns,
+                               uint32_t interruption) {
   StoreRelaxedAdd(&unknown_gaps_, 1);
   AddMark({.channel_id = options_.channel_id,
            .cause = cause,
+           .interruption = interruption,
            .first_sequence = next_sequence_,
            .count = 0,
            .from_time_unix_ns = from_time_unix_ns,
@@ -149,29 +164,38 @@ void ChannelLog::AddMark(const Gap& gap) {
   bool too_many = false;
   {
     net::MutexLock lock(&mutex_);
-    while (marks_.size() >= kMaxMarks && marks_.front().position < tail_position_) {
-      marks_.PopFront();
-      ++first_mark_;
-    }
+    while (marks_.size() >= most_marks_ && marks_.front().position < tail_position_) DropFirstMark();
     full = marks_.full();
     capacity = marks_.capacity();
-    too_many = marks_.size() >= kMaxMarks;
+    too_many = marks_.size() >= most_marks_;
   }
   while (too_many && EvictOldest()) {
     net::MutexLock lock(&mutex_);
-    too_many = marks_.size() >= kMaxMarks;
+    too_many = marks_.size() >= most_marks_;
   }
+  // Others only take marks away (GiveUpMarks), so that what is full now may have room then, but in a smaller block.
   if (full) storage.resize(capacity == 0 ? 4 : capacity * 2);
-  net::MutexLock lock(&mutex_);
-  // All marks stand in the slab being written: the oldest go. A cursor that had not passed them is told of the numbers
-  // by the next mark it meets (Read).
-  while (marks_.size() >= kMaxMarks) {
-    marks_.PopFront();
-    ++first_mark_;
+  {
+    net::MutexLock lock(&mutex_);
+    // All marks stand in the slab being written: the oldest go. A cursor that had not passed them is told of the
+    // numbers by the next mark it meets (Read).
+    while (marks_.size() >= most_marks_ || (!full && marks_.full())) DropFirstMark();
+    if (full) marks_.MoveInto(&storage);
+    marks_.PushBack({head_position_, gap});
+    if (full) budget_->SetMarkBytes(this, marks_.capacity() * sizeof(Mark));
   }
-  if (full) marks_.MoveInto(&storage);
-  marks_.PushBack({head_position_, gap});
   ++marks_added_;
+  if (full && budget_->spent()) budget_->MakeRoom();
+}
+
+void ChannelLog::DropFirstMark() {
+  const Mark mark = marks_.PopFront();
+  ++first_mark_;
+  if (mark.gap.count > 0) return;  // The numbers that are missing tell of it.
+  const int64_t from_time_unix_ns = given_up_end_ == 0 ? mark.gap.from_time_unix_ns : given_up_.gap.from_time_unix_ns;
+  given_up_ = mark;
+  given_up_.gap.from_time_unix_ns = from_time_unix_ns;
+  given_up_end_ = first_mark_;
 }
 
 void ChannelLog::Commit() {
@@ -207,23 +231,49 @@ void ChannelLog::MoveTail(uint64_t position, uint64_t sequence, std::vector<Slab
   tail_position_ = position;
   tail_sequence_ = sequence;
   while (slabs_.size() > 1 && slabs_[1]->begin_position <= position) freed->push_back(slabs_.PopFront());
-  while (marks_.size() > kMarksKept && marks_.front().position < position) {
-    marks_.PopFront();
-    ++first_mark_;
-  }
+  while (marks_.size() > kMarksKept && marks_.front().position < position) DropFirstMark();
 }
 
 void ChannelLog::Discard(std::vector<SlabRef> freed, uint64_t records) {
-  StoreRelaxedAdd(&evicted_, records);
-  for (const SlabRef& slab : freed) {
-    footprint_bytes_.fetch_sub(slab->footprint_bytes(), std::memory_order_relaxed);
-    pool_->UncountLogged(*slab.get());
-  }
+  evicted_.fetch_add(records, std::memory_order_relaxed);
+  if (freed.empty()) return;
+  size_t bytes = 0;
+  for (const SlabRef& slab : freed) bytes += slab->footprint_bytes();
+  const size_t count = freed.size();
+  freed.clear();  // First the memory, then the count of it: whoever makes room looks at both.
+  budget_->RemoveSlabs(this, count, bytes);
 }
 
 bool ChannelLog::EvictOldest() {
-  // What goes has been published, lest the tail pass the head.
+  // What goes has been published, so that the tail does not pass the head.
   if (committed_position_.load(std::memory_order_relaxed) != head_position_) Commit();
+  return GiveUpOldestSlab();
+}
+
+bool ChannelLog::GiveUp() { return GiveUpOldestSlab() || GiveUpMarks(); }
+
+bool ChannelLog::GiveUpMarks() {
+  // The older half of the block, but never those that are not published yet.
+  size_t capacity = 0;
+  {
+    net::MutexLock lock(&mutex_);
+    capacity = marks_.capacity() / 2;
+  }
+  if (2 * capacity * sizeof(Mark) <= LogBudget::kMarkBytesKept) return false;
+  std::vector<Mark> storage(capacity);
+  {
+    net::MutexLock lock(&mutex_);
+    if (marks_.capacity() != 2 * capacity) return false;  // Its writer or somebody else was faster.
+    const uint64_t published = marks_end_.load(std::memory_order_acquire);
+    while (marks_.size() > capacity && first_mark_ < published) DropFirstMark();
+    if (marks_.size() > capacity) return false;
+    marks_.MoveInto(&storage);
+    budget_->SetMarkBytes(this, capacity * sizeof(Mark));
+  }
+  return true;
+}
+
+bool ChannelLog::GiveUpOldestSlab() {
   std::vector<SlabRef> freed;  // After the lock.
   freed.reserve(2);
   uint64_t records = 0;
@@ -231,6 +281,7 @@ bool ChannelLog::EvictOldest() {
     net::MutexLock lock(&mutex_);
     if (slabs_.size() < 2) return false;
     const uint64_t position = slabs_[1]->begin_position;
+    if (position > committed_position_.load(std::memory_order_acquire)) return false;
     records = RecordsBetween(tail_position_, position);
     MoveTail(position, slabs_[1]->begin_sequence, &freed);
   }
@@ -252,6 +303,10 @@ void ChannelLog::EvictAll() {
     current_ = nullptr;
   }
   Discard(std::move(freed), records);
+}
+
+void ChannelLog::EvictIfIdle(int64_t now_ns, int64_t idle_ns) {
+  if (current_ != nullptr && now_ns - appended_ns_ >= idle_ns) EvictAll();
 }
 
 void ChannelLog::Expire(int64_t now_ns) {

@@ -1,9 +1,9 @@
 // The bounded record of a channel's datagrams, encoded once, read by many.
 //
-// One thread writes (the receive shard of the channel); any number read. The log is a list of slabs; places in it are
-// positions (bytes since the log began). A subscriber is a Cursor: a value, cheap to keep. When the log is full its
-// oldest slab goes, and a cursor that was there has been overtaken: it learns exactly what it missed, and nobody else
-// is touched.
+// One thread writes (the receive shard of the channel); any number read; whoever needs memory may take the oldest slab.
+// The log is a list of slabs; places in it are positions (bytes since the log began). A subscriber is a Cursor: a
+// value, cheap to keep. When the log is full its oldest slab goes, and a cursor that was there has been overtaken: it
+// learns exactly what it missed, and nobody else is touched.
 //
 // Publishing: the writer appends any number of records and then commits them at once. Commit stores the committed
 // position (an atomic); a reader looks at nothing beyond it. A mutex guards the list of slabs, the marks and the
@@ -11,7 +11,8 @@
 //
 // A mark is an event at a place between two records: a loss, or an interruption whose extent nobody knows. A run of
 // records never crosses a mark. Marks outlive the records around them for a while, so that whoever was overtaken still
-// learns which numbers the kernel had dropped.
+// learns which numbers the kernel had dropped. Where marks must go, the numbers that are missing still tell of the
+// drops, and one mark stands for all interruptions that had to go.
 
 #ifndef MCGW_FANOUT_CHANNEL_LOG_H_
 #define MCGW_FANOUT_CHANNEL_LOG_H_
@@ -24,6 +25,7 @@
 #include <vector>
 
 #include "server/fanout/event.h"
+#include "server/fanout/log_budget.h"
 #include "server/fanout/ring.h"
 #include "server/fanout/slab_pool.h"
 #include "server/fanout/waiter.h"
@@ -57,12 +59,13 @@ struct Backlog {
   int64_t oldest_ns = 0;       // When the first of the records still held was received (monotonic); 0 if none is.
 };
 
-class ChannelLog {
+class ChannelLog : public LogBudget::Holder {
  public:
   struct Options {
     uint64_t channel_id = 0;
-    size_t budget_bytes = 4 << 20;  // Of slabs; at least one slab is kept.
+    size_t budget_bytes = 4 << 20;  // Of slabs and marks; at least one slab is kept.
     int64_t age_limit_ns = 0;       // How long a record is held at most; 0: no limit.
+    size_t shard = 0;               // That writes it.
   };
   enum class ReadResult {
     kEmpty,      // The cursor is at the head (or at end_position); `run->next` is the same place.
@@ -71,10 +74,8 @@ class ChannelLog {
     kOvertaken,  // The tail has passed the cursor: move it to Oldest() or Head() and announce what lies between.
   };
 
-  ChannelLog(const Options& options, std::shared_ptr<SlabPool> pool);
-  ChannelLog(const ChannelLog&) = delete;
-  ChannelLog& operator=(const ChannelLog&) = delete;
-  ~ChannelLog();
+  ChannelLog(const Options& options, std::shared_ptr<LogBudget> budget);
+  ~ChannelLog() override;
 
   uint64_t channel_id() const { return options_.channel_id; }
   const Options& options() const { return options_; }
@@ -87,8 +88,8 @@ class ChannelLog {
   void Append(const net::ReceivedDatagram& datagram, int64_t now_ns);
   // Says that `count` datagrams were dropped by the kernel just here: their numbers are used up.
   void AppendDrops(uint64_t count, int64_t from_time_unix_ns, int64_t to_time_unix_ns);
-  // Says that an unknown number of datagrams may be missing just here.
-  void AppendUnknown(GapCause cause, int64_t from_time_unix_ns, int64_t to_time_unix_ns);
+  // Says that an unknown number of datagrams may be missing just here; `interruption` as NextInterruption gave it.
+  void AppendUnknown(GapCause cause, int64_t from_time_unix_ns, int64_t to_time_unix_ns, uint32_t interruption = 0);
   // Publishes what was appended and wakes those who wait.
   void Commit();
   // Gives up the oldest slab, if there is more than the one being written. False if there was not.
@@ -97,10 +98,18 @@ class ChannelLog {
   void EvictAll();
   // Gives up the records that are older than the age limit.
   void Expire(int64_t now_ns);
-  // For the gateway's accounts: what the log holds of the pool's budget. Any thread.
-  size_t footprint_bytes() const { return footprint_bytes_.load(std::memory_order_relaxed); }
+  // Gives up all records if none has come for so long.
+  void EvictIfIdle(int64_t now_ns, int64_t idle_ns);
 
   // ---- Any thread ----
+
+  // As EvictOldest, of what is published; or marks, if they are what it holds.
+  bool GiveUp() override;
+
+  // Announces an interruption that the writer is going to mark, and numbers it. Who begins to read at the head from now
+  // on does not hear of it: to him it is past, however late the writer comes to mark it.
+  uint32_t NextInterruption() { return interruptions_.fetch_add(1, std::memory_order_seq_cst) + 1; }
+  uint32_t interruptions() const { return interruptions_.load(std::memory_order_seq_cst); }
 
   // Behind all that is committed; at the oldest record still held; at a number still held (the oldest if it has gone,
   // the head if it has not come); about `bytes` before the head.
@@ -154,6 +163,10 @@ class ChannelLog {
     uint64_t position = 0;
     Gap gap;  // With count 0, first_sequence is the number that came next.
     uint64_t next_sequence() const { return gap.first_sequence + gap.count; }
+    // Whether a reader whose next number is `sequence` began behind it.
+    bool IsBefore(uint64_t sequence) const {
+      return gap.count > 0 ? next_sequence() <= sequence : gap.first_sequence < sequence;
+    }
   };
 
   void EnterSlab(size_t record_bytes, int64_t now_ns, int64_t wall_ns);
@@ -163,6 +176,13 @@ class ChannelLog {
   void MoveTail(uint64_t position, uint64_t sequence, std::vector<SlabRef>* freed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Discard(std::vector<SlabRef> freed, uint64_t records);
+  bool GiveUpOldestSlab();
+  bool GiveUpMarks();
+  void DropFirstMark() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a cursor has still to hear of interruptions whose marks are gone.
+  bool MissesGivenUp(const Cursor& cursor) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return cursor.mark < given_up_end_ && !given_up_.IsBefore(cursor.sequence);
+  }
   size_t ChooseSlabClass(size_t record_bytes, int64_t now_ns);
   void AddMark(const Gap& gap);
   void WakeWaiters();
@@ -186,7 +206,8 @@ class ChannelLog {
   const Options options_;
   const uint64_t epoch_;
   const int64_t begin_unix_ns_;
-  const std::shared_ptr<SlabPool> pool_;
+  const std::shared_ptr<LogBudget> budget_;
+  const size_t most_marks_;
 
   // Of the writer.
   Slab* current_ = nullptr;  // The last of slabs_.
@@ -197,12 +218,13 @@ class ChannelLog {
   uint64_t marks_added_ = 0;
   int64_t greatest_wall_ns_ = 0;
   size_t slab_class_ = 0;
+  int64_t appended_ns_ = 0;                         // When the last record was; monotonic.
   std::vector<std::shared_ptr<Doorbell>> to_ring_;  // Kept for its capacity.
 
   std::atomic<uint64_t> committed_position_{0};
   std::atomic<uint64_t> marks_end_{0};  // The ordinal of the mark that will come next.
   std::atomic<uint32_t> waiting_{0};    // How many are in waiters_.
-  std::atomic<size_t> footprint_bytes_{0};
+  std::atomic<uint32_t> interruptions_{0};
   std::atomic<uint64_t> logged_{0};
   std::atomic<uint64_t> logged_payload_bytes_{0};
   std::atomic<uint64_t> kernel_drops_{0};
@@ -218,6 +240,9 @@ class ChannelLog {
       0;  // The greatest receive time before the tail, or a little more.
   Ring<Mark> marks_ ABSL_GUARDED_BY(mutex_);
   uint64_t first_mark_ ABSL_GUARDED_BY(mutex_) = 0;  // The ordinal of marks_[0].
+  // The last interruption whose mark had to go, over the time of all of them, and the ordinal behind it; 0: none.
+  Mark given_up_ ABSL_GUARDED_BY(mutex_);
+  uint64_t given_up_end_ ABSL_GUARDED_BY(mutex_) = 0;
   WaiterList waiters_ ABSL_GUARDED_BY(mutex_);
 };
 

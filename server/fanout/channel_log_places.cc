@@ -23,10 +23,11 @@ uint64_t ChannelLog::MarkFrom(uint64_t position, uint64_t sequence) const {
   while (low < high) {
     const size_t middle = (low + high) / 2;
     const Mark& mark = marks_[middle];
-    const bool passed = mark.position < position ||
-                        (mark.position == position &&
-                         (mark.gap.count > 0 ? mark.next_sequence() <= sequence : mark.gap.first_sequence < sequence));
+    const bool passed = mark.position < position || (mark.position == position && mark.IsBefore(sequence));
     passed ? low = middle + 1 : high = middle;
+  }
+  if (low == 0 && given_up_end_ > 0 && given_up_.position >= position && !given_up_.IsBefore(sequence)) {
+    return given_up_end_ - 1;
   }
   return first_mark_ + low;
 }
@@ -196,11 +197,10 @@ Cursor ChannelLog::Resume(uint64_t sequence) const {
   size_t high = marks_.size();
   while (low < high) {
     const size_t middle = (low + high) / 2;
-    const Gap& gap = marks_[middle].gap;
-    const bool passed = gap.count > 0 ? marks_[middle].next_sequence() <= sequence : gap.first_sequence < sequence;
-    passed ? low = middle + 1 : high = middle;
+    marks_[middle].IsBefore(sequence) ? low = middle + 1 : high = middle;
   }
-  return {.position = 0, .sequence = sequence, .mark = first_mark_ + low};
+  const bool misses_given_up = low == 0 && given_up_end_ > 0 && !given_up_.IsBefore(sequence);
+  return {.position = 0, .sequence = sequence, .mark = misses_given_up ? given_up_end_ - 1 : first_mark_ + low};
 }
 
 }  // namespace mcgw::fanout

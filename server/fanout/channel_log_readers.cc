@@ -33,6 +33,12 @@ ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, 
     limit = std::min(committed_position_.load(std::memory_order_acquire), end_position);
     const uint64_t marks_end = marks_end_.load(std::memory_order_acquire);  // After the position, as in HeadLocked.
     if (cursor.position < tail_position_) return ReadResult::kOvertaken;
+    if (MissesGivenUp(cursor)) {
+      *gap = given_up_.gap;
+      gap->first_sequence = cursor.sequence;
+      run->next = {.position = cursor.position, .sequence = cursor.sequence, .mark = given_up_end_};
+      return ReadResult::kMark;
+    }
     for (next_mark = std::max(cursor.mark, first_mark_); next_mark < marks_end; ++next_mark) {
       const Mark& mark = marks_[next_mark - first_mark_];
       if (mark.position > cursor.position) {
@@ -101,11 +107,15 @@ bool ChannelLog::PassOver(Cursor* cursor, const Cursor& end, GapCause cause, Gap
   bool at_mark = false;
   {
     net::MutexLock lock(&mutex_);
+    if (MissesGivenUp(*cursor) && given_up_end_ <= end.mark) {
+      *gap = given_up_.gap;
+      gap->first_sequence = cursor->sequence;
+      cursor->mark = given_up_end_;
+      return true;
+    }
     for (uint64_t at = std::max(cursor->mark, first_mark_); at < end.mark && at - first_mark_ < marks_.size(); ++at) {
       const Mark& mark = marks_[at - first_mark_];
-      if (mark.gap.count > 0 ? mark.next_sequence() <= cursor->sequence : mark.gap.first_sequence < cursor->sequence) {
-        continue;  // The cursor began behind it.
-      }
+      if (mark.IsBefore(cursor->sequence)) continue;  // The cursor began behind it.
       cursor->mark = at;
       cursor->position = std::max(cursor->position, mark.position);
       at_mark = mark.gap.first_sequence > cursor->sequence;

@@ -30,6 +30,7 @@ inline constexpr int kGapCauses = 6;
 struct Gap {
   uint64_t channel_id = 0;
   GapCause cause = GapCause::kKernelDrop;
+  uint32_t interruption = 0;  // Of its log (ChannelLog::NextInterruption); 0: it is none.
   // The first missing number and how many; count 0 means that the extent is unknown, but for a bound that may be known.
   uint64_t first_sequence = 0;
   uint64_t count = 0;
@@ -133,6 +134,18 @@ struct LedgerEntry {
     range_gaps += other.range_gaps;
     unknown_gaps += other.unknown_gaps;
     written_bytes += other.written_bytes;
+  }
+  void Subtract(const LedgerEntry& other) {
+    offered -= other.offered;
+    written -= other.written;
+    filtered -= other.filtered;
+    for (int i = 0; i < kGapCauses; ++i) skipped[i] -= other.skipped[i];
+    in_flight -= other.in_flight;
+    pending -= other.pending;
+    abandoned -= other.abandoned;
+    range_gaps -= other.range_gaps;
+    unknown_gaps -= other.unknown_gaps;
+    written_bytes -= other.written_bytes;
   }
 };
 

@@ -4,12 +4,16 @@
 #include <utility>
 
 #include "server/net/clock.h"
+#include "server/net/status.h"
 
 namespace mcgw::fanout {
 namespace {
 
 // A busy channel gives way to the others after so many reads.
 constexpr int kReadsInARow = 4;
+
+// A log that nothing has come to for so long: who reads it at its head has had the time to.
+constexpr int64_t kIdleNs = 1'000'000'000;
 
 // More than the largest receive buffer holds, should a leave have failed.
 constexpr int kMostTurnsAtStop = 1024;
@@ -117,6 +121,7 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
   const bool shared;
   const std::shared_ptr<SocketCounters> counters;
   std::vector<Sink> sinks;  // Never empty while the loop knows the receiver.
+  bool watched = false;     // By the loop.
   uint32_t drops_accounted = 0;
   int64_t last_unix_ns = net::UnixNs();
 
@@ -127,15 +132,17 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
   uint64_t mismatches_accounted_ = 0;
 };
 
-ReceiveShard::ReceiveShard(net::EventLoop* loop, net::SocketFactory* factory, std::shared_ptr<SlabPool> pool)
-    : loop_(loop), pool_(std::move(pool)), batch_(factory->NewReceiveBatch()) {}
+ReceiveShard::ReceiveShard(net::EventLoop* loop, net::SocketFactory* factory, std::shared_ptr<LogBudget> budget)
+    : loop_(loop), budget_(std::move(budget)), batch_(factory->NewReceiveBatch()) {}
 
 ReceiveShard::~ReceiveShard() {
   while (!receivers_.empty()) StopNow(receivers_.begin()->first, nullptr, net::UnixNs());
 }
 
 void ReceiveShard::Start(Spec spec) {
-  loop_->Post([this, spec = std::move(spec)]() mutable { StartNow(std::move(spec)); });
+  // Numbered now: who subscribes from now on begins behind it.
+  const uint32_t interruption = spec.interruption.has_value() ? spec.log->NextInterruption() : 0;
+  loop_->Post([this, spec = std::move(spec), interruption]() mutable { StartNow(std::move(spec), interruption); });
 }
 
 void ReceiveShard::Stop(std::shared_ptr<net::ReceiveSocket> socket, std::function<void()> done,
@@ -149,29 +156,41 @@ void ReceiveShard::Stop(std::shared_ptr<net::ReceiveSocket> socket, std::functio
 }
 
 void ReceiveShard::Interrupt(std::shared_ptr<ChannelLog> log, GapCause cause, int64_t from_unix_ns) {
-  loop_->Post([log = std::move(log), cause, from_unix_ns] {
-    log->AppendUnknown(cause, from_unix_ns, /*to_time_unix_ns=*/0);
+  const uint32_t interruption = log->NextInterruption();
+  loop_->Post([log = std::move(log), cause, from_unix_ns, interruption] {
+    log->AppendUnknown(cause, from_unix_ns, /*to_time_unix_ns=*/0, interruption);
     log->Commit();
   });
 }
 
-void ReceiveShard::Sweep() {
-  loop_->Post([this] {
+void ReceiveShard::Sweep(int64_t now_ns) {
+  loop_->Post([this, now_ns] {
     for (const auto& [socket, receiver] : receivers_) {
-      // What is queued makes the loop call by itself.
-      if (socket->Drops() != receiver->drops_accounted) Receive(receiver.get());
+      // What is queued makes the loop call by itself, if it watches the socket.
+      const bool watched = Watch(receiver.get());
+      if (!watched || socket->Drops() != receiver->drops_accounted) Receive(receiver.get());
     }
-    const int64_t now_ns = net::MonotonicNs();
     for (const auto& [key, weak] : logs_) {
-      if (const std::shared_ptr<ChannelLog> log = weak.lock(); log != nullptr) log->Expire(now_ns);
+      const std::shared_ptr<ChannelLog> log = weak.lock();
+      if (log == nullptr) continue;
+      log->Expire(now_ns);
+      if (budget_->spent() && budget_->logged_bytes() > budget_->budget_bytes() / 2) log->EvictIfIdle(now_ns, kIdleNs);
     }
   });
 }
 
-void ReceiveShard::StartNow(Spec spec) {
+bool ReceiveShard::Watch(Receiver* receiver) {
+  if (receiver->watched) return true;
+  const absl::Status status = loop_->Add(receiver->socket->fd(), receiver);
+  receiver->watched = status.ok();
+  receiver->counters->watch_errno.store(status.ok() ? 0 : net::ErrnoOf(status), std::memory_order_relaxed);
+  return status.ok();
+}
+
+void ReceiveShard::StartNow(Spec spec, uint32_t interruption) {
   const net::ReceiveSocket* const socket = spec.socket.get();
   if (spec.interruption.has_value()) {
-    spec.log->AppendUnknown(*spec.interruption, spec.interrupted_unix_ns, net::UnixNs());
+    spec.log->AppendUnknown(*spec.interruption, spec.interrupted_unix_ns, net::UnixNs(), interruption);
     spec.log->Commit();
   }
   if (logs_.size() >= sweep_logs_at_) {
@@ -180,10 +199,9 @@ void ReceiveShard::StartNow(Spec spec) {
   }
   logs_[spec.log.get()] = spec.log;
   std::unique_ptr<Receiver>& receiver = receivers_[socket];
-  const bool fresh = receiver == nullptr;
-  if (fresh) receiver = std::make_unique<Receiver>(this, spec);
+  if (receiver == nullptr) receiver = std::make_unique<Receiver>(this, spec);
   receiver->sinks.push_back({.group = spec.group, .log = std::move(spec.log), .counters = std::move(spec.counters)});
-  if (fresh && !loop_->Add(socket->fd(), receiver.get()).ok()) Add(&receiver->counters->errors, 1);
+  Watch(receiver.get());
 }
 
 void ReceiveShard::StopNow(const net::ReceiveSocket* socket, const ChannelLog* log, int64_t stopped_unix_ns) {
@@ -191,7 +209,7 @@ void ReceiveShard::StopNow(const net::ReceiveSocket* socket, const ChannelLog* l
   if (at == receivers_.end()) return;
   Receiver* const receiver = at->second.get();
   const bool last = log == nullptr || (receiver->sinks.size() == 1 && receiver->sinks.front().log.get() == log);
-  if (last) loop_->Remove(socket->fd(), receiver);
+  if (last && receiver->watched) loop_->Remove(socket->fd(), receiver);
   // It has left its group, so no more comes than was queued. A shared socket goes on hearing its other groups: what
   // came after the leave is not waited for.
   for (int turns = 0; turns < kMostTurnsAtStop && Receive(receiver); ++turns) {
@@ -210,7 +228,6 @@ bool ReceiveShard::Receive(Receiver* receiver) {
     if (!ReadOnce(receiver, &drained)) return false;
   }
   if (drained) drained = AccountTrailing(receiver);
-  if (pool_->over_budget()) MakeRoom();
   return !drained;
 }
 
@@ -254,20 +271,6 @@ bool ReceiveShard::AccountTrailing(Receiver* receiver) {
   receiver->Account(drops, net::UnixNs());
   receiver->Commit();
   return true;
-}
-
-void ReceiveShard::MakeRoom() {
-  while (pool_->over_budget() && pool_->logged_bytes() > pool_->budget_bytes() / 2) {
-    std::shared_ptr<ChannelLog> largest;
-    for (const auto& [key, weak] : logs_) {
-      std::shared_ptr<ChannelLog> log = weak.lock();
-      if (log != nullptr && (largest == nullptr || log->footprint_bytes() > largest->footprint_bytes())) {
-        largest = std::move(log);
-      }
-    }
-    if (largest == nullptr || largest->footprint_bytes() == 0) return;
-    if (!largest->EvictOldest()) largest->EvictAll();
-  }
 }
 
 }  // namespace mcgw::fanout

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "server/fanout/channel_log.h"
-#include "server/fanout/slab_pool.h"
+#include "server/net/clock.h"
 #include "server/net/event_loop.h"
 #include "server/net/multicast_socket.h"
 #include "server/net/mutex.h"
@@ -52,6 +52,8 @@ struct SocketCounters {
   std::atomic<uint64_t> kernel_drops{0};
   std::atomic<uint64_t> mismatches{0};
   std::atomic<uint64_t> errors{0};
+  // Why its readiness is not watched, so that it is read once a second only; 0: it is.
+  std::atomic<int> watch_errno{0};
 };
 
 class ReceiveShard {
@@ -69,7 +71,7 @@ class ReceiveShard {
   };
 
   // All must outlive the shard.
-  ReceiveShard(net::EventLoop* loop, net::SocketFactory* factory, std::shared_ptr<SlabPool> pool);
+  ReceiveShard(net::EventLoop* loop, net::SocketFactory* factory, std::shared_ptr<LogBudget> budget);
   ReceiveShard(const ReceiveShard&) = delete;
   ReceiveShard& operator=(const ReceiveShard&) = delete;
   // On the loop's thread, or when that has ended.
@@ -85,13 +87,17 @@ class ReceiveShard {
             std::shared_ptr<ChannelLog> log = nullptr);
   // Says in a log of this shard that an unknown number of datagrams may be missing from now on. Any thread.
   void Interrupt(std::shared_ptr<ChannelLog> log, GapCause cause, int64_t from_unix_ns);
-  // Finds drops that no later datagram has told of, and has logs give up what is too old. Once a second. Any thread.
-  void Sweep();
+  // Finds drops that no later datagram has told of, has logs give up what is too old, and watches sockets that could
+  // not be watched. Where the budget is spent all the same, because each log keeps its newest slab, logs that nothing
+  // has come to for a second give that up too. Once a second, with the monotonic time of that moment. Any thread.
+  void Sweep(int64_t now_ns = net::MonotonicNs());
 
  private:
   class Receiver;
 
-  void StartNow(Spec spec);
+  void StartNow(Spec spec, uint32_t interruption);
+  // Has the loop watch the socket, if it does not. False, and its counters say why, if the host refuses.
+  bool Watch(Receiver* receiver);
   void StopNow(const net::ReceiveSocket* socket, const ChannelLog* log, int64_t stopped_unix_ns);
   // One turn of a socket. True if there may be more to read.
   bool Receive(Receiver* receiver);
@@ -99,12 +105,9 @@ class ReceiveShard {
   bool ReadOnce(Receiver* receiver, bool* drained);
   // Accounts for drops that no datagram has told of, once nothing is queued. False if there is more to read first.
   bool AccountTrailing(Receiver* receiver);
-  // The shared budget is spent: the largest logs of this shard give up their oldest slabs. What messages pin does not
-  // come free by that, so logs keep half of the budget in any case.
-  void MakeRoom();
 
   net::EventLoop* const loop_;
-  const std::shared_ptr<SlabPool> pool_;
+  const std::shared_ptr<LogBudget> budget_;
   // Of the loop's thread.
   const std::unique_ptr<net::ReceiveBatch> batch_;
   std::unordered_map<const net::ReceiveSocket*, std::unique_ptr<Receiver>> receivers_;

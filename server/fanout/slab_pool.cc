@@ -29,9 +29,7 @@ void Slab::Unref() {
   pool->Return(this);
 }
 
-std::shared_ptr<SlabPool> SlabPool::Create(size_t budget_bytes) {
-  return std::shared_ptr<SlabPool>(new SlabPool(budget_bytes));
-}
+std::shared_ptr<SlabPool> SlabPool::Create() { return std::shared_ptr<SlabPool>(new SlabPool()); }
 
 SlabPool::~SlabPool() {
   for (const std::vector<Slab*>& slabs : free_) {

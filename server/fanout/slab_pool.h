@@ -1,4 +1,4 @@
-// Memory for channel logs: reference-counted slabs from a shared, counted pool.
+// Memory for channel logs: reference-counted slabs from a shared pool, which counts them (LogBudget bounds them).
 //
 // A slab is written by one thread (the log's writer), front to back, and read by any number of others, which see what
 // the writer has published. It goes back to its pool when the last reference goes, from whatever thread that is: gRPC
@@ -46,7 +46,7 @@ class Slab {
     const auto before = [](const RecordEntry& entry, uint64_t at) { return entry.offset < at; };
     return static_cast<uint32_t>(std::lower_bound(entries_, entries_ + records, offset, before) - entries_);
   }
-  // What this slab takes from the pool's budget: data, index and header.
+  // What this slab takes of memory: data, index and header.
   size_t footprint_bytes() const { return footprint_bytes_; }
 
   void Ref() { references_.fetch_add(1, std::memory_order_relaxed); }
@@ -112,32 +112,18 @@ class SlabPool : public std::enable_shared_from_this<SlabPool> {
   static constexpr std::array<uint32_t, 4> kSlabBytes = {4 << 10, 16 << 10, 64 << 10, 256 << 10};
   static constexpr size_t kOversize = kSlabBytes.size();
 
-  // `budget_bytes` bounds what all slabs take together; the pool counts and answers over_budget(), and the logs keep to
-  // it.
-  static std::shared_ptr<SlabPool> Create(size_t budget_bytes);
+  static std::shared_ptr<SlabPool> Create();
   ~SlabPool();
 
   // A slab of kSlabBytes[size_class], or, with kOversize, of at least `least_bytes`. Never null.
   SlabRef Acquire(size_t size_class, size_t least_bytes = 0);
 
-  size_t budget_bytes() const { return budget_bytes_; }
   // In use: by logs, by messages in flight. Free slabs kept for reuse are not counted.
   size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
-  bool over_budget() const { return used_bytes() > budget_bytes_; }
-  // Of these, what logs hold. The rest is pinned by messages that are still being written.
-  size_t logged_bytes() const { return logged_bytes_.load(std::memory_order_relaxed); }
-  size_t pinned_bytes() const {
-    const size_t used = used_bytes();
-    const size_t logged = logged_bytes();
-    return used > logged ? used - logged : 0;
-  }
-  // Called by logs, when they take a slab and when they give it up.
-  void CountLogged(const Slab& slab) { logged_bytes_.fetch_add(slab.footprint_bytes(), std::memory_order_relaxed); }
-  void UncountLogged(const Slab& slab) { logged_bytes_.fetch_sub(slab.footprint_bytes(), std::memory_order_relaxed); }
 
  private:
   friend class Slab;
-  explicit SlabPool(size_t budget_bytes) : budget_bytes_(budget_bytes) {}
+  SlabPool() = default;
   void Return(Slab* slab);
   static Slab* Allocate(std::shared_ptr<SlabPool> pool, size_t size_class, uint32_t capacity_bytes);
   static void Free(Slab* slab);
@@ -145,9 +131,7 @@ class SlabPool : public std::enable_shared_from_this<SlabPool> {
   // So many free slabs of each size are kept.
   static constexpr size_t kFreeSlabsKept = 16;
 
-  const size_t budget_bytes_;
   std::atomic<size_t> used_bytes_{0};
-  std::atomic<size_t> logged_bytes_{0};
   net::Mutex mutex_;
   std::array<std::vector<Slab*>, kSlabBytes.size()> free_ ABSL_GUARDED_BY(mutex_);
 };

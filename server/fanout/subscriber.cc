@@ -69,6 +69,7 @@ Subscriber::Account& Subscriber::Channel::MakeAccount() {
 void Subscriber::Channel::Begin(ChannelStart start) {
   cursor = start.cursor;
   catching_up = start.past;
+  interruptions_before = start.interruptions;
   begin_sequence = cursor.sequence;
   if (account != nullptr) account->reported_sequence = cursor.sequence;
   moved_unix_ns = net::UnixNs();
@@ -262,7 +263,9 @@ void Subscriber::Notify(Event event) {
 void Subscriber::RequestSweep() {
   if (options_.lag_policy == LagPolicy::kDisconnect) {
     net::MutexLock lock(&mutex_);
-    for (const auto& [id, channel] : channels_) {
+    // Who waits in a log has read all of it.
+    while (Waiter* waiter = ready_.Pop()) Activate(static_cast<Channel*>(waiter));
+    for (const Channel* channel : active_) {
       if (!verdict_.has_value() && IsLate(*channel)) verdict_ = TooSlow(*channel);
     }
   }
@@ -326,10 +329,7 @@ LedgerEntry Subscriber::FinalTotal() const {
   net::MutexLock lock(&mutex_);
   LedgerEntry total;
   for (const LedgerEntry& entry : retired_) total.Add(entry);
-  for (const auto& [id, channel] : channels_) {
-    if (channel->account != nullptr) total.Add(channel->account->ledger);
-    total.offered += channel->OfferedUpTo(channel->cursor.sequence);
-  }
+  total.Add(shares_);
   return total;
 }
 
@@ -354,9 +354,15 @@ size_t Subscriber::channel_count() const {
   return channels_.size();
 }
 
-LedgerEntry Subscriber::LedgerOf(const Channel& channel) {
+LedgerEntry Subscriber::ShareOf(const Channel& channel) {
   LedgerEntry entry{.channel_id = channel.log->channel_id()};
   if (channel.account != nullptr) entry = channel.account->ledger;
+  entry.offered = channel.OfferedUpTo(channel.cursor.sequence);
+  return entry;
+}
+
+LedgerEntry Subscriber::LedgerOf(const Channel& channel) {
+  LedgerEntry entry = ShareOf(channel);
   const Backlog ahead = channel.log->Ahead(channel.cursor);
   entry.offered = channel.OfferedUpTo(ahead.next_sequence);
   entry.pending = ahead.datagrams;
@@ -384,7 +390,18 @@ std::vector<LedgerEntry> Subscriber::LedgerLocked() const {
 LedgerEntry Subscriber::TotalLocked() const {
   LedgerEntry total;
   for (const LedgerEntry& entry : retired_) total.Add(entry);
-  for (const auto& [id, channel] : channels_) total.Add(LedgerOf(*channel));
+  total.Add(shares_);
+  // Who waits in a log has nothing ahead.
+  const auto add_ahead = [&total](const Channel& channel) {
+    const Backlog ahead = channel.log->Ahead(channel.cursor);
+    total.offered += ahead.next_sequence - channel.cursor.sequence;
+    total.pending += ahead.datagrams;
+  };
+  for (const Channel* channel : active_) add_ahead(*channel);
+  for (const Waiter* waiter : ready_.Waiters()) {
+    const auto* const channel = static_cast<const Channel*>(waiter);
+    if (!channel->active) add_ahead(*channel);
+  }
   return total;
 }
 
@@ -427,9 +444,8 @@ void Subscriber::Retire(uint64_t channel_id) {
   for (InFlight& part : in_flight_) {
     if (part.channel == channel) part.channel = nullptr;
   }
-  LedgerEntry entry{.channel_id = channel_id};
-  if (channel->account != nullptr) entry = channel->account->ledger;
-  entry.offered = channel->OfferedUpTo(channel->cursor.sequence);
+  const LedgerEntry entry = ShareOf(*channel);
+  if (channel->unreported) unreported_.erase(channel_id);
   channels_.erase(at);
   for (LedgerEntry& earlier : retired_) {
     if (earlier.channel_id == channel_id) return earlier.Add(entry);
@@ -457,6 +473,10 @@ void Subscriber::Written() {
     entry->in_flight -= part.datagrams;
     entry->written += part.datagrams;
     entry->written_bytes += part.bytes;
+    if (part.channel == nullptr) continue;
+    shares_.in_flight -= part.datagrams;
+    shares_.written += part.datagrams;
+    shares_.written_bytes += part.bytes;
   }
   in_flight_.clear();
 }
@@ -467,6 +487,9 @@ void Subscriber::Abandon() {
     LedgerEntry* const entry = LedgerOf(part);
     entry->in_flight -= part.datagrams;
     entry->abandoned += part.datagrams;
+    if (part.channel == nullptr) continue;
+    shares_.in_flight -= part.datagrams;
+    shares_.abandoned += part.datagrams;
   }
   in_flight_.clear();
 }

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "server/fanout/channel_log.h"
 #include "server/fanout/event.h"
@@ -50,9 +51,17 @@ struct ChannelStart {
   ChannelStart(const Cursor& the_cursor) : cursor(the_cursor) {}  // NOLINT: a cursor is a start, live.
   ChannelStart(const Cursor& the_cursor, bool is_past, std::optional<Gap> the_gap)
       : cursor(the_cursor), past(is_past), gap(the_gap) {}
-  Cursor cursor;           // May be one that has been overtaken: what the log no longer holds has expired.
-  bool past = false;       // Behind the head: no lag limit holds until it has caught up.
-  std::optional<Gap> gap;  // Announced first.
+  // At the head of this moment: what has interrupted the log up to now is not told of.
+  static ChannelStart Live(const ChannelLog& log) {
+    const uint32_t interruptions = log.interruptions();  // First: one of a later moment may be missed here.
+    ChannelStart start(log.Head());
+    start.interruptions = interruptions;
+    return start;
+  }
+  Cursor cursor;               // May be one that has been overtaken: what the log no longer holds has expired.
+  bool past = false;           // Behind the head: no lag limit holds until it has caught up.
+  std::optional<Gap> gap;      // Announced first.
+  uint32_t interruptions = 0;  // Of the log, up to this one: before its time.
 };
 
 // How far behind a cursor is.
@@ -104,6 +113,7 @@ class Subscriber {
     int64_t max_batching_delay_ns = kMostBatchingDelayNs;
   };
 
+  // `pool`: for records that it copies.
   Subscriber(const Options& options, std::shared_ptr<SlabPool> pool, std::shared_ptr<Doorbell> doorbell);
   Subscriber(const Subscriber&) = delete;
   Subscriber& operator=(const Subscriber&) = delete;
@@ -211,8 +221,10 @@ class Subscriber {
     // Both make it if there is none.
     Detour& MakeDetour();
     Account& MakeAccount();
-    bool active = false;       // In active_.
-    bool catching_up = false;  // It began in the past and has not been at the head yet.
+    bool active = false;                // In active_.
+    bool catching_up = false;           // It began in the past and has not been at the head yet.
+    bool unreported = false;            // In unreported_.
+    uint32_t interruptions_before = 0;  // Of the log, up to this one: before its beginning.
     const std::shared_ptr<ChannelLog> log;
     SourceFilter filter;
     Cursor cursor;
@@ -244,10 +256,17 @@ class Subscriber {
   // Moves as many notices into the message as fit. True if that were all.
   bool TakeNotices(Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Activate(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Goes on with a sweep, as far as the message has room.
+  // Goes on with a sweep, as far as the message has room: reports what has moved. Takes time with that only, as do the
+  // accounts: there may be millions of cursors that wait.
   void SweepLocked(Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Moves what one cursor has into the message. True if the message has no room for another cursor's run.
-  bool Take(Channel* channel, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What a cursor's turn has come to.
+  enum class Turn : uint8_t {
+    kOver,  // Another cursor may add to the message.
+    kFull,  // The message has no room for another cursor's run, or the stream ends.
+    kLeft,  // The channel has gone.
+  };
+  // Moves what one cursor has into the message. Behind it the cursor waits, or is active.
+  Turn Take(Channel* channel, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // True if the run went in whole as it lies in the log, so that the message is full.
   bool TakeRun(Channel* channel, Run run, Message* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Copies the wanted records of a run, as many as fit, and moves the cursor behind them. True if the message is full.
@@ -269,6 +288,8 @@ class Subscriber {
   LedgerEntry* LedgerOf(const InFlight& part) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Retire(uint64_t channel_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static Position PositionOf(const Channel& channel);
+  // Without what is ahead of the cursor.
+  static LedgerEntry ShareOf(const Channel& channel);
   static LedgerEntry LedgerOf(const Channel& channel);
   std::vector<LedgerEntry> LedgerLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   LedgerEntry TotalLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -284,6 +305,9 @@ class Subscriber {
   mutable net::Mutex mutex_;
   absl::btree_map<uint64_t, std::unique_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
   std::deque<Channel*> active_ ABSL_GUARDED_BY(mutex_);
+  // The channels whose cursors may have moved since they last reported their position, by id.
+  absl::btree_set<uint64_t> unreported_ ABSL_GUARDED_BY(mutex_);
+  LedgerEntry shares_ ABSL_GUARDED_BY(mutex_);        // The sum over channels_.
   size_t scanned_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // In this turn, for nothing.
   std::deque<Event> notices_ ABSL_GUARDED_BY(mutex_);
   size_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of notices_ and of all channels' changes.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -71,7 +72,10 @@ bool Subscriber::Next(Message* message) {
     Channel* const channel = active_.front();
     active_.pop_front();
     channel->active = false;
-    if (Take(channel, message)) break;
+    shares_.Subtract(ShareOf(*channel));
+    const Turn turn = Take(channel, message);
+    if (turn != Turn::kLeft) shares_.Add(ShareOf(*channel));
+    if (turn == Turn::kFull) break;
   }
   if (end_when_empty_ && channels_.empty() && !verdict_.has_value()) verdict_ = absl::OkStatus();
   // It gave way after much that was not wanted: it goes on in its next turn.
@@ -90,12 +94,15 @@ bool Subscriber::TakeNotices(Message* message) {
 
 void Subscriber::SweepLocked(Message* message) {
   const int64_t now_ns = net::MonotonicNs();
-  for (auto at = channels_.lower_bound(*sweep_at_); at != channels_.end(); ++at) {
+  for (auto at = unreported_.lower_bound(*sweep_at_); at != unreported_.end();) {
     if (message->FullOfEvents()) {
-      sweep_at_ = at->first;
+      sweep_at_ = *at;
       return;
     }
-    ReportPosition(at->second.get(), now_ns, message);
+    Channel* const channel = channels_.at(*at).get();
+    ReportPosition(channel, now_ns, message);
+    channel->unreported = channel->cursor.sequence != channel->reported_sequence();
+    at = channel->unreported ? std::next(at) : unreported_.erase(at);
   }
   sweep_at_.reset();
   if (options_.ledger_interval_ns == 0 || now_ns - ledger_reported_ns_ < options_.ledger_interval_ns) return;
@@ -112,16 +119,17 @@ void Subscriber::ReportPosition(Channel* channel, int64_t now_ns, Message* messa
   message->Add(PositionOf(*channel));
 }
 
-bool Subscriber::Take(Channel* channel, Message* message) {
+Subscriber::Turn Subscriber::Take(Channel* channel, Message* message) {
   ReportPosition(channel, net::MonotonicNs(), message);
+  if (!std::exchange(channel->unreported, true)) unreported_.insert(channel->log->channel_id());
   while (true) {
     if (scanned_bytes_ > kScanBytes || message->FullOfEvents()) {
       Activate(channel);
-      return true;
+      return Turn::kFull;
     }
     if (channel->detour != nullptr) {
       waiting_bytes_ -= BytesOf(channel->detour->changes);
-      if (!ApplyChanges(channel, message)) return false;
+      if (!ApplyChanges(channel, message)) return Turn::kLeft;
       waiting_bytes_ += BytesOf(channel->detour->changes);
       if (message->FullOfEvents()) continue;
       if (channel->passes_stretch()) {
@@ -138,7 +146,7 @@ bool Subscriber::Take(Channel* channel, Message* message) {
     switch (late ? ChannelLog::ReadResult::kOvertaken
                  : channel->log->Read(channel->cursor, options_.max_message_bytes, end, &run, &gap)) {
       case ChannelLog::ReadResult::kOvertaken:
-        if (!Skip(channel)) return true;
+        if (!Skip(channel)) return Turn::kFull;
         break;
       case ChannelLog::ReadResult::kMark:
         Announce(channel, gap, message);
@@ -146,18 +154,18 @@ bool Subscriber::Take(Channel* channel, Message* message) {
         break;
       case ChannelLog::ReadResult::kRun: {
         if (IsTooOld(*channel, run)) {
-          if (!Skip(channel)) return true;
+          if (!Skip(channel)) return Turn::kFull;
           break;
         }
         const uint32_t before = message->datagrams;
         const size_t size_bytes = run.size_bytes;
         if (TakeRun(channel, std::move(run), message)) {
           Activate(channel);
-          return true;
+          return Turn::kFull;
         }
         if (message->datagrams > before) {
           Activate(channel);  // One quantum; what remains comes with the next message.
-          return false;
+          return Turn::kOver;
         }
         scanned_bytes_ += size_bytes;  // Nothing of it was wanted: read on.
         break;
@@ -166,7 +174,7 @@ bool Subscriber::Take(Channel* channel, Message* message) {
         channel->cursor = run.next;
         if (channel->detour != nullptr) break;  // A change's place.
         channel->catching_up = false;
-        if (channel->log->Wait(channel->cursor, channel)) return false;
+        if (channel->log->Wait(channel->cursor, channel)) return Turn::kOver;
         break;
     }
   }
@@ -220,6 +228,7 @@ void Subscriber::AnnounceFirstGap(Channel* channel, Message* message) {
 }
 
 void Subscriber::Announce(Channel* channel, const Gap& gap, Message* message) {
+  if (gap.interruption != 0 && gap.interruption <= channel->interruptions_before) return;
   message->Add(gap);
   LedgerEntry& ledger = channel->MakeAccount().ledger;
   ledger.skipped[static_cast<int>(gap.cause)] += gap.count;
@@ -229,6 +238,7 @@ void Subscriber::Announce(Channel* channel, const Gap& gap, Message* message) {
 bool Subscriber::Skip(Channel* channel) {
   if (options_.lag_policy == LagPolicy::kDisconnect) {
     verdict_ = TooSlow(*channel);
+    Activate(channel);
     return false;
   }
   const ChannelLog& log = *channel->log;

@@ -36,6 +36,13 @@ Waiter* ReadyList::Pop() {
   return waiter;
 }
 
+std::vector<Waiter*> ReadyList::Waiters() const {
+  net::MutexLock lock(&mutex_);
+  std::vector<Waiter*> all;
+  for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = waiter->next) all.push_back(waiter);
+  return all;
+}
+
 void ReadyList::Remove(Waiter* waiter) {
   net::MutexLock lock(&mutex_);
   if (waiter->place != Waiter::Place::kReady) return;

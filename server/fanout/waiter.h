@@ -33,6 +33,7 @@ class WaiterList {
   void PushBack(Waiter* waiter);
   void Remove(Waiter* waiter);
   Waiter* PopFront();  // Null when empty.
+  Waiter* front() const { return head_; }
 
  private:
   Waiter* head_ = nullptr;
@@ -49,12 +50,14 @@ class ReadyList {
   // Takes the oldest. Null when there is none.
   Waiter* Pop();
   void Remove(Waiter* waiter);
+  // All that are in it now.
+  std::vector<Waiter*> Waiters() const;
 
   const std::shared_ptr<Doorbell>& doorbell() const { return doorbell_; }
 
  private:
   const std::shared_ptr<Doorbell> doorbell_;
-  net::Mutex mutex_;
+  mutable net::Mutex mutex_;
   WaiterList waiters_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include "server/net/status.h"
@@ -97,7 +98,8 @@ absl::StatusOr<std::unique_ptr<ChannelSockets::Membership>> ChannelSockets::Join
       continue;
     }
     const auto here = at++;
-    const bool has_room = !socket->full && socket->groups.size() < ReceiveSocket::kMostSharing;
+    const bool has_room = !socket->full && socket->groups.size() < ReceiveSocket::kMostSharing &&
+                          socket->counters->watch_errno.load(std::memory_order_relaxed) == 0;
     if (!has_room || socket->groups.contains(spec.group)) continue;
     absl::StatusOr<std::unique_ptr<Membership>> joined = JoinOn(socket, spec, filter);
     if (!joined.ok() && IsFull(joined.status())) {
@@ -161,6 +163,15 @@ absl::Status ChannelSockets::Membership::SetFilter(const SourceFilter& filter) {
   absl::Status status = socket_->socket->SetFilter(spec_.group, filter.mode(), filter.sources());
   if (status.ok()) filter_ = filter;
   return status;
+}
+
+absl::Status ChannelSockets::Membership::Watched() const {
+  const int error = socket_->counters->watch_errno.load(std::memory_order_relaxed);
+  if (error == 0) return absl::OkStatus();
+  return net::Error(
+      net::Reason::kHostLimit, "",
+      net::StrCat("the host refuses to watch one more socket (epoll: ", std::generic_category().message(error),
+                  "): raise fs.epoll.max_user_watches, or leave other channels"));
 }
 
 SocketSnapshot ChannelSockets::Membership::Snapshot() const {

@@ -126,6 +126,8 @@ class ChannelSockets::Membership {
   absl::Status SetFilter(const fanout::SourceFilter& filter);
   const fanout::SourceFilter& filter() const { return filter_; }
   SocketSnapshot Snapshot() const;
+  // HOST_LIMIT if the shard could not have the socket watched: it is read once a second only.
+  absl::Status Watched() const;
 
  private:
   friend class ChannelSockets;

@@ -44,11 +44,11 @@ Gateway::Gateway(const Options& options, std::unique_ptr<net::SocketFactory> soc
       retained_(options.limits.subscribers),
       reverse_path_drops_before_(net::ReadHostSettings().reverse_path_drops.value_or(0)) {
   services_.sockets = sockets_.get();
-  services_.slabs = fanout::SlabPool::Create(options.total_log_bytes);
+  services_.log_budget = fanout::LogBudget::Create(options.total_log_bytes, loops.size());
   services_.options = options;
   services_.socket_budget = SocketBudget(options.channel_descriptors, options.limits.channels);
   for (std::unique_ptr<net::EventLoop>& loop : loops) {
-    auto receive = std::make_unique<fanout::ReceiveShard>(loop.get(), sockets_.get(), services_.slabs);
+    auto receive = std::make_unique<fanout::ReceiveShard>(loop.get(), sockets_.get(), services_.log_budget);
     services_.shards.push_back(receive.get());
     shards_.push_back({std::move(loop), std::move(receive)});
   }
@@ -171,8 +171,8 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
         std::make_shared<fanout::OwnFilter>(sender_.traffic(), session == nullptr ? nullptr : session->ports);
   }
   auto subscription =
-      std::make_unique<Subscription>(next_subscriber_id_.fetch_add(1), caller, &memberships_, wish, session,
-                                     services_.slabs, std::move(doorbell), &retained_, [this](Subscription* closed) {
+      std::make_unique<Subscription>(next_subscriber_id_.fetch_add(1), caller, &memberships_, wish, session, slabs(),
+                                     std::move(doorbell), &retained_, [this](Subscription* closed) {
                                        net::MutexLock lock(&mutex_);
                                        if (subscriptions_.erase(closed) > 0)
                                          services_.closed.Add(closed->subscriber().FinalTotal());
@@ -249,7 +249,7 @@ void Gateway::Sweep(int64_t now_ns) {
   retained_.Sweep(now_ns);
   SweepInterfaces(now_ns);
   sender_.Sweep(now_ns);
-  for (Shard& shard : shards_) shard.receive->Sweep();
+  for (Shard& shard : shards_) shard.receive->Sweep(now_ns);
   net::MutexLock lock(&mutex_);
   SweepPinned();
   for (Subscription* subscription : subscriptions_) subscription->subscriber().RequestSweep();

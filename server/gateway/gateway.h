@@ -151,7 +151,7 @@ class Gateway {
   size_t shards() const { return shards_.size(); }
   net::EventLoop* loop(size_t shard) { return shards_[shard].loop.get(); }
   const Options& options() const { return services_.options; }
-  const std::shared_ptr<fanout::SlabPool>& slabs() const { return services_.slabs; }
+  const std::shared_ptr<fanout::SlabPool>& slabs() const { return services_.log_budget->pool(); }
   size_t session_count() const { return sessions_.size(); }
   size_t subscription_count() const;
   absl::Status CheckServing() const;

@@ -37,8 +37,8 @@ GatewayAccount Gateway::Account() const {
 
 void Gateway::SweepPinned() {
   // What logs hold is bounded by the logs; what streams hold is bounded here.
-  const size_t most_bytes = services_.slabs->budget_bytes() / 2;
-  const size_t pinned_bytes = services_.slabs->pinned_bytes();
+  const size_t most_bytes = services_.log_budget->budget_bytes() / 2;
+  const size_t pinned_bytes = services_.log_budget->pinned_bytes();
   if (pinned_bytes <= most_bytes) return;
   std::vector<std::pair<uint64_t, Subscription*>> holders;
   for (Subscription* subscription : subscriptions_) {

@@ -139,8 +139,11 @@ absl::StatusOr<std::shared_ptr<InterfaceManager::Channel>> InterfaceManager::Fin
                  net::StrCat("the gateway holds ", limit, " channels, its limit (max_channels): leave some first"));
   }
   const uint64_t id = services_->next_channel_id.fetch_add(1);
-  fanout::ReceiveShard* const shard = services_->shards[id % services_->shards.size()];
-  auto log = std::make_shared<fanout::ChannelLog>(LogOptions(id, key.first), services_->slabs);
+  const size_t shard_index = id % services_->shards.size();
+  fanout::ReceiveShard* const shard = services_->shards[shard_index];
+  fanout::ChannelLog::Options log_options = LogOptions(id, key.first);
+  log_options.shard = shard_index;
+  auto log = std::make_shared<fanout::ChannelLog>(log_options, services_->log_budget);
   auto channel =
       std::make_shared<Channel>(this, key,
                                 Reception::Spec{.sockets = &sockets_,
@@ -271,7 +274,7 @@ fanout::ChannelStatus InterfaceManager::StatusLocked(const Channel& channel) con
     return status;
   }
   status.error = Usable(channel.key.first.family());
-  if (status.error.ok() && !channel.reception.is_open()) status.error = channel.failure;
+  if (status.error.ok()) status.error = channel.reception.is_open() ? channel.reception.Watched() : channel.failure;
   status.phase = status.error.ok()         ? fanout::ChannelPhase::kJoined
                  : IsPassing(status.error) ? fanout::ChannelPhase::kWaiting
                                            : fanout::ChannelPhase::kFailed;

@@ -46,7 +46,7 @@ struct ChannelServices {
   net::SocketFactory* sockets = nullptr;
   SocketBudget socket_budget;
   std::vector<fanout::ReceiveShard*> shards;  // At least one; a channel belongs to one for its life.
-  std::shared_ptr<fanout::SlabPool> slabs;
+  std::shared_ptr<fanout::LogBudget> log_budget;
   Options options;
   std::atomic<uint64_t> next_channel_id{1};
   std::atomic<uint64_t> next_manager_id{1};
@@ -224,6 +224,9 @@ class InterfaceManager {
   // Takes note of a loss, and says so.
   fanout::Event Lose(fanout::LostCause cause, const std::string& name, uint32_t index)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Closes what the shard found that it cannot watch, to be joined again later. False if there was nothing.
+  bool CloseUnwatched(Healed* healed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PutOffRetry(int64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   InterfaceNotice NewNotice() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   fanout::ChannelStatus StatusLocked(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Describe(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

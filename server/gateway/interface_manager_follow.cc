@@ -7,6 +7,8 @@
 #include "server/gateway/interface_manager_channel.h"
 #include "server/net/clock.h"
 #include "server/net/status.h"
+#include "server/net/text.h"
+#include "spdlog/spdlog.h"
 
 namespace mcgw::gateway {
 namespace {
@@ -114,6 +116,26 @@ std::optional<InterfaceNotice> InterfaceManager::Follow(const net::Interface* in
   return notice;
 }
 
+bool InterfaceManager::CloseUnwatched(Healed* healed) {
+  bool any = false;
+  for (const auto& [key, channel] : channels_) {
+    if (!channel->reception.is_open()) continue;
+    const absl::Status watched = channel->reception.Watched();
+    if (watched.ok()) continue;
+    spdlog::warn("cannot receive {}: {}", Describe(*channel), net::ToStd(watched.message()));
+    channel->reception.Close(GapCause::kNotJoined);
+    channel->failure = watched;
+    healed->changes.push_back({StatusLocked(*channel), fanout::ChangeCause::kRefused});
+    any = true;
+  }
+  return any;
+}
+
+void InterfaceManager::PutOffRetry(int64_t now_ns) {
+  retry_after_ns_ = std::clamp(2 * retry_after_ns_, kFirstRetryNs, kLongestRetryNs);
+  retry_ns_ = now_ns + retry_after_ns_;
+}
+
 InterfaceManager::Healed InterfaceManager::Heal(bool now) {
   net::MutexLock lock(&mutex_);
   Healed healed;
@@ -123,8 +145,11 @@ InterfaceManager::Healed InterfaceManager::Heal(bool now) {
     fanout::ReceiveShard* const shard = services_->shards[channel->log->channel_id() % services_->shards.size()];
     shard->Interrupt(channel->log, GapCause::kInterfaceLost, std::exchange(channel->lost_unix_ns, 0));
   }
-  if (index() == 0 || !up_ || (!now && now_ns < retry_ns_)) return healed;
-  bool refused = false;
+  bool refused = CloseUnwatched(&healed);
+  if (index() == 0 || !up_ || refused || (!now && now_ns < retry_ns_)) {
+    if (refused) PutOffRetry(now_ns);
+    return healed;
+  }
   for (auto group = channels_.begin(); group != channels_.end();) {
     const auto end = channels_.upper_bound({group->first.first, UINT16_MAX});
     // All sockets of a group let go before the first joins: a leave by a socket whose membership the device has lost
@@ -149,8 +174,7 @@ InterfaceManager::Healed InterfaceManager::Heal(bool now) {
     }
   }
   if (refused) {
-    retry_after_ns_ = std::clamp(2 * retry_after_ns_, kFirstRetryNs, kLongestRetryNs);
-    retry_ns_ = now_ns + retry_after_ns_;
+    PutOffRetry(now_ns);
   } else if (!membership_lost_.empty()) {
     lost_told_ = false;
     healed.notice = NewNotice();

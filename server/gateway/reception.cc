@@ -199,6 +199,13 @@ void Reception::Close(fanout::GapCause cause) {
   closed_unix_ns_ = net::UnixNs();
 }
 
+absl::Status Reception::Watched() const {
+  for (const Sibling& sibling : siblings_) {
+    if (absl::Status status = sibling.membership->Watched(); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 std::vector<SocketSnapshot> Reception::Sockets() const {
   std::vector<SocketSnapshot> sockets;
   for (const Sibling& sibling : siblings_) sockets.push_back(sibling.membership->Snapshot());

@@ -64,6 +64,8 @@ class Reception {
   const fanout::SourceFilter& told() const { return told_; }
   size_t socket_count() const { return siblings_.size(); }
   std::vector<SocketSnapshot> Sockets() const;
+  // HOST_LIMIT if one of its sockets is not watched, and so read late: the shard found out after Open. While open.
+  absl::Status Watched() const;
   // The sum over its sockets, with the inode of the first.
   net::ReceiveSocketFacts Facts() const;
   const fanout::ReceiveCounters& counters() const { return *counters_; }

@@ -222,7 +222,7 @@ absl::StatusOr<ChannelStart> Subscription::StartIn(const fanout::ChannelLog& log
       break;
     }
   }
-  return ChannelStart(log.Head());
+  return ChannelStart::Live(log);
 }
 
 absl::Status Subscription::StartReading(std::vector<ChannelStatus> statuses,
@@ -275,7 +275,7 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
     reading_.erase(at);
   } else if (at == reading_.end()) {
     ChannelStatus status = StatusOf(id);
-    ChannelStart start(begin.has_value() ? *begin : log->Head());
+    ChannelStart start = begin.has_value() ? ChannelStart(*begin) : ChannelStart::Live(*log);
     // A point that has waited for its channel; one that makes no sense there is no reason to end the stream.
     if (absl::StatusOr<std::optional<ChannelStart>> point = TakeResumePoint(*log, status);
         point.ok() && point->has_value()) {

@@ -23,6 +23,8 @@ constexpr int64_t kTogetherNs = 50'000;
 // The kernel may wake a thread later than it asked by so much; its default of 50 us is a quarter of the longest delay.
 constexpr unsigned long kTimerSlackNs = 1000;
 
+thread_local const StreamLoop* loop_of_this_thread = nullptr;
+
 void SleepUntil(int64_t monotonic_ns) {
   const timespec until = {.tv_sec = monotonic_ns / 1'000'000'000, .tv_nsec = monotonic_ns % 1'000'000'000};
   clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
@@ -30,14 +32,22 @@ void SleepUntil(int64_t monotonic_ns) {
 
 }  // namespace
 
+StreamDoorbell::StreamDoorbell(StreamLoop* loop, SubscribeStream* stream)
+    : loop_(loop), events_(loop->loop_), stream_(stream) {}
+
 void StreamDoorbell::Ring() {
   if (rung_.exchange(true, std::memory_order_acq_rel)) return;
-  if (loop_->OnLoopThread()) {
+  if (StreamLoop::IsThreadOf(loop_)) {
     loop_->MakeReady(shared_from_this());
   } else {
-    loop_->Post([self = shared_from_this()] { self->loop_->MakeReady(self); });
+    // What is posted at the very end runs when the streams, and then the loop, have gone.
+    events_->Post([self = shared_from_this()] {
+      if (self->stream_ != nullptr) self->loop_->MakeReady(self);
+    });
   }
 }
+
+bool StreamLoop::IsThreadOf(const StreamLoop* loop) { return loop_of_this_thread == loop; }
 
 StreamLoop::StreamLoop(net::EventLoop* loop, grpc::ServerCompletionQueue* queue,
                        std::function<void(StreamTag*, bool)> dispatch)
@@ -49,7 +59,7 @@ void StreamLoop::Start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "mcgw-shard");
     prctl(PR_SET_TIMERSLACK, kTimerSlackNs);
-    thread_id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    loop_of_this_thread = this;
     Run();
   });
 }

@@ -38,16 +38,19 @@ struct StreamTag {
   SubscribeStream* stream;
 };
 
-// Puts its stream in the loop's queue of those that have something to do. Outlives the stream.
+// Puts its stream in the loop's queue of those that have something to do. Outlives the stream, and a ring of another
+// thread may outlive the loop too: it is posted to the shard's event loop, which looks whether the stream is still
+// there.
 class StreamDoorbell : public fanout::Doorbell, public std::enable_shared_from_this<StreamDoorbell> {
  public:
-  StreamDoorbell(StreamLoop* loop, SubscribeStream* stream) : loop_(loop), stream_(stream) {}
+  StreamDoorbell(StreamLoop* loop, SubscribeStream* stream);
   void Ring() override;
 
  private:
   friend class StreamLoop;
   friend class SubscribeStream;
-  StreamLoop* const loop_;
+  StreamLoop* const loop_;        // While there is the stream.
+  net::EventLoop* const events_;  // Of the shard; outlives all rings.
   std::atomic<bool> rung_{false};
   SubscribeStream* stream_;  // Of the loop's thread; null when the stream has gone.
 };
@@ -67,7 +70,8 @@ class StreamLoop {
 
   // Any thread.
   void Post(std::function<void()> work) { loop_->Post(std::move(work)); }
-  bool OnLoopThread() const { return std::this_thread::get_id() == thread_id_.load(std::memory_order_relaxed); }
+  // Whether this thread is that of `loop`, which may have gone.
+  static bool IsThreadOf(const StreamLoop* loop);
   // Calls `visit` for every stream of this loop, on its thread.
   void ForEachStream(std::function<void(SubscribeStream*)> visit);
 
@@ -90,6 +94,7 @@ class StreamLoop {
   }
 
  private:
+  friend class StreamDoorbell;
   // A stream whose next message is held back.
   struct Held {
     int64_t until_ns = 0;
@@ -108,7 +113,6 @@ class StreamLoop {
   grpc::ServerCompletionQueue* const queue_;
   const std::function<void(StreamTag*, bool)> dispatch_;
   std::thread thread_;
-  std::atomic<std::thread::id> thread_id_{};
 
   // Of the loop's thread.
   std::unordered_set<SubscribeStream*> streams_;

@@ -270,7 +270,7 @@ void SubscribeServer::Dispatch(StreamTag* tag, bool ok) {
     return;
   }
   const StreamTag::Kind kind = tag->kind;
-  if (stream->loop()->OnLoopThread()) {
+  if (StreamLoop::IsThreadOf(stream->loop())) {
     stream->OnTag(kind, ok);
   } else {
     stream->loop()->Post([stream, kind, ok] { stream->OnTag(kind, ok); });

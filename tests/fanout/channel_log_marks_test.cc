@@ -35,8 +35,8 @@ class ChannelLogMarksTest : public ::testing::Test {
     return run.slab;
   }
 
-  const std::shared_ptr<SlabPool> pool_ = SlabPool::Create(64 << 20);
-  ChannelLog log_{{.channel_id = 7}, pool_};
+  const std::shared_ptr<LogBudget> budget_ = LogBudget::Create(64 << 20);
+  ChannelLog log_{{.channel_id = 7}, budget_};
 };
 
 TEST_F(ChannelLogMarksTest, ADropIsToldBetweenItsNeighbours) {

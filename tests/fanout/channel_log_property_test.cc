@@ -127,8 +127,8 @@ class ChannelLogPropertyTest : public ::testing::TestWithParam<int> {
   }
 
   std::mt19937 random_{static_cast<unsigned>(GetParam())};
-  const std::shared_ptr<SlabPool> pool_ = SlabPool::Create(64 << 20);
-  ChannelLog log_{{.channel_id = 7, .budget_bytes = 30 << 10, .age_limit_ns = 2'000'000'000}, pool_};
+  const std::shared_ptr<LogBudget> budget_ = LogBudget::Create(64 << 20);
+  ChannelLog log_{{.channel_id = 7, .budget_bytes = 30 << 10, .age_limit_ns = 2'000'000'000}, budget_};
   Model model_;
   int64_t now_ns_ = 0;
 };

@@ -18,7 +18,7 @@ constexpr int64_t kSecond = 1'000'000'000;
 class ChannelLogRetentionTest : public ::testing::Test {
  protected:
   std::unique_ptr<ChannelLog> NewLog(int64_t age_limit_ns = 0) {
-    return std::make_unique<ChannelLog>(ChannelLog::Options{.channel_id = 1, .age_limit_ns = age_limit_ns}, pool_);
+    return std::make_unique<ChannelLog>(ChannelLog::Options{.channel_id = 1, .age_limit_ns = age_limit_ns}, budget_);
   }
   // A datagram that the kernel stamped with this time.
   void AppendAt(int64_t wall_ns) {
@@ -28,7 +28,7 @@ class ChannelLogRetentionTest : public ::testing::Test {
     log_->Commit();
   }
 
-  const std::shared_ptr<SlabPool> pool_ = SlabPool::Create(64 << 20);
+  const std::shared_ptr<LogBudget> budget_ = LogBudget::Create(64 << 20);
   const std::unique_ptr<ChannelLog> log_ = NewLog();
   int64_t now_ns_ = 0;
 };
@@ -54,7 +54,7 @@ TEST_F(ChannelLogRetentionTest, ALogThatHasExpiredHoldsNoMemoryAndGoesOn) {
   Fill(log.get(), 3, 10, 0);
   log->Expire(60 * kSecond);
   EXPECT_EQ(log->footprint_bytes(), 0u);
-  EXPECT_EQ(pool_->used_bytes(), 0u);
+  EXPECT_EQ(budget_->used_bytes(), 0u);
   EXPECT_EQ(log->evicted(), 3u);
   EXPECT_EQ(log->next_sequence(), 4u);
   EXPECT_EQ(log->Oldest().sequence, 4u);
@@ -88,8 +88,8 @@ TEST_F(ChannelLogRetentionTest, TheLastSlabGoesTooWhenMemoryIsNeeded) {
   log_->Commit();
   Cursor at_drop = log_->AtSequence(4);
   log_->EvictAll();
-  EXPECT_EQ(log_->footprint_bytes(), 0u);
-  EXPECT_EQ(pool_->used_bytes(), 0u);
+  EXPECT_EQ(budget_->pool()->used_bytes(), 0u);
+  EXPECT_EQ(log_->footprint_bytes(), budget_->used_bytes());  // Of marks.
   EXPECT_EQ(log_->evicted(), 3u);
   EXPECT_EQ(log_->next_sequence(), 6u);
   Fill(log_.get(), 1, 10);
@@ -100,16 +100,16 @@ TEST_F(ChannelLogRetentionTest, TheLastSlabGoesTooWhenMemoryIsNeeded) {
 
 TEST_F(ChannelLogRetentionTest, ThePoolKnowsWhatLogsHoldAndWhatMessagesPin) {
   Fill(log_.get(), 3, 10);
-  EXPECT_EQ(pool_->logged_bytes(), log_->footprint_bytes());
-  EXPECT_EQ(pool_->pinned_bytes(), 0u);
+  EXPECT_EQ(budget_->logged_bytes(), log_->footprint_bytes());
+  EXPECT_EQ(budget_->pinned_bytes(), 0u);
   fanout::Run held;
   Gap gap;
   log_->Read(Cursor(), 1 << 20, kToTheEnd, &held, &gap);
   log_->EvictAll();
-  EXPECT_EQ(pool_->logged_bytes(), 0u);
-  EXPECT_EQ(pool_->pinned_bytes(), held.slab->footprint_bytes());
+  EXPECT_EQ(budget_->logged_bytes(), 0u);
+  EXPECT_EQ(budget_->pinned_bytes(), held.slab->footprint_bytes());
   held = {};
-  EXPECT_EQ(pool_->pinned_bytes(), 0u);
+  EXPECT_EQ(budget_->pinned_bytes(), 0u);
 }
 
 // ---- Places to resume at ----

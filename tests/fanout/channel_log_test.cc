@@ -21,7 +21,7 @@ constexpr int64_t kSecondNs = 1'000'000'000;
 class ChannelLogTest : public ::testing::Test {
  protected:
   std::unique_ptr<ChannelLog> NewLog(size_t budget_bytes = 4 << 20) {
-    return std::make_unique<ChannelLog>(ChannelLog::Options{.channel_id = 7, .budget_bytes = budget_bytes}, pool_);
+    return std::make_unique<ChannelLog>(ChannelLog::Options{.channel_id = 7, .budget_bytes = budget_bytes}, budget_);
   }
   // Reads one run from a cursor.
   static fanout::Run ReadRun(const ChannelLog& log, const Cursor& cursor, size_t max_bytes = 64 << 10) {
@@ -31,7 +31,7 @@ class ChannelLogTest : public ::testing::Test {
     return run;
   }
 
-  const std::shared_ptr<SlabPool> pool_ = SlabPool::Create(64 << 20);
+  const std::shared_ptr<LogBudget> budget_ = LogBudget::Create(64 << 20);
   const std::unique_ptr<ChannelLog> log_ = NewLog();
 };
 
@@ -165,7 +165,7 @@ TEST_F(ChannelLogTest, KeepsWithinItsBudgetByGivingUpTheOldest) {
     Fill(log.get(), 1, 100);
     ASSERT_LE(log->footprint_bytes(), budget_bytes);
   }
-  EXPECT_EQ(pool_->used_bytes(), log->footprint_bytes());
+  EXPECT_EQ(budget_->used_bytes(), log->footprint_bytes());
   const Cursor oldest = log->Oldest();
   EXPECT_GT(oldest.sequence, 800u);
   EXPECT_LT(oldest.sequence, 990u);
@@ -231,14 +231,14 @@ TEST_F(ChannelLogTest, AHeldRunOutlivesItsSlabsEviction) {
   const fanout::Run held = ReadRun(*log, Cursor());
   Fill(log.get(), 1000, 100);
   EXPECT_EQ(DecodeRecords({held.data, held.size_bytes}).at(0).payload, payload);
-  EXPECT_EQ(pool_->used_bytes(), log->footprint_bytes() + held.slab->footprint_bytes());
+  EXPECT_EQ(budget_->used_bytes(), log->footprint_bytes() + held.slab->footprint_bytes());
 }
 
 TEST_F(ChannelLogTest, AHeldRunOutlivesTheLogAndThePoolsOwner) {
   fanout::Run held;
   {
-    const std::shared_ptr<SlabPool> pool = SlabPool::Create(1 << 20);
-    ChannelLog log({.channel_id = 1}, pool);
+    const std::shared_ptr<LogBudget> budget = LogBudget::Create(1 << 20);
+    ChannelLog log({.channel_id = 1}, budget);
     Fill(&log, 1, 100);
     held = ReadRun(log, Cursor());
   }

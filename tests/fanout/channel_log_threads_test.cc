@@ -92,7 +92,7 @@ void RunReaders(ChannelLog* log, uint64_t last, const std::function<void()>& wri
 }
 
 TEST(ChannelLogThreads, EveryCommitWakesThoseWhoWait) {
-  ChannelLog log({.channel_id = 1, .budget_bytes = 64 << 20}, SlabPool::Create(64 << 20));
+  ChannelLog log({.channel_id = 1, .budget_bytes = 64 << 20}, LogBudget::Create(64 << 20));
   RunReaders(&log, kDatagrams, [&] {
     for (int i = 0; i < kDatagrams; ++i) Fill(&log, 1, 20);
   });
@@ -100,7 +100,7 @@ TEST(ChannelLogThreads, EveryCommitWakesThoseWhoWait) {
 
 TEST(ChannelLogThreads, ACommitBetweenLookingAndWaitingIsNotMissed) {
   // The writer commits just when the reader has read all and is about to wait; nobody wakes it later.
-  ChannelLog log({.channel_id = 1}, SlabPool::Create(64 << 20));
+  ChannelLog log({.channel_id = 1}, LogBudget::Create(64 << 20));
   Reader reader(&log);
   std::thread reading([&] { reader.ReadUpTo(kDatagrams); });
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);  // Only met when it fails.
@@ -119,7 +119,7 @@ TEST(ChannelLogThreads, ACommitBetweenLookingAndWaitingIsNotMissed) {
 TEST(ChannelLogThreads, MarksKeepTheirPlacesWhileTheyArePublished) {
   // Each commit publishes a mark and a datagram: no run may cross a mark, however the reader comes by.
   constexpr int kCommits = 100'000;
-  ChannelLog log({.channel_id = 1, .budget_bytes = 64 << 20}, SlabPool::Create(64 << 20));
+  ChannelLog log({.channel_id = 1, .budget_bytes = 64 << 20}, LogBudget::Create(64 << 20));
   std::atomic<int> ready{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 2; ++i) {
@@ -141,14 +141,14 @@ TEST(ChannelLogThreads, MarksKeepTheirPlacesWhileTheyArePublished) {
 }
 
 TEST(ChannelLogThreads, OvertakenReadersMissNoNumber) {
-  ChannelLog log({.channel_id = 1, .budget_bytes = 24 << 10}, SlabPool::Create(64 << 20));
+  ChannelLog log({.channel_id = 1, .budget_bytes = 24 << 10}, LogBudget::Create(64 << 20));
   RunReaders(&log, kDatagrams, [&] {
     for (int i = 0; i < kDatagrams / 8; ++i) Fill(&log, 8, 100);
   });
 }
 
 TEST(ChannelLogThreads, PlacesAreFoundWhileTheLogIsWritten) {
-  ChannelLog log({.channel_id = 1, .budget_bytes = 24 << 10}, SlabPool::Create(64 << 20));
+  ChannelLog log({.channel_id = 1, .budget_bytes = 24 << 10}, LogBudget::Create(64 << 20));
   std::atomic<bool> stop{false};
   std::thread finder([&] {
     uint64_t head_before = 0;
@@ -174,7 +174,7 @@ TEST(ChannelLogThreads, PlacesAreFoundWhileTheLogIsWritten) {
 }
 
 TEST(ChannelLogThreads, WaitersComeAndGoWhileTheLogIsWritten) {
-  ChannelLog log({.channel_id = 1}, SlabPool::Create(64 << 20));
+  ChannelLog log({.channel_id = 1}, LogBudget::Create(64 << 20));
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
   for (int i = 0; i < kReaders; ++i) {

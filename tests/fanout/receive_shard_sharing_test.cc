@@ -32,7 +32,7 @@ class ReceiveShardSharingTest : public ::testing::Test {
   ReceiveShardSharingTest() {
     for (const char* group : {"239.1.1.1", "239.1.1.2", "239.1.1.3"}) {
       channels_.push_back(
-          {group, std::make_shared<ChannelLog>(ChannelLog::Options{.channel_id = channels_.size() + 1}, pool_)});
+          {group, std::make_shared<ChannelLog>(ChannelLog::Options{.channel_id = channels_.size() + 1}, budget_)});
     }
   }
 
@@ -71,11 +71,11 @@ class ReceiveShardSharingTest : public ::testing::Test {
     for (int i = 0; i < count; ++i) kernel->Inject({.payload = group, .group = group});
   }
 
-  const std::shared_ptr<SlabPool> pool_ = SlabPool::Create(2 << 20);
+  const std::shared_ptr<LogBudget> budget_ = LogBudget::Create(2 << 20);
   const std::shared_ptr<FakeKernel> kernel_ = std::make_shared<FakeKernel>();
   FakeSocketFactory factory_{kernel_};
   const std::unique_ptr<net::EventLoop> loop_ = net::EventLoop::Create().value();
-  ReceiveShard shard_{loop_.get(), &factory_, pool_};
+  ReceiveShard shard_{loop_.get(), &factory_, budget_};
   const std::shared_ptr<SocketCounters> counters_ = std::make_shared<SocketCounters>();
   std::vector<Channel> channels_;
 };

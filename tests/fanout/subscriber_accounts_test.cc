@@ -1,6 +1,11 @@
 // The accounts of a stream, and what it reports of them.
 
+#include <algorithm>
+#include <chrono>
 #include <map>
+#include <memory>
+#include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -202,6 +207,91 @@ TEST_F(SubscriberAccountsTest, AStreamThatWantsNothingGivesWayToOthers) {
   EXPECT_GT(turns, 5);
   EXPECT_EQ(subscriber->Total().filtered, 3000u);
   ExpectBalanced(*subscriber);
+}
+
+// The sum is kept as cursors move, and must always be that of the parts.
+class TotalTest : public SubscriberTest, public ::testing::WithParamInterface<int> {};
+
+INSTANTIATE_TEST_SUITE_P(Seeds, TotalTest, ::testing::Range(0, 8));
+
+TEST_P(TotalTest, IsTheSumOfTheChannelsWhateverHappens) {
+  std::mt19937 chance(GetParam());
+  const auto draw = [&chance](uint32_t count) { return chance() % count; };
+  std::vector<std::shared_ptr<ChannelLog>> logs;
+  for (uint64_t id = 1; id <= 6; ++id) logs.push_back(NewLog(id, 24 << 10));
+  const auto subscriber = NewSubscriber({.lag_limit_bytes = 8 << 10, .ledger_interval_ns = 0});
+  bool writing = false;
+  for (int step = 0; step < 3000; ++step) {
+    const std::shared_ptr<ChannelLog>& log = logs[draw(6)];
+    switch (draw(10)) {
+      case 0:
+        subscriber->AddChannel(log, SourceFilter::Include(testing::Ips({"10.0.0.2"})), ChannelStart::Live(*log), {});
+        break;
+      case 1:
+        subscriber->AddChannel(log, SourceFilter::AnySource(), ChannelStart(log->Oldest(), true, std::nullopt), {});
+        break;
+      case 2:
+        subscriber->RemoveChannel(log->channel_id(), {});
+        break;
+      case 3:
+        log->AppendDrops(1 + draw(5), 0, 0);
+        log->Commit();
+        break;
+      case 4:
+        Append(log.get(), {"10.0.0.3", "10.0.0.2"}, 1000 * draw(12));
+        break;
+      default:
+        Append(log.get(), {"10.0.0.2"}, 100);
+    }
+    if (draw(3) == 0) {
+      if (writing) subscriber->Written();
+      Message message;
+      writing = subscriber->Next(&message);
+    }
+    LedgerEntry sum;
+    for (const LedgerEntry& entry : subscriber->Ledger()) sum.Add(entry);
+    const LedgerEntry total = subscriber->Total();
+    ASSERT_EQ(total.offered, sum.offered) << step;
+    ASSERT_EQ(total.pending, sum.pending) << step;
+    ASSERT_EQ(total.in_flight, sum.in_flight) << step;
+    ASSERT_EQ(total.written, sum.written) << step;
+    ASSERT_EQ(total.written_bytes, sum.written_bytes) << step;
+    ASSERT_EQ(total.filtered, sum.filtered) << step;
+    ASSERT_EQ(total.range_gaps, sum.range_gaps) << step;
+    ExpectBalanced(total);
+  }
+  subscriber->Abandon();
+  LedgerEntry sum;
+  for (const LedgerEntry& entry : subscriber->Ledger()) sum.Add(entry);
+  EXPECT_EQ(subscriber->FinalTotal().abandoned, sum.abandoned);
+  EXPECT_EQ(subscriber->FinalTotal().offered, sum.offered - sum.pending);
+}
+
+TEST_F(SubscriberAccountsTest, ASweepCostsWhatHasMovedAndNotWhatWaits) {
+  constexpr uint64_t kWaiting = 50'000;
+  const auto subscriber = NewSubscriber({.lag_policy = LagPolicy::kDisconnect, .ledger_interval_ns = 1});
+  std::vector<std::shared_ptr<ChannelLog>> logs;
+  for (uint64_t id = 1; id <= kWaiting; ++id) {
+    logs.push_back(NewLog(id));
+    Add(subscriber.get(), logs.back());
+  }
+  TakeAll(subscriber.get());
+  const auto best_time_of = [](const auto& work) {
+    auto best = std::chrono::nanoseconds::max();
+    for (int i = 0; i < 5; ++i) {
+      const auto begin = std::chrono::steady_clock::now();
+      work();
+      best = std::min<std::chrono::nanoseconds>(best, std::chrono::steady_clock::now() - begin);
+    }
+    return best;
+  };
+  const auto sweep = best_time_of([&] {
+    Append(logs.front().get(), {"10.0.0.2"});
+    subscriber->RequestSweep();
+    EXPECT_FALSE(TakeAll(subscriber.get()).empty());
+  });
+  const auto walk = best_time_of([&] { EXPECT_EQ(subscriber->Ledger().size(), kWaiting); });
+  EXPECT_LT(sweep * 10, walk);
 }
 
 }  // namespace

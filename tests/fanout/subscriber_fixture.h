@@ -22,7 +22,7 @@ class SubscriberTest : public ::testing::Test {
 
   std::shared_ptr<ChannelLog> NewLog(uint64_t channel_id = 1, size_t budget_bytes = 4 << 20) {
     return std::make_shared<ChannelLog>(ChannelLog::Options{.channel_id = channel_id, .budget_bytes = budget_bytes},
-                                        pool_);
+                                        budget_);
   }
   std::unique_ptr<Subscriber> NewSubscriber(const Subscriber::Options& options = DefaultOptions()) {
     return std::make_unique<Subscriber>(options, pool_, doorbell_);
@@ -88,7 +88,8 @@ class SubscriberTest : public ::testing::Test {
     log->Commit();
   }
 
-  const std::shared_ptr<SlabPool> pool_ = SlabPool::Create(64 << 20);
+  const std::shared_ptr<LogBudget> budget_ = LogBudget::Create(64 << 20);
+  const std::shared_ptr<SlabPool> pool_ = budget_->pool();
   const std::shared_ptr<CountingDoorbell> doorbell_ = std::make_shared<CountingDoorbell>();
   const std::shared_ptr<ChannelLog> log_ = NewLog();
 };

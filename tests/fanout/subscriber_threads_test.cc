@@ -170,7 +170,7 @@ TEST_F(SubscriberThreadsTest, ASubscriberMayGoWhileItsLogIsWritten) {
   const int rings = doorbell_->rings();
   Fill(log_.get(), 1, 50);
   EXPECT_EQ(doorbell_->rings(), rings);
-  EXPECT_EQ(pool_->used_bytes(), log_->footprint_bytes());
+  EXPECT_EQ(budget_->used_bytes(), log_->footprint_bytes());
 }
 
 TEST_F(SubscriberThreadsTest, SlowStreamsOfOneLogHearOfEveryNumber) {

@@ -1,8 +1,10 @@
-// A whole gateway on a fake host and kernel. Its only shard's loop is run by the test.
+// A whole gateway on a fake host and kernel. Its shards' loops are run by the test: one, or as many as
+// MCGW_TEST_SHARDS says.
 
 #ifndef MCGW_TESTS_GATEWAY_GATEWAY_FIXTURE_H_
 #define MCGW_TESTS_GATEWAY_GATEWAY_FIXTURE_H_
 
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +24,12 @@ namespace mcgw::gateway {
 
 class GatewayTest : public ::testing::Test {
  protected:
+  GatewayTest() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread writes the environment.
+    if (const char* const shards = std::getenv("MCGW_TEST_SHARDS"); shards != nullptr) {
+      options_.shards = std::stoi(shards);
+    }
+  }
   void SetUp() override {
     host_.memberships = [kernel = kernel_] { return kernel->Users(); };
     gateway_ = NewGateway(options_);
@@ -59,8 +67,11 @@ class GatewayTest : public ::testing::Test {
   }
 
   void Settle() {
-    while (gateway_->loop(0)->RunOnce(absl::ZeroDuration()) > 0) {
-    }
+    int ran = 0;
+    do {
+      ran = 0;
+      for (size_t i = 0; i < gateway_->shards(); ++i) ran += gateway_->loop(i)->RunOnce(absl::ZeroDuration());
+    } while (ran > 0);
   }
   void SweepAfter(absl::Duration time) { gateway_->Sweep(net::MonotonicNs() + absl::ToInt64Nanoseconds(time)); }
   // A datagram to a group, received at once.

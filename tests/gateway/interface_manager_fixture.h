@@ -22,7 +22,7 @@ class InterfaceManagerTest : public ::testing::Test {
   InterfaceManagerTest() {
     services_.sockets = &factory_;
     services_.shards = {&shard_};
-    services_.slabs = slabs_;
+    services_.log_budget = log_budget_;
     services_.options.socket_buffer_bytes = 1 << 20;
   }
   ~InterfaceManagerTest() override { Settle(); }
@@ -43,9 +43,9 @@ class InterfaceManagerTest : public ::testing::Test {
 
   const std::shared_ptr<testing::FakeKernel> kernel_ = std::make_shared<testing::FakeKernel>();
   testing::FakeSocketFactory factory_{kernel_};
-  const std::shared_ptr<fanout::SlabPool> slabs_ = fanout::SlabPool::Create(64 << 20);
+  const std::shared_ptr<fanout::LogBudget> log_budget_ = fanout::LogBudget::Create(64 << 20);
   const std::unique_ptr<net::EventLoop> loop_ = net::EventLoop::Create().value();
-  fanout::ReceiveShard shard_{loop_.get(), &factory_, slabs_};
+  fanout::ReceiveShard shard_{loop_.get(), &factory_, log_budget_};
   ChannelServices services_;
   const MembershipFacts membership_{.holder = std::make_shared<HolderFacts>(Holder(), "")};
   const net::Interface a0_ = testing::FakeInterface(2, "a0", {"10.0.0.1/24"});

@@ -145,7 +145,10 @@ class FakeReceiveSocket : public net::ReceiveSocket {
     receiver_->closed_by_ = std::this_thread::get_id();
   }
 
-  int fd() const override { return receiver_->fd_.get(); }
+  int fd() const override {
+    net::MutexLock lock(&kernel_->mutex_);
+    return kernel_->unwatchable_ ? -1 : receiver_->fd_.get();
+  }
 
   absl::Status Join(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) override {
     return Set("join", group, mode, sources, /*joined=*/false);
@@ -208,7 +211,7 @@ class FakeReceiveSocket : public net::ReceiveSocket {
   net::ReceiveSocketFacts Facts() const override {
     // Its descriptor serves as the inode, which differs among open sockets too.
     net::MutexLock lock(&receiver_->mutex_);
-    return {.inode = static_cast<uint64_t>(fd()),
+    return {.inode = static_cast<uint64_t>(receiver_->fd_.get()),
             .receive_buffer_bytes = receiver_->spec.receive_buffer_bytes,
             .reads = receiver_->reads_,
             .kernel_drops = receiver_->drops_};
@@ -335,6 +338,11 @@ void FakeKernel::set_refusal(Refusal refusal) {
 void FakeKernel::set_max_sources(size_t count) {
   net::MutexLock lock(&mutex_);
   max_sources_ = count;
+}
+
+void FakeKernel::set_unwatchable(bool unwatchable) {
+  net::MutexLock lock(&mutex_);
+  unwatchable_ = unwatchable;
 }
 
 void FakeKernel::set_max_sockets(size_t count) {

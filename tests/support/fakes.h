@@ -128,6 +128,8 @@ class FakeKernel {
   void set_max_sources(size_t count);
   // More open receive sockets than this are EMFILE.
   void set_max_sockets(size_t count);
+  // No epoll takes a receive socket any more.
+  void set_unwatchable(bool unwatchable);
   void set_send_refusal(std::function<absl::Status(const net::OutgoingDatagram&)> refusal);
   void set_send_socket_status(absl::Status status);
 
@@ -166,6 +168,7 @@ class FakeKernel {
   Refusal refusal_ ABSL_GUARDED_BY(mutex_);
   size_t max_sources_ ABSL_GUARDED_BY(mutex_) = 10;
   size_t max_sockets_ ABSL_GUARDED_BY(mutex_) = 1'000'000;
+  bool unwatchable_ ABSL_GUARDED_BY(mutex_) = false;
   size_t open_sockets_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<absl::Status(const net::OutgoingDatagram&)> send_refusal_ ABSL_GUARDED_BY(mutex_);
   absl::Status send_socket_status_ ABSL_GUARDED_BY(mutex_);

@@ -52,12 +52,12 @@ def churn(network, datagrams=200_000, disturbances=50, rate=10_000, clients=6, s
 
 
 @in_a_network
-def resume(network, breaks=50, restarts=3, rate=2000, seed=None):
+def resume(network, breaks=50, restarts=3, rate=2000, shards=1, seed=None):
     """Readers are cut off again and again, the gateway is restarted; nothing comes twice, each hole is announced."""
     chance = random.Random(seed)
     group = "239.78.0.1"
     peer(["ip", "address", "add", "10.0.0.3/24", "dev", "b0"])
-    arguments = ("--channel-log-bytes", 16 << 20)
+    arguments = ("--channel-log-bytes", 16 << 20, "--shards", shards)
     daemon = Daemon(*arguments, listen="127.0.0.1:50051")
     mcgw, broken, done = Mcgw(daemon.address), [], collections.Counter()
     proxy = Proxy(50052, ("127.0.0.1", 50051))
@@ -123,10 +123,10 @@ def resume(network, breaks=50, restarts=3, rate=2000, seed=None):
 
 
 @in_a_network
-def overload(network, datagrams=20_000):
+def overload(network, datagrams=20_000, shards=1):
     """About half of what is sent is dropped by the kernel: each number and its place agree with the sender's."""
     group = "239.79.0.1"
-    daemon = Daemon("--socket-buffer-bytes", 1 << 16, "--channel-log-bytes", 16 << 20)
+    daemon = Daemon("--socket-buffer-bytes", 1 << 16, "--channel-log-bytes", 16 << 20, "--shards", shards)
     mcgw, broken = Mcgw(daemon.address), []
     reader = Reader(daemon.address, channel(group, PORT, "a0"))
     sender = NumberedSender([group], datagrams, 1)
@@ -296,14 +296,14 @@ def _compare_delays(healthy, healthy_count, rate, rounds):
 
 
 @in_a_network
-def stalled(network, readers=100, healthy=2, rate=2000, seconds=5, judge_delay=0):
+def stalled(network, readers=100, healthy=2, rate=2000, seconds=5, judge_delay=0, shards=1):
     """Readers that stall beside healthy ones: those lose nothing, and each stalled one takes little memory.
 
     With --judge-delay ROUNDS the 99th percentile of the healthy ones' delay may be 1.2 times that of a gateway without
     stalled readers at most, as the median of so many rounds.
     """
     group = "239.81.0.1"
-    daemon = Daemon("--max-connections", readers + healthy + 50, listen="127.0.0.1:50051")
+    daemon = Daemon("--max-connections", readers + healthy + 50, "--shards", shards, listen="127.0.0.1:50051")
     mcgw, sleeping, awake = Mcgw(daemon.address), [], None
     try:
         awake = _Healthy(daemon, group, healthy)
@@ -358,12 +358,12 @@ class Watcher(Receiver):
 
 
 @in_a_network
-def bridge(network, datagrams=20_000, rate=4000):
+def bridge(network, datagrams=20_000, rate=4000, shards=1):
     """Two gateways, and clients that carry a group from the one's network to the other's, both ways; nothing echoes."""
     group, size = "239.82.0.1", 100
     link = network.add_link()
-    daemons = [Daemon("--interface", "a0", listen="127.0.0.1:50051"),
-               Daemon("--interface", link.gw, listen="127.0.0.1:50052")]
+    daemons = [Daemon("--interface", "a0", "--shards", shards, listen="127.0.0.1:50051"),
+               Daemon("--interface", link.gw, "--shards", shards, listen="127.0.0.1:50052")]
     sides = [("a0", "b0", daemons[0]), (link.gw, link.peer, daemons[1])]
     pipes, watchers, senders, broken = [], [], [], []
     try:

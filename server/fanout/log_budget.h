@@ -1,0 +1,140 @@
+// The memory of all channel logs together: how much each of them holds, and which gives some up when it is too much.
+//
+// A log is a Holder. It tells the budget of each slab, and of the memory of its marks, when it takes them and when it
+// gives them back. The log that takes a slab while the budget is spent makes room: the log that holds the most gives up
+// its oldest slab, whichever shard writes that log, on the thread that needs the room. No shard waits for another, and
+// the bound holds while one of them is busy.
+//
+// What keeps logs from starving each other:
+//   - The slab that a log is writing is never given up. All of these together grow beyond the smallest size only up to
+//     a quarter of the budget, so that most of it can be given up.
+//   - Each shard has a floor, an equal part of a quarter of the budget: below it, logs of other shards give way.
+//   - What messages pin does not come free by giving up slabs, so logs keep half of the budget in any case.
+//
+// Holders are kept in classes by size, eight for each doubling. Each call takes the same time whether there is one log
+// or a million; "the most" is meant to within an eighth.
+
+#ifndef MCGW_FANOUT_LOG_BUDGET_H_
+#define MCGW_FANOUT_LOG_BUDGET_H_
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "server/fanout/slab_pool.h"
+#include "server/net/mutex.h"
+
+namespace mcgw::fanout {
+
+// Thread-safe. Its mutex is a leaf: nothing is taken under it.
+class LogBudget {
+ public:
+  // A log, as the budget knows it. Owned by a shared_ptr if it is to give anything up.
+  class Holder : public std::enable_shared_from_this<Holder> {
+   public:
+    explicit Holder(size_t shard) : shard_(shard) {}
+    Holder(const Holder&) = delete;
+    Holder& operator=(const Holder&) = delete;
+    virtual ~Holder() = default;
+
+    // Gives up its oldest slab but the newest, or some of its marks, and tells the budget. False if it cannot now. Any
+    // thread, under no lock.
+    virtual bool GiveUp() = 0;
+    // Slabs and marks.
+    size_t footprint_bytes() const { return bytes_.load(std::memory_order_relaxed); }
+
+   private:
+    friend class LogBudget;
+    const size_t shard_;
+    std::atomic<size_t> bytes_{0};  // Written under the budget's mutex, as is all that follows.
+    size_t slabs_ = 0;
+    size_t newest_bytes_ = 0;  // Growth of the slab being written.
+    size_t mark_bytes_ = 0;
+    Holder* previous_ = nullptr;
+    Holder* next_ = nullptr;
+    int size_class_ = -1;  // Where it is listed; -1: it has nothing to give up.
+  };
+
+  // Marks of a log up to this are never asked for.
+  static constexpr size_t kMarkBytesKept = 8 << 10;
+
+  static std::shared_ptr<LogBudget> Create(size_t budget_bytes, size_t shards = 1);
+  ~LogBudget();
+  LogBudget(const LogBudget&) = delete;
+  LogBudget& operator=(const LogBudget&) = delete;
+
+  const std::shared_ptr<SlabPool>& pool() const { return pool_; }
+  size_t budget_bytes() const { return budget_bytes_; }
+  // In use: by logs, and by messages in flight.
+  size_t used_bytes() const { return pool_->used_bytes() + mark_bytes_.load(std::memory_order_relaxed); }
+  bool spent() const { return used_bytes() > budget_bytes_; }
+  // Of these, what logs hold. The rest is pinned by messages that are still being written.
+  size_t logged_bytes() const { return logged_bytes_.load(std::memory_order_relaxed); }
+  size_t pinned_bytes() const {
+    const size_t used = used_bytes();
+    const size_t logged = logged_bytes();
+    return used > logged ? used - logged : 0;
+  }
+  // Whether a log may replace its newest slab, of `old_bytes`, by a larger one than the smallest.
+  bool AllowsNewest(size_t old_bytes, size_t new_bytes) const {
+    return newest_bytes_.load(std::memory_order_relaxed) + Growth(new_bytes) <= budget_bytes_ / 4 + Growth(old_bytes);
+  }
+
+  // Has logs give up what they hold until the budget is kept, as far as that helps. Called under no lock.
+  void MakeRoom();
+
+  // ---- What holders tell ----
+
+  // The new slab is the one being written from now on. Told before anybody can give up the one before.
+  void AddSlab(Holder* holder, size_t bytes);
+  void RemoveSlabs(Holder* holder, size_t count, size_t bytes);
+  void SetMarkBytes(Holder* holder, size_t bytes);
+  // It has gone, with all that it held.
+  void Forget(Holder* holder);
+
+ private:
+  // From the smallest slab to the largest log.
+  static constexpr int kClassesForEachDoubling = 8;
+  static constexpr int kClasses = 64 * kClassesForEachDoubling;
+
+  struct List {
+    Holder* front = nullptr;
+    Holder* back = nullptr;
+  };
+  // The holders of one shard that have something to give up.
+  struct Shard {
+    size_t bytes = 0;  // Of all its holders.
+    std::array<List, kClasses> lists;
+    std::array<uint64_t, kClasses / 64> listed = {};  // A bit for each list that is not empty.
+    int Largest() const;                              // -1: none.
+  };
+
+  LogBudget(size_t budget_bytes, size_t shards);
+  static int ClassOf(size_t bytes);
+  // What a slab being written has beyond the smallest, with its index.
+  static size_t Growth(size_t bytes) { return bytes - std::min<size_t>(bytes, 2 * SlabPool::kSlabBytes.front()); }
+  Shard& ShardOf(const Holder& holder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return shards_[holder.shard_ % shards_.size()];
+  }
+  void Resize(Holder* holder, ptrdiff_t change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PutOnList(Holder* holder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeOffList(Holder* holder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The one that holds the most, moved behind its equals. Null if none has anything to give up.
+  std::shared_ptr<Holder> Largest();
+
+  const size_t budget_bytes_;
+  const std::shared_ptr<SlabPool> pool_ = SlabPool::Create();
+  std::atomic<size_t> logged_bytes_{0};
+  std::atomic<size_t> mark_bytes_{0};
+  std::atomic<size_t> newest_bytes_{0};
+  net::Mutex mutex_;
+  std::vector<Shard> shards_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace mcgw::fanout
+
+#endif  // MCGW_FANOUT_LOG_BUDGET_H_
