@@ -73,8 +73,10 @@ std::optional<std::string> FindEmptyValue(const CLI::App& app) {
   return std::nullopt;
 }
 
+// Before the constructors of libraries, some of which open descriptors.
+__attribute__((section(".preinit_array"), used)) void (*const before_all)() = OpenStandardDescriptors;
+
 int Main(int argc, char** argv) {
-  OpenStandardDescriptors();
   signal(SIGPIPE, SIG_IGN);
   // What goes wrong is said by mcgw; the log of gRPC would only repeat it.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);

@@ -90,10 +90,12 @@ int Serve(int argc, char** argv, CommandLine line) {
   return mcgw::app::kStopped;
 }
 
+// Before the constructors of libraries, some of which open descriptors.
+__attribute__((section(".preinit_array"), used)) void (*const before_all)() = mcgw::app::OpenStandardDescriptors;
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  mcgw::app::OpenStandardDescriptors();
   mcgw::app::SayWhyAtTerminate();
   absl::StatusOr<CommandLine> line = mcgw::app::ReadCommandLine(argc, argv);
   if (!line.ok()) {

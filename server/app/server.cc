@@ -16,6 +16,7 @@
 #include "server/net/linux_multicast_socket.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
+#include "server/rpc/malformed_requests.h"
 #include "server/rpc/waiting_queue.h"
 #include "spdlog/spdlog.h"
 
@@ -93,6 +94,7 @@ absl::Status Server::Serve() {
   grpc::ServerBuilder builder;
   builder.RegisterService(gateway_service_.get());
   builder.RegisterService(inspection_service_.get());
+  rpc::AnswerMalformedRequests(&builder);
   builder.SetMaxReceiveMessageSize(kMostMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreamsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);

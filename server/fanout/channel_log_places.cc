@@ -174,7 +174,8 @@ ChannelLog::AtTime ChannelLog::NotBeforeWallTime(int64_t unix_ns) const {
   const Slab& slab = *slabs_[low].get();
   const uint32_t records = slab.published_records.load(std::memory_order_acquire);
   const RecordEntry* const begin = slab.entries();
-  const int64_t delta_us = std::max<int64_t>(unix_ns - slab.begin_wall_ns, 0) / 1000;
+  // Clients choose the time: the difference of the two need not be a number that fits.
+  const int64_t delta_us = unix_ns <= slab.begin_wall_ns ? 0 : (unix_ns - slab.begin_wall_ns) / 1000;
   uint32_t entry = std::lower_bound(begin, begin + records, delta_us,
                                     [](const RecordEntry& one, int64_t delta) { return one.wall_delta_us < delta; }) -
                    begin;

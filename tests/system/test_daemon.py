@@ -105,6 +105,42 @@ def test_ready_is_said_at_every_level(net, binaries, level):
         Mcgw(daemon.address).ok("health")
 
 
+def closing(redirections, command):
+    return ["sh", "-c", f'exec "$@" {redirections}', "sh", *map(str, command)]
+
+
+def test_descriptors_that_the_parent_closed_are_nobody_elses(net, binaries, tmp_path):
+    del net, binaries
+    path = tmp_path / "s"
+    daemon = subprocess.Popen(closing("<&- >&- 2>&-", [BIN / "mcgwd", "--listen", f"unix:{path}"]))
+    try:
+        mcgw = Mcgw(f"unix:{path}")
+        wait_until(path.exists, "the socket")
+        mcgw.ok("health")
+        for number in range(3):
+            assert os.readlink(f"/proc/{daemon.pid}/fd/{number}") == "/dev/null"
+        daemon.terminate()
+        assert daemon.wait(20) == 0
+    finally:
+        daemon.kill()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["interfaces"], ["sub", f"{GROUP}:5000%a0", "--count", "1"]])
+def test_a_closed_output_is_no_connection(net, mcgw, arguments):
+    """Datagrams printed to descriptor 1 must not go into the connection to the gateway."""
+    del net
+    process = subprocess.Popen(closing(">&-", [BIN / "mcgw", *arguments]), env=mcgw.env, stderr=subprocess.PIPE)
+    try:
+        if arguments[0] == "sub":
+            assert b"subscribed" in process.stderr.readline()
+            mcgw.ok("pub", f"{GROUP}:5000%a0", stdin=b"x\n")
+        error = process.communicate(timeout=20)[1].decode()
+        assert process.returncode == FAILED, error
+        assert "cannot write to standard output" in error, error
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize("arguments", [
     ["--help"], ["--version"], ["sub", "--help"], ["health"], ["interfaces"], ["interfaces", "-o", "json"], ["channels"],
     ["subscribers"], ["ledger"], ["describe", GROUP], ["doctor"], ["doctor", "--all"], ["join", f"{GROUP}:5000%a0"]],
