@@ -17,7 +17,7 @@ namespace mcgw::fanout {
 
 // Why datagrams are missing. Names are those of GapCause in the API.
 enum class GapCause : uint8_t {
-  kKernelDrop,     // The socket's receive buffer was full.
+  kKernelDrop,     // The socket's receive buffer was full, or its filter changed its mode.
   kLagged,         // The subscriber was too slow: the log's tail or its lag limit overtook it.
   kExpired,        // Older than what the log still held when the subscriber asked for it.
   kOtherEpoch,     // The resume point is of another life of the channel.

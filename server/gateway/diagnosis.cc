@@ -63,14 +63,16 @@ void JudgeInterface(const InterfaceFacts& facts, const HostFacts& host, Judgemen
   if (!facts.exists) return;
   using Check = std::optional<Finding>(const InterfaceFacts&);
   constexpr Check* kChecks[] = {CheckPermitted, CheckVrf,      CheckEnslaved,      CheckUp,
-                                CheckCarrier,   CheckLoopback, CheckMulticastFlag, CheckMtu};
+                                CheckCarrier,   CheckLoopback, CheckMulticastFlag, CheckDevice};
   for (Check* const check : kChecks) judgement->OfInterface(check(facts), facts);
+  judgement->OfInterface(CheckMtu(facts, host), facts);
   for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
     if (!facts.families[static_cast<int>(family)].concerned) continue;
-    judgement->OfInterface(CheckAddress(facts, family), facts);
+    judgement->OfInterface(CheckAddress(facts, host, family), facts);
     judgement->OfInterface(CheckRoute(facts, family), facts);
     judgement->OfInterface(CheckProtocol(facts, family), facts);
     judgement->OfInterface(CheckQuerier(facts, host, family), facts);
+    judgement->OfInterface(CheckInvalidQueries(facts, host, family), facts);
     judgement->OfInterface(CheckBridge(facts, family), facts);
   }
   judgement->OfInterface(CheckSends(facts, host), facts);
@@ -81,7 +83,7 @@ void JudgeChannel(const ChannelFacts& channel, const DiagnosisFacts& facts, Judg
   constexpr Check* kChecks[] = {CheckScope,    CheckSourceRequired, CheckWished, CheckSourceWished,
                                 CheckInKernel, CheckPort,           CheckDrops,  CheckHopLimit};
   for (Check* const check : kChecks) judgement->OfChannel(check(channel), channel);
-  judgement->OfChannel(CheckSourceLimit(channel, facts.host), channel);
+  judgement->OfChannel(CheckFilter(channel, facts.host), channel);
   judgement->OfChannel(CheckBuffer(channel, facts.host), channel);
   judgement->OfChannel(CheckLastDatagram(channel, facts.host), channel);
   for (const InterfaceFacts& interface : facts.interfaces) {
@@ -98,8 +100,8 @@ std::vector<Finding> Judge(const DiagnosisFacts& facts, std::vector<Finding> fou
   for (const InterfaceFacts& interface : facts.interfaces) JudgeInterface(interface, facts.host, &judgement);
   for (const ChannelFacts& channel : facts.channels) JudgeChannel(channel, facts, &judgement);
   using Check = std::optional<Finding>(const HostFacts&);
-  constexpr Check* kChecks[] = {CheckDescriptors, CheckChannelLimit, CheckKernelLimits, CheckBufferLimit,
-                                CheckReversePathDrops};
+  constexpr Check* kChecks[] = {CheckDescriptors,      CheckChannelLimit, CheckKernelLimits, CheckBufferLimit,
+                                CheckReversePathDrops, CheckReassembly,   CheckChecksums};
   for (Check* const check : kChecks) judgement.OfHost(check(facts.host));
   return judgement.Take();
 }

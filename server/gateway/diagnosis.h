@@ -19,6 +19,7 @@
 #include "server/gateway/send_account.h"
 #include "server/net/address.h"
 #include "server/net/bridge_state.h"
+#include "server/net/device_counters.h"
 #include "server/net/host_settings.h"
 #include "server/net/interface_table.h"
 #include "server/net/membership_protocol.h"
@@ -61,6 +62,10 @@ enum class FindingCode : uint8_t {
   kLastDatagram = 22,
   kPortSharing = 23,
   kMtu = 24,
+  kInvalidQuery = 25,
+  kReassembly = 26,
+  kDeviceDrops = 27,
+  kChecksums = 28,
 };
 
 // The numbers are those of the API's FindingSeverity.
@@ -81,7 +86,8 @@ struct Finding {
 
 struct HostFacts {
   net::HostSettings settings;
-  uint64_t reverse_path_drops_before = 0;  // At the gateway's start.
+  net::HostCounters counters;
+  net::HostCounters counters_before;  // At the gateway's start.
   size_t channels = 0;
   size_t channels_limit = 0;
   size_t asked_buffer_bytes = 0;               // For each socket.
@@ -105,6 +111,7 @@ struct FamilyFacts {
   uint32_t protocol_version = 0;  // Of IGMP or MLD; 0: not known.
   std::optional<int64_t> forced_version;
   std::optional<net::Query> last_query;
+  std::optional<net::InvalidQuery> invalid_query;
   bool wants_sources = false;  // A channel wants particular sources: SSM.
   // To a group of the family: IPv4 as the routes choose, IPv6 through the interface.
   std::optional<net::Route> route;
@@ -119,6 +126,7 @@ struct InterfaceFacts {
   std::optional<BridgeFacts> bridge;
   net::InterfaceSettings settings;
   std::optional<net::MldCounters> mld;
+  std::optional<net::DeviceCounters> device;  // Since the gateway's start.
   InterfaceSends sends;
   FamilyFacts families[2];
 };
@@ -136,7 +144,7 @@ struct ChannelFacts {
   uint16_t port = 0;  // 0: asked about without one.
   std::string interface_name;
   std::optional<ChannelSnapshot> snapshot;  // Nothing: the gateway does not know the channel.
-  uint32_t host_users = 0;                  // Of the group on the interface, as the kernel counts them.
+  std::optional<uint32_t> host_users;       // Of the group on the interface; nothing if the kernel does not show it.
   uint32_t gateway_sockets = 0;             // Of these.
   bool named_interface = true;              // Not by an empty selector.
   std::optional<net::IpAddress> asked_source;
@@ -162,7 +170,12 @@ std::optional<Finding> CheckDescriptors(const HostFacts& host);
 std::optional<Finding> CheckChannelLimit(const HostFacts& host);
 std::optional<Finding> CheckKernelLimits(const HostFacts& host);
 std::optional<Finding> CheckBufferLimit(const HostFacts& host);
+
+// diagnosis_drops.cc
 std::optional<Finding> CheckReversePathDrops(const HostFacts& host);
+std::optional<Finding> CheckReassembly(const HostFacts& host);
+std::optional<Finding> CheckChecksums(const HostFacts& host);
+std::optional<Finding> CheckDevice(const InterfaceFacts& facts);
 
 // diagnosis_interface.cc
 std::optional<Finding> CheckExists(const InterfaceFacts& facts);
@@ -172,20 +185,23 @@ std::optional<Finding> CheckEnslaved(const InterfaceFacts& facts);
 std::optional<Finding> CheckUp(const InterfaceFacts& facts);
 std::optional<Finding> CheckCarrier(const InterfaceFacts& facts);
 std::optional<Finding> CheckMulticastFlag(const InterfaceFacts& facts);
-std::optional<Finding> CheckMtu(const InterfaceFacts& facts);
+std::optional<Finding> CheckMtu(const InterfaceFacts& facts, const HostFacts& host);
 std::optional<Finding> CheckLoopback(const InterfaceFacts& facts);
-std::optional<Finding> CheckAddress(const InterfaceFacts& facts, net::Family family);
+std::optional<Finding> CheckAddress(const InterfaceFacts& facts, const HostFacts& host, net::Family family);
 std::optional<Finding> CheckRoute(const InterfaceFacts& facts, net::Family family);
 std::optional<Finding> CheckSends(const InterfaceFacts& facts, const HostFacts& host);
 
-// diagnosis_membership.cc
+// diagnosis_querier.cc
 std::optional<Finding> CheckProtocol(const InterfaceFacts& facts, net::Family family);
 std::optional<Finding> CheckQuerier(const InterfaceFacts& facts, const HostFacts& host, net::Family family);
+std::optional<Finding> CheckInvalidQueries(const InterfaceFacts& facts, const HostFacts& host, net::Family family);
 std::optional<Finding> CheckBridge(const InterfaceFacts& facts, net::Family family);
+
+// diagnosis_membership.cc
 std::optional<Finding> CheckWished(const ChannelFacts& channel);
 std::optional<Finding> CheckSourceWished(const ChannelFacts& channel);
 std::optional<Finding> CheckInKernel(const ChannelFacts& channel);
-std::optional<Finding> CheckSourceLimit(const ChannelFacts& channel, const HostFacts& host);
+std::optional<Finding> CheckFilter(const ChannelFacts& channel, const HostFacts& host);
 std::optional<Finding> CheckSourceRequired(const ChannelFacts& channel);
 std::optional<Finding> CheckScope(const ChannelFacts& channel);
 

@@ -55,6 +55,8 @@ bool Matches(const ChannelSnapshot& channel, const DiagnosisRequest& request) {
          (channel.status.group == *request.group && (request.port == 0 || channel.status.port == request.port));
 }
 
+bool IsClient(const Holder& holder) { return holder.kind != Holder::Kind::kGateway; }
+
 // What an empty selector failed to mean.
 Finding Unresolved(const absl::Status& status) {
   const Reason reason = net::ReasonOf(status);
@@ -140,8 +142,9 @@ std::vector<SourceFacts> SourcesOf(const ChannelFacts& channel, uint32_t vrf_ind
 }
 
 // Which families a question about an interface concerns: the group's; else those of its channels; else those that it
-// has addresses of, and both if it has none.
-void SetConcern(const DiagnosisRequest& request, const std::vector<ChannelFacts>& channels, InterfaceFacts* facts) {
+// has addresses of, and if it has none those that the host has.
+void SetConcern(const DiagnosisRequest& request, const std::vector<ChannelFacts>& channels, bool has_ipv6,
+                InterfaceFacts* facts) {
   bool concerned[2] = {false, false};
   if (request.group.has_value()) concerned[IndexOf(request.group->family())] = true;
   for (const ChannelFacts& channel : channels) {
@@ -157,7 +160,10 @@ void SetConcern(const DiagnosisRequest& request, const std::vector<ChannelFacts>
     for (const Family family : kFamilies) concerned[IndexOf(family)] = facts->interface.HasAddress(family);
   }
   const bool any = concerned[0] || concerned[1];
-  for (int family = 0; family < 2; ++family) facts->families[family].concerned = concerned[family] || !any;
+  for (const Family family : kFamilies) {
+    const bool exists = family == Family::kIpv4 || has_ipv6;
+    facts->families[IndexOf(family)].concerned = concerned[IndexOf(family)] || (!any && exists);
+  }
 }
 
 }  // namespace
@@ -167,7 +173,8 @@ struct Gateway::Gathering {
   const DiagnosisRequest& request;
   std::shared_ptr<const net::InterfaceTable> table;
   std::vector<ChannelSnapshot> channels;
-  net::KernelMemberships kernel;
+  std::optional<net::KernelMemberships> kernel;  // Nothing where /proc does not show it.
+  std::map<uint32_t, net::DeviceCounters> devices;
   std::vector<Finding> findings;  // Found on the way.
 
   // The interfaces of the channels that match.
@@ -214,10 +221,16 @@ absl::StatusOr<std::vector<Finding>> Gateway::Diagnose(const DiagnosisRequest& r
   if (absl::Status status = directory_.Refresh(); !status.ok()) return status;
   absl::StatusOr<std::vector<ChannelSnapshot>> channels = ListChannels();
   if (!channels.ok()) return channels.status();
-  absl::StatusOr<net::KernelMemberships> kernel = net::ReadKernelMemberships();
-  if (!kernel.ok()) return kernel.status();
+  absl::StatusOr<net::KernelMemberships> kernel = kernel_memberships_();
+  absl::StatusOr<std::map<uint32_t, net::DeviceCounters>> devices = net::ReadDeviceCounters();
+  if (!devices.ok()) return devices.status();
   if (queriers_ != nullptr) queriers_->Drain();
-  Gathering gathering{request, directory_.table(), *std::move(channels), *std::move(kernel), {}};
+  Gathering gathering{.request = request,
+                      .table = directory_.table(),
+                      .channels = *std::move(channels),
+                      .kernel = kernel.ok() ? std::optional(*std::move(kernel)) : std::nullopt,
+                      .devices = *std::move(devices),
+                      .findings = {}};
   const DiagnosisFacts facts = GatherFacts(&gathering);
   return Judge(facts, std::move(gathering.findings));
 }
@@ -254,7 +267,7 @@ DiagnosisFacts Gateway::GatherFacts(Gathering* gathering) {
     std::vector<ChannelFacts> channels = GatherChannels(*gathering, *interface);
     for (ChannelFacts& channel : channels) channel.sources = SourcesOf(channel, VrfOf(*interface), &routes);
     InterfaceFacts of_interface = GatherInterface(*gathering, *interface);
-    SetConcern(request, channels, &of_interface);
+    SetConcern(request, channels, facts.host.settings.has_ipv6, &of_interface);
     facts.interfaces.push_back(std::move(of_interface));
     facts.channels.insert(facts.channels.end(), std::make_move_iterator(channels.begin()),
                           std::make_move_iterator(channels.end()));
@@ -280,7 +293,8 @@ HostFacts Gateway::GatherHost(const Gathering& gathering) const {
     if (channel.joined) granted_bytes = std::max(granted_bytes.value_or(0), GrantedBufferBytes(channel));
   }
   return {.settings = net::ReadHostSettings(),
-          .reverse_path_drops_before = reverse_path_drops_before_,
+          .counters = net::ReadHostCounters(),
+          .counters_before = counters_before_,
           .channels = services_.channels.load(),
           .channels_limit = services_.options.limits.channels,
           .asked_buffer_bytes = services_.options.socket_buffer_bytes,
@@ -298,14 +312,22 @@ InterfaceFacts Gateway::GatherInterface(const Gathering& gathering, const net::I
   FindMaster(interface, *gathering.table, &facts);
   facts.settings = net::ReadInterfaceSettings(interface.name);
   facts.mld = net::ReadMldCounters(interface.name);
+  if (const auto now = gathering.devices.find(interface.index); now != gathering.devices.end()) {
+    const auto before = devices_before_.find(interface.index);
+    facts.device = Since(before == devices_before_.end() ? net::DeviceCounters() : before->second, now->second);
+  }
   facts.sends = sender_.account().Of(interface.index);
   for (const Family family : kFamilies) {
     FamilyFacts& of_family = facts.families[IndexOf(family)];
     of_family.star_exclusions = directory_.StarExclusions(interface, family);
-    of_family.protocol_version = ProtocolVersion(interface, family, gathering.kernel);
+    of_family.protocol_version =
+        ProtocolVersion(interface, family, gathering.kernel.value_or(net::KernelMemberships()));
     of_family.forced_version =
         family == Family::kIpv4 ? facts.settings.force_igmp_version : facts.settings.force_mld_version;
-    if (queriers_ != nullptr) of_family.last_query = queriers_->Last(interface.index, family);
+    if (queriers_ != nullptr) {
+      of_family.last_query = queriers_->Last(interface.index, family);
+      of_family.invalid_query = queriers_->LastInvalid(interface.index, family);
+    }
     const std::optional<IpAddress>& asked = gathering.request.group;
     const IpAddress group = asked.has_value() && asked->family() == family ? *asked : AnyGroup(family);
     const uint32_t within = family == Family::kIpv4 ? VrfOf(interface) : interface.index;
@@ -325,19 +347,24 @@ std::vector<ChannelFacts> Gateway::GatherChannels(const Gathering& gathering, co
     facts.interface_name = interface.name;
     facts.named_interface = !request.selector.empty();
     if (request.source.has_value() && request.source->family() == group.family()) facts.asked_source = request.source;
-    const auto users = gathering.kernel.users.find({interface.index, group});
-    if (users != gathering.kernel.users.end()) facts.host_users = users->second;
+    if (gathering.kernel.has_value()) {
+      const auto users = gathering.kernel->users.find({interface.index, group});
+      facts.host_users = users == gathering.kernel->users.end() ? 0 : users->second;
+    }
     const auto ours = sockets.find(group);
     if (ours != sockets.end()) facts.gateway_sockets = ours->second;
     return facts;
   };
   for (const ChannelSnapshot& snapshot : gathering.channels) {
     if (snapshot.status.interface_index != interface.index || !Matches(snapshot, request)) continue;
+    // Only clients wish; what the gateway holds to keep datagrams on the host says nothing of the channel.
+    const bool is_held = std::any_of(snapshot.holders.begin(), snapshot.holders.end(), IsClient);
+    // One that was left is no fault, unless it is asked about.
+    if (!is_held && !request.group.has_value()) continue;
     ChannelFacts& facts = add(snapshot.status.group, snapshot.status.port);
     facts.named_interface = true;  // It was resolved.
     facts.snapshot = snapshot;
-    // Only clients wish; what the gateway holds to keep datagrams on the host says nothing of the channel.
-    std::erase_if(facts.snapshot->holders, [](const Holder& holder) { return holder.kind == Holder::Kind::kGateway; });
+    std::erase_if(facts.snapshot->holders, [](const Holder& holder) { return !IsClient(holder); });
     if (snapshot.status.phase != fanout::ChannelPhase::kJoined) facts.bind = TryBind(facts, interface);
   }
   if (request.group.has_value() && channels.empty()) {

@@ -16,9 +16,17 @@ constexpr uint64_t kDescriptorsToSpare = 16;
 }  // namespace
 
 std::optional<Finding> CheckDescriptors(const HostFacts& host) {
-  const uint64_t used = host.settings.open_files;
   const uint64_t limit = host.settings.open_files_limit;
   if (limit == 0) return std::nullopt;
+  if (!host.settings.open_files.has_value()) {
+    return Finding{FindingCode::kLimits,
+                   Severity::kUnknown,
+                   absl::StrCat("how many of at most ", limit, " descriptors are open cannot be read"),
+                   "when none is left, joins fail with HOST_LIMIT",
+                   "",
+                   "give mcgwd its /proc; then ask again"};
+  }
+  const uint64_t used = *host.settings.open_files;
   const std::string seen = absl::StrCat("the gateway has ", used, " of at most ", limit, " descriptors open");
   const bool spent = used + kDescriptorsToSpare >= limit;
   if (!spent && used * 10 < limit * 8) return Finding{FindingCode::kLimits, Severity::kOk, seen, "", "", ""};
@@ -62,6 +70,14 @@ std::optional<Finding> CheckKernelLimits(const HostFacts& host) {
                    "sysctl -w net.core.optmem_max=131072",
                    ""};
   }
+  if (!settings.igmp_max_memberships.has_value()) {
+    return Finding{FindingCode::kLimits,
+                   Severity::kUnknown,
+                   "the kernel's limits of memberships and option memory cannot be read",
+                   "a join that exceeds one fails with HOST_LIMIT",
+                   "sysctl net.ipv4.igmp_max_memberships net.core.optmem_max",
+                   ""};
+  }
   return Finding{FindingCode::kLimits,
                  Severity::kOk,
                  "the kernel's limits of memberships and option memory suffice: the gateway keeps one membership on a "
@@ -99,20 +115,6 @@ std::optional<Finding> CheckBufferLimit(const HostFacts& host) {
                  "without CAP_NET_ADMIN the gateway gets no more than that, and a burst that does not fit is dropped",
                  absl::StrCat("sysctl -w net.core.rmem_max=", asked),
                  "channels joined from then on have the larger buffer"};
-}
-
-std::optional<Finding> CheckReversePathDrops(const HostFacts& host) {
-  if (!host.settings.reverse_path_drops.has_value()) return std::nullopt;
-  const uint64_t drops = *host.settings.reverse_path_drops - host.reverse_path_drops_before;
-  const std::string seen =
-      absl::StrCat("rp_filter has dropped ", drops, " packets on all interfaces together since the gateway's start");
-  if (drops == 0) return Finding{FindingCode::kReversePath, Severity::kOk, seen, "", "", ""};
-  return Finding{FindingCode::kReversePath,
-                 Severity::kWarning,
-                 seen,
-                 "it drops what comes from a source that the host has no fitting route to, and tells nobody else",
-                 "",
-                 "if the number grows while a sender sends, name the sender: mcgw doctor SOURCE@GROUP:PORT%INTERFACE"};
 }
 
 }  // namespace mcgw::gateway

@@ -188,6 +188,14 @@ std::optional<Finding> CheckCarrier(const InterfaceFacts& facts) {
 std::optional<Finding> CheckMulticastFlag(const InterfaceFacts& facts) {
   const std::string& name = facts.interface.name;
   if (facts.interface.loopback) return std::nullopt;  // CheckLoopback's.
+  if (!facts.interface.carries_multicast) {
+    return Finding{FindingCode::kMulticastFlag,
+                   Severity::kError,
+                   net::StrCat(name, " is an ipvlan device in mode l3 or l3s, which carries no multicast"),
+                   "the kernel drops groups both ways on it; joins and sends are refused with NO_MULTICAST",
+                   net::StrCat("ip link set dev ", ShellWord(name), " type ipvlan mode l2"),
+                   "which changes the mode of all ipvlan devices of its parent"};
+  }
   if (facts.interface.multicast) {
     return Finding{
         FindingCode::kMulticastFlag, Severity::kOk, net::StrCat(name, " has the MULTICAST flag"), "", "", ""};
@@ -201,9 +209,9 @@ std::optional<Finding> CheckMulticastFlag(const InterfaceFacts& facts) {
                  ""};
 }
 
-std::optional<Finding> CheckMtu(const InterfaceFacts& facts) {
+std::optional<Finding> CheckMtu(const InterfaceFacts& facts, const HostFacts& host) {
   const std::string& name = facts.interface.name;
-  if (!facts.families[1].concerned) return std::nullopt;
+  if (!facts.families[1].concerned || !host.settings.has_ipv6) return std::nullopt;
   const std::string seen = net::StrCat("the MTU of ", name, " is ", facts.interface.mtu_bytes, " bytes");
   if (facts.interface.mtu_bytes >= kLeastIpv6MtuBytes) {
     return Finding{FindingCode::kMtu, Severity::kOk, seen, "", "", ""};
@@ -244,9 +252,17 @@ std::optional<Finding> CheckLoopback(const InterfaceFacts& facts) {
                  ""};
 }
 
-std::optional<Finding> CheckAddress(const InterfaceFacts& facts, net::Family family) {
+std::optional<Finding> CheckAddress(const InterfaceFacts& facts, const HostFacts& host, net::Family family) {
   const std::string& name = facts.interface.name;
   const bool is_v6 = family == net::Family::kIpv6;
+  if (is_v6 && !host.settings.has_ipv6) {
+    return Finding{FindingCode::kAddress,
+                   Severity::kError,
+                   "the kernel of this host has no IPv6",
+                   "no IPv6 group can be joined or sent to",
+                   "",
+                   "take ipv6.disable=1 off the kernel's command line, or load the module ipv6; or use an IPv4 group"};
+  }
   if (is_v6 && facts.settings.disable_ipv6.value_or(0) != 0) {
     return Finding{FindingCode::kAddress,
                    Severity::kError,

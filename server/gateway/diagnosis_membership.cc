@@ -1,10 +1,9 @@
-// Checks of what was wished, what the kernel joined, and whether the network learns of it.
+// Checks of what was wished and what the kernel joined.
 
 #include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "server/gateway/diagnosis.h"
 #include "server/gateway/policy.h"
 #include "server/net/text.h"
@@ -18,166 +17,7 @@ std::string ChannelWord(const ChannelFacts& channel, std::string_view source = "
                                channel.interface_name));
 }
 
-std::string_view ProtocolName(net::Family family) { return family == net::Family::kIpv4 ? "IGMP" : "MLD"; }
-
-// Waits for one query of a family, as root.
-std::string CaptureCommand(const InterfaceFacts& facts, net::Family family) {
-  return net::StrCat("timeout 130 tcpdump -c 1 -ni ", ShellWord(facts.interface.name),
-                     family == net::Family::kIpv4 ? " 'igmp[0] == 0x11'" : " 'ip6[6] == 0 and ip6[48] == 130'");
-}
-
-Finding QuerierFinding(Severity severity, std::string seen, std::string command = "", std::string remedy = "") {
-  const bool well = severity == Severity::kOk;
-  return {
-      FindingCode::kQuerier,
-      severity,
-      std::move(seen),
-      well ? "" : "without a querier, switches that snoop forget the members after some minutes and stop forwarding",
-      std::move(command),
-      std::move(remedy)};
-}
-
-// What is known without having heard the query itself. Nothing if that is nothing.
-std::optional<Finding> QuerierByTraces(const InterfaceFacts& facts, net::Family family) {
-  const FamilyFacts& of_family = facts.families[static_cast<int>(family)];
-  const std::string& name = facts.interface.name;
-  if (facts.bridge.has_value() &&
-      (facts.bridge->state.querier || facts.bridge->state.hears_querier[static_cast<int>(family)])) {
-    return QuerierFinding(Severity::kOk,
-                          net::StrCat("the bridge ", facts.bridge->name,
-                                      facts.bridge->state.querier ? " is a querier itself" : " hears a querier"));
-  }
-  if (family == net::Family::kIpv4 && of_family.forced_version.value_or(0) == 0 && of_family.protocol_version != 0 &&
-      of_family.protocol_version < 3) {
-    return QuerierFinding(Severity::kOk, net::StrCat("a querier of IGMP version ", of_family.protocol_version,
-                                                     " was heard on ", name, " within the last minutes"));
-  }
-  if (family == net::Family::kIpv6 && facts.mld.has_value() && facts.mld->queries_received > 0) {
-    return QuerierFinding(Severity::kOk, net::StrCat(facts.mld->queries_received, " MLD queries were heard on ", name,
-                                                     " since IPv6 began on it; when, the kernel does not tell"));
-  }
-  return std::nullopt;
-}
-
 }  // namespace
-
-std::optional<Finding> CheckProtocol(const InterfaceFacts& facts, net::Family family) {
-  if (!facts.interface.up || facts.interface.loopback) return std::nullopt;
-  const bool is_v6 = family == net::Family::kIpv6;
-  if (is_v6 && !facts.mld.has_value()) return std::nullopt;  // IPv6 is off, which CheckAddress says.
-  const FamilyFacts& of_family = facts.families[is_v6];
-  const std::string& name = facts.interface.name;
-  const std::string_view protocol = ProtocolName(family);
-  const uint32_t version = of_family.protocol_version;
-  if (version == 0) {
-    return Finding{FindingCode::kMembershipProtocol,
-                   Severity::kUnknown,
-                   net::StrCat("which version of ", protocol, " is in force on ", name, " cannot be known",
-                               is_v6 ? ": an MLDv1 querier was heard there once, perhaps long ago" : ""),
-                   "the older versions cannot tell the network which sources are wanted",
-                   CaptureCommand(facts, family),
-                   "a query of 24 bytes is MLDv1, a longer one MLDv2"};
-  }
-  const bool newest = version == (is_v6 ? 2 : 3);
-  const bool forced = of_family.forced_version.value_or(0) != 0;
-  const std::string seen = net::StrCat(protocol, "v", version, " is in force on ", name,
-                                       forced   ? net::StrCat(", forced by net.", is_v6 ? "ipv6" : "ipv4",
-                                                              ".conf.*.force_", is_v6 ? "mld" : "igmp", "_version")
-                                       : newest ? std::string()
-                                                : std::string(", since a querier of that version asks"));
-  if (newest) return Finding{FindingCode::kMembershipProtocol, Severity::kOk, seen, "", "", ""};
-  const std::string setting = net::StrCat(is_v6 ? "force_mld_version" : "force_igmp_version", "=0");
-  const std::string conf = net::StrCat("net.", is_v6 ? "ipv6" : "ipv4", ".conf.");
-  const std::string command =
-      forced ? net::StrCat("sysctl -w ", conf, "all.", setting, " ", ShellWord(net::StrCat(conf, name, ".", setting)))
-             : std::string();
-  const std::string remedy = forced ? std::string() : net::StrCat("set the querier to ", protocol, is_v6 ? "v2" : "v3");
-  if (of_family.wants_sources) {
-    return Finding{FindingCode::kMembershipProtocol,
-                   Severity::kWarning,
-                   seen,
-                   "memberships there want particular sources, which it cannot tell: routers ignore its reports for "
-                   "source-specific groups (RFC 4604)",
-                   command,
-                   remedy};
-  }
-  return Finding{FindingCode::kMembershipProtocol,
-                 Severity::kInfo,
-                 seen,
-                 "it cannot tell the network which sources are wanted, which source-specific multicast needs",
-                 command,
-                 remedy};
-}
-
-std::optional<Finding> CheckQuerier(const InterfaceFacts& facts, const HostFacts& host, net::Family family) {
-  if (!facts.interface.up || facts.interface.loopback) return std::nullopt;
-  if (family == net::Family::kIpv6 && !facts.mld.has_value()) return std::nullopt;
-  const FamilyFacts& of_family = facts.families[static_cast<int>(family)];
-  const std::string& name = facts.interface.name;
-  const std::string protocol(ProtocolName(family));
-  if (of_family.last_query.has_value()) {
-    const net::Query& query = *of_family.last_query;
-    const bool recent = host.now_monotonic_ns - query.heard_ns <= net::kOlderQuerierPresentNs;
-    return QuerierFinding(
-        recent ? Severity::kOk : Severity::kWarning,
-        net::StrCat("a querier (", query.querier.ToString(), ", ", protocol, "v", query.version, ") asked on ", name,
-                    " ", Ago(query.heard_ns, host.now_monotonic_ns), recent ? "" : ", and none since"),
-        "", recent ? "" : "see whether that querier still runs");
-  }
-  if (std::optional<Finding> by_traces = QuerierByTraces(facts, family); by_traces.has_value()) return by_traces;
-  const std::string command = CaptureCommand(facts, family);
-  if (host.listens_to_queriers && host.listened_ns >= net::kOlderQuerierPresentNs) {
-    return QuerierFinding(Severity::kWarning,
-                          net::StrCat("no querier asked on ", name, " in the ", host.listened_ns / 60'000'000'000,
-                                      " minutes that the gateway has listened (", protocol, ")"),
-                          "", "if a switch snoops, enable a querier on it or on the router");
-  }
-  if (host.listens_to_queriers) {
-    return QuerierFinding(Severity::kUnknown,
-                          net::StrCat("no querier has asked on ", name, " yet (", protocol,
-                                      "), but the gateway has "
-                                      "listened for ",
-                                      host.listened_ns / 1'000'000'000, " s only, and queriers ask about every 125 s"),
-                          command, "ask again in some minutes");
-  }
-  return QuerierFinding(Severity::kUnknown,
-                        net::StrCat("whether a querier asks on ", name, " is not known (", protocol, "): ",
-                                    family == net::Family::kIpv6 ? "none was heard since IPv6 began on it, but they "
-                                                                   "ask only about every 125 s"
-                                                                 : "to hear it the gateway would need CAP_NET_RAW"),
-                        command, "");
-}
-
-std::optional<Finding> CheckBridge(const InterfaceFacts& facts, net::Family family) {
-  if (!facts.bridge.has_value()) return std::nullopt;
-  const net::BridgeState& state = facts.bridge->state;
-  const std::string& name = facts.bridge->name;
-  const std::string protocol(ProtocolName(family));
-  if (!state.snooping) {
-    return Finding{FindingCode::kBridgeSnooping,
-                   Severity::kOk,
-                   net::StrCat("the bridge ", name, " does not snoop: it forwards every group to every port"),
-                   "",
-                   "",
-                   ""};
-  }
-  if (state.querier || state.hears_querier[static_cast<int>(family)]) {
-    return Finding{FindingCode::kBridgeSnooping,
-                   Severity::kOk,
-                   net::StrCat("the bridge ", name, " snoops ", protocol, ", and a querier ",
-                               state.querier ? "(itself) " : "", "keeps it informed"),
-                   "",
-                   "",
-                   ""};
-  }
-  return Finding{FindingCode::kBridgeSnooping,
-                 Severity::kWarning,
-                 net::StrCat("the bridge ", name, " snoops ", protocol, ", but hears no querier"),
-                 "Linux floods groups while it hears none; once one speaks and falls silent, or on switches behind the "
-                 "bridge, members are forgotten and receive nothing",
-                 net::StrCat("ip link set dev ", ShellWord(name), " type bridge mcast_querier 1"),
-                 ""};
-}
 
 std::optional<Finding> CheckWished(const ChannelFacts& channel) {
   const std::string what = Describe(channel);
@@ -259,9 +99,18 @@ std::optional<Finding> CheckSourceWished(const ChannelFacts& channel) {
 
 std::optional<Finding> CheckInKernel(const ChannelFacts& channel) {
   const std::string what = net::StrCat(channel.group.ToString(), " on ", channel.interface_name);
-  const uint32_t others = channel.host_users - std::min(channel.host_users, channel.gateway_sockets);
-  const std::string users = net::StrCat(channel.host_users, channel.host_users == 1 ? " user, " : " users, ",
-                                        channel.gateway_sockets, " of them sockets of the gateway");
+  if (!channel.host_users.has_value()) {
+    return Finding{FindingCode::kMembershipInKernel,
+                   Severity::kUnknown,
+                   net::StrCat("whether the kernel has joined ", what, " cannot be read: there is no /proc/net/igmp"),
+                   "without a membership the group is not received",
+                   net::StrCat("ip maddr show dev ", ShellWord(channel.interface_name)),
+                   ""};
+  }
+  const uint32_t host_users = *channel.host_users;
+  const uint32_t others = host_users - std::min(host_users, channel.gateway_sockets);
+  const std::string users = net::StrCat(host_users, host_users == 1 ? " user, " : " users, ", channel.gateway_sockets,
+                                        " of them sockets of the gateway");
   const bool wished = channel.snapshot.has_value() && !channel.snapshot->holders.empty();
   if (wished && channel.snapshot->joined) {
     return Finding{FindingCode::kMembershipInKernel,
@@ -279,35 +128,65 @@ std::optional<Finding> CheckInKernel(const ChannelFacts& channel) {
         net::StrCat("the kernel has not joined ", what, lost ? ", though it had agreed: it lost the membership" : ""),
         "the group is not received, and the network is not told that it is wanted",
         "",
-        lost ? "the gateway joins again by itself within 10 s; an MTU below 1280 keeps it from joining IPv6 groups"
-             : "mend what keeps the join from succeeding"};
+        !lost                   ? "fix what keeps the join from succeeding"
+        : channel.group.is_v4() ? "the gateway joins again by itself within 10 s"
+                                : "the gateway joins again by itself within 10 s, unless the MTU is below 1280"};
   }
   return Finding{FindingCode::kMembershipInKernel,
                  Severity::kInfo,
-                 channel.host_users == 0 ? net::StrCat("the kernel has not joined ", what)
-                                         : net::StrCat("the kernel has joined ", what, ", but not for this channel (",
-                                                       users, others > 0 ? ", others of other processes" : "", ")"),
+                 host_users == 0 ? net::StrCat("the kernel has not joined ", what)
+                                 : net::StrCat("the kernel has joined ", what, ", but not for this channel (", users,
+                                               others > 0 ? ", others of other processes" : "", ")"),
                  "without a membership the group is not received",
                  "",
                  ""};
 }
 
-std::optional<Finding> CheckSourceLimit(const ChannelFacts& channel, const HostFacts& host) {
+std::optional<Finding> CheckFilter(const ChannelFacts& channel, const HostFacts& host) {
   if (!channel.snapshot.has_value() || !channel.snapshot->joined) return std::nullopt;
   const ChannelSnapshot& snapshot = *channel.snapshot;
-  if (snapshot.told == snapshot.wished || !snapshot.told.IsAnySource()) return std::nullopt;
+  if (snapshot.told == snapshot.wished) return std::nullopt;
+  const std::string what = Describe(channel);
+  const std::string why =
+      "the gateway filters for each client, so nothing is lost, but the network sends what nobody wants";
+  if (snapshot.narrows) {
+    return Finding{FindingCode::kMembershipInKernel,
+                   Severity::kInfo,
+                   net::StrCat("the kernel still passes ", snapshot.told.ToString(), " of ", what, ", and wished is ",
+                               snapshot.wished.ToString()),
+                   why,
+                   "",
+                   "wait: the gateway narrows it after a second without a datagram, and after 30 s in any case"};
+  }
+  if (!snapshot.told.IsAnySource()) return std::nullopt;
   const bool is_v4 = channel.group.is_v4();
   const std::optional<int64_t> limit = is_v4 ? host.settings.igmp_max_msf : host.settings.mld_max_msf;
   const std::string setting = is_v4 ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf";
+  const auto sources = static_cast<int64_t>(snapshot.wished.sources().size());
+  const std::string seen = net::StrCat("the kernel refused the filter of ", what, " with its ", sources, " sources");
+  if (!limit.has_value()) {
+    return Finding{FindingCode::kLimits,
+                   Severity::kUnknown,
+                   net::StrCat(seen, "; how many it keeps cannot be read"),
+                   why,
+                   net::StrCat("sysctl ", setting, " net.core.optmem_max"),
+                   "if it is fewer, raise it; then change the filter, or leave the channel and join it again"};
+  }
+  if (sources <= *limit) {
+    return Finding{FindingCode::kLimits,
+                   Severity::kInfo,
+                   net::StrCat(seen, ", though it keeps ", *limit, " now (", setting, ")"),
+                   why,
+                   "",
+                   "if the limit was raised since, leave the channel and join it again; if not, option memory was "
+                   "short: raise net.core.optmem_max first"};
+  }
   return Finding{FindingCode::kLimits,
                  Severity::kInfo,
-                 net::StrCat("the filter of ", Describe(channel), " has ", snapshot.wished.sources().size(),
-                             " sources; the kernel keeps ", limit.has_value() ? absl::StrCat(*limit) : "fewer", " (",
-                             setting, ")"),
-                 "so the kernel passes every source and the gateway filters for each client: nothing is lost, but the "
-                 "network sends what nobody wants",
-                 net::StrCat("sysctl -w ", setting, "=", snapshot.wished.sources().size()),
-                 ""};
+                 net::StrCat(seen, ": it keeps ", *limit, " (", setting, ")"),
+                 why,
+                 net::StrCat("sysctl -w ", setting, "=", sources),
+                 "then leave the channel and join it again"};
 }
 
 std::optional<Finding> CheckSourceRequired(const ChannelFacts& channel) {
@@ -347,6 +226,10 @@ std::optional<Finding> CheckScope(const ChannelFacts& channel) {
   if (!channel.named_interface && (scope == 1 || scope == 2)) {
     return finding(Severity::kError, "means nothing without an interface",
                    "joins without one are refused with SCOPE_NEEDS_INTERFACE", "name one: [GROUP]:PORT%INTERFACE");
+  }
+  if (IsHeldByTheHost(channel.group)) {
+    return finding(Severity::kError, "is held by every host itself, for the network's own traffic",
+                   "joins and sends are refused with GROUP_RESERVED", "use a group of your own");
   }
   if (const std::string_view name = ReservedGroupName(channel.group); !name.empty()) {
     return finding(Severity::kInfo, net::StrCat("belongs to the network itself (", name, ")"),

@@ -89,12 +89,15 @@ std::optional<Finding> CheckBuffer(const ChannelFacts& channel, const HostFacts&
                    "",
                    "net.core.rmem_max was raised since: leave the channel and join it again"};
   }
+  const bool known = host.settings.rmem_max.has_value();  // If not, it might be more already.
   return Finding{FindingCode::kReceiveBuffer,
                  snapshot.account.kernel_drops > 0 ? Severity::kWarning : Severity::kInfo,
                  seen,
                  why,
-                 absl::StrCat("sysctl -w net.core.rmem_max=", host.asked_buffer_bytes),
-                 "then leave the channel and join it again"};
+                 known ? absl::StrCat("sysctl -w net.core.rmem_max=", host.asked_buffer_bytes) : "",
+                 known ? "then leave the channel and join it again"
+                       : absl::StrCat("have net.core.rmem_max of the host at ", host.asked_buffer_bytes,
+                                      " or more; then leave the channel and join it again")};
 }
 
 std::optional<Finding> CheckDrops(const ChannelFacts& channel) {

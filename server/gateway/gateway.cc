@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "server/net/clock.h"
-#include "server/net/host_settings.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "spdlog/spdlog.h"
@@ -41,8 +40,7 @@ Gateway::Gateway(const Options& options, std::unique_ptr<net::SocketFactory> soc
       registry_(&services_),
       sender_(sockets_.get(), &directory_, options.source_port, options.limits.sending_sessions),
       sessions_(&memberships_, options.limits.sessions),
-      retained_(options.limits.subscribers),
-      reverse_path_drops_before_(net::ReadHostSettings().reverse_path_drops.value_or(0)) {
+      retained_(options.limits.subscribers) {
   services_.sockets = sockets_.get();
   services_.log_budget = fanout::LogBudget::Create(options.total_log_bytes, loops.size());
   services_.options = options;

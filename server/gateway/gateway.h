@@ -220,7 +220,10 @@ class Gateway {
   SessionTable sessions_;
   RetainedMemberships retained_;
   std::unique_ptr<net::QuerierListener> queriers_;  // Null without CAP_NET_RAW; set before any other call.
-  const uint64_t reverse_path_drops_before_;        // Of the host, when the gateway began.
+  // When the gateway began: of the host, and of each device.
+  const net::HostCounters counters_before_ = net::ReadHostCounters();
+  const std::map<uint32_t, net::DeviceCounters> devices_before_ =
+      net::ReadDeviceCounters().value_or(std::map<uint32_t, net::DeviceCounters>());
   std::atomic<bool> draining_{false};
   std::atomic<uint64_t> next_subscriber_id_{1};
 

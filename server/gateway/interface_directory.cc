@@ -152,7 +152,7 @@ std::vector<InterfaceDirectory::Exclusion> InterfaceDirectory::StarExclusions(co
   std::vector<Exclusion> exclusions;
   if (!IsPermitted(interface)) exclusions.push_back(Exclusion::kNotPermitted);
   if (!interface.up) exclusions.push_back(Exclusion::kDown);
-  if (!interface.multicast) exclusions.push_back(Exclusion::kNoMulticast);
+  if (!interface.multicast || !interface.carries_multicast) exclusions.push_back(Exclusion::kNoMulticast);
   if (!interface.HasAddress(family)) exclusions.push_back(Exclusion::kNoAddress);
   // A VRF takes nothing from its ports: it only has them look up routes in its own table.
   if (interface.master_index != 0 && !interface.IsInVrf()) exclusions.push_back(Exclusion::kEnslaved);
@@ -169,7 +169,7 @@ std::string_view InterfaceDirectory::Text(Exclusion exclusion) {
     case Exclusion::kDown:
       return "it is down";
     case Exclusion::kNoMulticast:
-      return "it lacks the MULTICAST flag";
+      return "it lacks the MULTICAST flag, or carries no multicast";
     case Exclusion::kNoAddress:
       return "it has no address of the family";
     case Exclusion::kEnslaved:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "server/gateway/interface_manager_channel.h"
+#include "server/gateway/policy.h"
 #include "server/net/clock.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
@@ -22,6 +23,7 @@ bool IsPassing(const absl::Status& status) {
     case Reason::kInterfaceNotFound:
     case Reason::kInterfaceDown:
     case Reason::kNoAddress:
+    case Reason::kNoMulticast:
       return true;
     default:
       return false;
@@ -103,9 +105,11 @@ absl::Status InterfaceManager::Usable(net::Family family) const {
     return Error(Reason::kInterfaceDown, "interface",
                  net::StrCat("interface ", name_, " is down: ip link set ", name_, " up"));
   }
+  if (!carries_multicast_) return NoMulticast(name_, "interface");
   if (family == net::Family::kIpv6 && !ipv6_) {
-    return Error(Reason::kNoAddress, "",
-                 net::StrCat("IPv6 is off on ", name_, ": its MTU is below 1280 or disable_ipv6 is set"));
+    return Error(
+        Reason::kNoAddress, "",
+        net::StrCat("IPv6 is off on ", name_, ": the kernel has none, its MTU is below 1280, or disable_ipv6 is set"));
   }
   return absl::OkStatus();
 }
@@ -144,15 +148,16 @@ absl::StatusOr<std::shared_ptr<InterfaceManager::Channel>> InterfaceManager::Fin
   fanout::ChannelLog::Options log_options = LogOptions(id, key.first);
   log_options.shard = shard_index;
   auto log = std::make_shared<fanout::ChannelLog>(log_options, services_->log_budget);
-  auto channel =
-      std::make_shared<Channel>(this, key,
-                                Reception::Spec{.sockets = &sockets_,
-                                                .factory = services_->sockets,
-                                                .shard = shard,
-                                                .log = std::move(log),
-                                                .group = key.first,
-                                                .port = key.second,
-                                                .socket_buffer_bytes = services_->options.socket_buffer_bytes});
+  auto channel = std::make_shared<Channel>(
+      this, key,
+      Reception::Spec{.sockets = &sockets_,
+                      .factory = services_->sockets,
+                      .shard = shard,
+                      .log = std::move(log),
+                      .group = key.first,
+                      .port = key.second,
+                      .socket_buffer_bytes = services_->options.socket_buffer_bytes,
+                      .narrow_after_ns = absl::ToInt64Nanoseconds(services_->options.narrow_after)});
   channels_.emplace(key, channel);
   return channel;
 }
@@ -286,7 +291,7 @@ void InterfaceManager::Sweep(int64_t now_ns) {
   net::MutexLock lock(&mutex_);
   for (auto at = channels_.begin(); at != channels_.end();) {
     Channel& channel = *at->second;
-    channel.reception.TellIfIdle();
+    channel.reception.Narrow(now_ns);
     if (channel.holds.empty() && now_ns - channel.left_ns >= keep_ns) {
       spdlog::debug("dropped the log of {}", Describe(channel));
       AddTotals(channel, &retired_);
@@ -371,6 +376,7 @@ std::vector<ChannelSnapshot> InterfaceManager::Snapshot(const std::vector<uint64
     snapshot.joined = channel->reception.is_open();
     if (snapshot.joined) {
       snapshot.told = channel->reception.told();
+      snapshot.narrows = channel->reception.narrows();
       snapshot.sockets = channel->reception.Sockets();
       snapshot.socket = channel->reception.Facts();
     }

@@ -71,6 +71,7 @@ struct ChannelSnapshot {
   bool joined = false;
   std::optional<uint32_t> host_users;   // Sockets of all the host that hold the group on the interface.
   fanout::SourceFilter told;            // What the kernel was told; with `joined`.
+  bool narrows = false;                 // `told` passes more than is wished, until it can be narrowed.
   std::vector<SocketSnapshot> sockets;  // With `joined`.
   net::ReceiveSocketFacts socket;       // The sum of them, with the inode of the first.
   ChannelAccount account;
@@ -240,6 +241,7 @@ class InterfaceManager {
   std::string name_ ABSL_GUARDED_BY(mutex_);
   bool up_ ABSL_GUARDED_BY(mutex_) = false;
   bool ipv6_ ABSL_GUARDED_BY(mutex_) = true;
+  bool carries_multicast_ ABSL_GUARDED_BY(mutex_) = true;
   uint32_t carrier_changes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<fanout::LostCause> lost_ ABSL_GUARDED_BY(mutex_);  // Why nothing can be received on it at all.
   bool lost_told_ ABSL_GUARDED_BY(mutex_) = false;

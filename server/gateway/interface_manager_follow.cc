@@ -33,6 +33,7 @@ void InterfaceManager::TakeOn(const net::Interface* interface) {
   lost_ = CauseOfLoss(interface);
   up_ = interface != nullptr && interface->up;
   ipv6_ = interface == nullptr || interface->ipv6;
+  carries_multicast_ = interface == nullptr || interface->carries_multicast;
   if (interface == nullptr) return;
   name_ = interface->name;
   carrier_changes_ = interface->carrier_changes;

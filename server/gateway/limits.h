@@ -28,6 +28,7 @@ struct Options {
   std::string default_interface;        // What an empty selector means; empty: the routes decide.
   absl::Duration session_lease = absl::Seconds(60);
   absl::Duration keep_after_leave = absl::Seconds(30);
+  absl::Duration narrow_after = absl::Seconds(30);  // Of an IPv6 filter under traffic; see Reception.
   size_t channel_log_bytes = 4 << 20;
   size_t total_log_bytes = 256 << 20;
   absl::Duration channel_log_age = absl::ZeroDuration();  // Zero: no limit.

@@ -58,6 +58,13 @@ absl::Status CheckSource(const IpAddress& source, const IpAddress& group, std::s
 
 }  // namespace
 
+absl::Status NoMulticast(std::string_view interface_name, std::string_view field) {
+  return Error(
+      Reason::kNoMulticast, field,
+      net::StrCat("interface ", interface_name, " is an ipvlan device in a mode that carries no multicast (l3 or ",
+                  "l3s): ip link set dev ", interface_name, " type ipvlan mode l2, or name another interface"));
+}
+
 bool IsHeldByTheHost(const IpAddress& group) {
   const std::string text = group.ToString();
   return text == "224.0.0.1" || text == "ff01::1" || text == "ff02::1";

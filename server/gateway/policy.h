@@ -49,6 +49,9 @@ absl::Status CheckSend(const SendRequest& request);
 // PAYLOAD_TOO_LARGE.
 absl::Status CheckPayload(size_t size_bytes, net::Family family);
 
+// NO_MULTICAST, for an interface that does not carry it (net::Interface::carries_multicast).
+absl::Status NoMulticast(std::string_view interface_name, std::string_view field);
+
 // Groups that every host holds by itself on every interface (224.0.0.1, ff01::1, ff02::1): not joined for anybody.
 bool IsHeldByTheHost(const net::IpAddress& group);
 

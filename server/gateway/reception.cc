@@ -152,13 +152,13 @@ absl::Status Reception::Open(uint32_t interface_index, const std::string& interf
     if (!status.ok()) return Explain(status, wished.sources().size());
     told_ = wished;
   }
-  narrower_.reset();
+  put_off_.reset();
   was_open_ = true;
   return absl::OkStatus();
 }
 
 absl::Status Reception::Tell(const SourceFilter& wished) {
-  narrower_.reset();
+  const std::optional<PutOff> before = std::exchange(put_off_, std::nullopt);
   if (wished == told_) return absl::OkStatus();
   if (spec_.group.IsSourceSpecific()) {
     absl::Status status = SetSources(wished.sources());
@@ -166,7 +166,8 @@ absl::Status Reception::Tell(const SourceFilter& wished) {
     return Explain(status, wished.sources().size());
   }
   SourceFilter next = wished;
-  if (!spec_.group.is_v4() && told_.mode() == FilterMode::kExclude && wished.mode() == FilterMode::kInclude) {
+  const bool narrows = told_.mode() == FilterMode::kExclude && wished.mode() == FilterMode::kInclude;
+  if (!spec_.group.is_v4() && narrows && wished.sources().size() <= spec_.factory->MostSources(spec_.group.family())) {
     const SourceFilter both[] = {told_, wished};
     next = SourceFilter::Merge(both);
   }
@@ -174,17 +175,21 @@ absl::Status Reception::Tell(const SourceFilter& wished) {
   if (!status.ok()) return Explain(status, wished.sources().size());
   told_ = siblings_.front().membership->filter();
   if (next != wished) {
-    narrower_ = wished;
-    read_before_.reset();
+    put_off_ = PutOff{.filter = wished,
+                      .since_ns = before.has_value() ? before->since_ns : net::MonotonicNs(),
+                      .read_before = std::nullopt};
   }
   return absl::OkStatus();
 }
 
-void Reception::TellIfIdle() {
-  if (!narrower_.has_value() || !is_open()) return;
+void Reception::Narrow(int64_t now_ns) {
+  if (!put_off_.has_value() || !is_open()) return;
   const uint64_t read = counters_->read.load(std::memory_order_relaxed);
-  if (std::exchange(read_before_, read) != std::optional(read)) return;
-  const SourceFilter wished = *std::exchange(narrower_, std::nullopt);
+  const bool is_idle = std::exchange(put_off_->read_before, read) == std::optional(read);
+  if (!is_idle && now_ns - put_off_->since_ns < spec_.narrow_after_ns) return;
+  const SourceFilter wished = std::exchange(put_off_, std::nullopt)->filter;
+  // Announced first, so that nothing that comes after a loss precedes it.
+  if (!is_idle) spec_.shard->Interrupt(spec_.log, fanout::GapCause::kKernelDrop, net::UnixNs());
   if (const absl::Status status = SetAny(wished); !status.ok()) {
     // The kernel passes more than is wanted; subscribers filter for themselves.
     spdlog::warn("cannot narrow the filter of {}: {}", Describe(), net::ToStd(status.message()));
@@ -194,7 +199,7 @@ void Reception::TellIfIdle() {
 
 void Reception::Close(fanout::GapCause cause) {
   siblings_.clear();
-  narrower_.reset();
+  put_off_.reset();
   interruption_ = cause;
   closed_unix_ns_ = net::UnixNs();
 }

@@ -6,7 +6,8 @@
 // to EXCLUDE: there the kernel is told to pass all, and each subscriber's own filter does the rest.
 //
 // IPv6 loses a datagram now and then when a filter changes its mode (net::ReceiveSocket::SetFilter), so an EXCLUDE
-// that could become an INCLUDE does so only while nothing comes: until then the kernel passes more than is wished.
+// that could become an INCLUDE does so while nothing comes. Until then the kernel passes more than is wished, and the
+// network carries it; so it is not put off for longer than `narrow_after_ns`, and then a gap is announced.
 
 #ifndef MCGW_GATEWAY_RECEPTION_H_
 #define MCGW_GATEWAY_RECEPTION_H_
@@ -41,6 +42,7 @@ class Reception {
     net::IpAddress group;
     uint16_t port = 0;
     size_t socket_buffer_bytes = 0;
+    int64_t narrow_after_ns = 0;
   };
 
   explicit Reception(Spec spec) : spec_(std::move(spec)) {}
@@ -53,8 +55,9 @@ class Reception {
   // Tells the kernel a new filter, or puts that off if the one it has passes all that is wished. On failure the old one
   // stays.
   absl::Status Tell(const fanout::SourceFilter& wished);
-  // Tells what was put off, if nothing has come between two calls. Once a second.
-  void TellIfIdle();
+  // Tells what was put off, if nothing has come between two calls or it has been put off for long enough. Once a
+  // second, with the monotonic time.
+  void Narrow(int64_t now_ns);
   // Leaves and has the shard read what is still queued. `cause` is why datagrams are missed from now on.
   void Close(fanout::GapCause cause);
 
@@ -62,6 +65,8 @@ class Reception {
   bool was_open() const { return was_open_; }
   // What the kernel was told, which passes at least what is wished. While open.
   const fanout::SourceFilter& told() const { return told_; }
+  // Whether it passes more only until Narrow.
+  bool narrows() const { return put_off_.has_value(); }
   size_t socket_count() const { return siblings_.size(); }
   std::vector<SocketSnapshot> Sockets() const;
   // HOST_LIMIT if one of its sockets is not watched, and so read late: the shard found out after Open. While open.
@@ -104,9 +109,13 @@ class Reception {
   std::vector<Sibling> siblings_;  // One, but for source-specific groups with many sources.
   size_t most_sources_ = 0;        // Of a new socket.
   fanout::SourceFilter told_;
-  // Put off until the channel is idle, with counters_->read when that was last looked at.
-  std::optional<fanout::SourceFilter> narrower_;
-  std::optional<uint64_t> read_before_;
+  // A narrower filter that the kernel is yet to be told.
+  struct PutOff {
+    fanout::SourceFilter filter;
+    int64_t since_ns = 0;                 // Monotonic; when the first of those that followed each other was put off.
+    std::optional<uint64_t> read_before;  // counters_->read when it was last looked at.
+  };
+  std::optional<PutOff> put_off_;
   bool was_open_ = false;
   std::optional<fanout::GapCause> interruption_;  // To be announced when reading begins again.
   int64_t closed_unix_ns_ = 0;

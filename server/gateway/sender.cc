@@ -36,6 +36,7 @@ absl::Status CheckInterface(const Interface& interface, const SendRequest& reque
     return Error(Reason::kInterfaceDown, "destination.interface",
                  net::StrCat("interface ", interface.name, " is down: ip link set ", interface.name, " up"));
   }
+  if (!interface.carries_multicast) return NoMulticast(interface.name, "destination.interface");
   if (!interface.carrier) {
     return Error(Reason::kNoCarrier, "destination.interface",
                  net::StrCat("interface ", interface.name,

@@ -3,11 +3,22 @@
 #include <linux/if_link.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "server/net/netlink.h"
 
 namespace mcgw::net {
+
+DeviceCounters Since(const DeviceCounters& before, const DeviceCounters& now) {
+  DeviceCounters since;
+  for (const auto counter :
+       {&DeviceCounters::received_packets, &DeviceCounters::multicast_packets, &DeviceCounters::dropped_packets,
+        &DeviceCounters::length_errors, &DeviceCounters::overruns, &DeviceCounters::damaged}) {
+    since.*counter = now.*counter >= before.*counter ? now.*counter - before.*counter : now.*counter;
+  }
+  return since;
+}
 
 absl::StatusOr<std::map<uint32_t, DeviceCounters>> ReadDeviceCounters() {
   std::map<uint32_t, DeviceCounters> counters;
@@ -16,13 +27,18 @@ absl::StatusOr<std::map<uint32_t, DeviceCounters>> ReadDeviceCounters() {
     const auto attributes = netlink::AttributesOf<IFLA_STATS64>(message, sizeof(ifinfomsg));
     const nlattr* const attribute = attributes[IFLA_STATS64];
     // Older kernels know fewer counters; those wanted are among the first.
-    if (attribute == nullptr || mnl_attr_get_payload_len(attribute) < offsetof(rtnl_link_stats64, collisions)) return;
+    constexpr size_t kWantedBytes = offsetof(rtnl_link_stats64, tx_aborted_errors);
+    if (attribute == nullptr || mnl_attr_get_payload_len(attribute) < kWantedBytes) return;
     rtnl_link_stats64 stats = {};  // The attribute is aligned to 4 bytes only.
-    std::memcpy(&stats, mnl_attr_get_payload(attribute), offsetof(rtnl_link_stats64, collisions));
+    std::memcpy(&stats, mnl_attr_get_payload(attribute), kWantedBytes);
     const auto* const link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
-    counters[static_cast<uint32_t>(link->ifi_index)] = {.received_packets = stats.rx_packets,
-                                                        .multicast_packets = stats.multicast,
-                                                        .dropped_packets = stats.rx_dropped};
+    counters[static_cast<uint32_t>(link->ifi_index)] = {
+        .received_packets = stats.rx_packets,
+        .multicast_packets = stats.multicast,
+        .dropped_packets = stats.rx_dropped,
+        .length_errors = stats.rx_length_errors,
+        .overruns = std::max(stats.rx_over_errors, stats.rx_fifo_errors) + stats.rx_missed_errors,
+        .damaged = stats.rx_crc_errors + stats.rx_frame_errors};
   };
   const absl::Status status = netlink::Uninterrupted("read the counters of the interfaces", [&](mnl_socket* socket) {
     counters.clear();

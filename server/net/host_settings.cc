@@ -1,14 +1,17 @@
 #include "server/net/host_settings.h"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 
 #include "absl/strings/numbers.h"
+#include "server/net/owned_fd.h"
 #include "server/net/text.h"
 
 namespace mcgw::net {
@@ -22,12 +25,24 @@ std::optional<int64_t> ForcedVersion(std::string_view family, std::string_view i
   return ReadSysctl(StrCat("net/", family, "/conf/", interface_name, "/", setting));
 }
 
-uint64_t CountOpenFiles() {
+std::optional<uint64_t> CountOpenFiles() {
   std::error_code error;
   const std::filesystem::directory_iterator files("/proc/self/fd", error);
-  if (error) return 0;
+  if (error) return std::nullopt;
   // The iterator's own descriptor is among them.
   return static_cast<uint64_t>(std::max<std::ptrdiff_t>(std::distance(begin(files), end(files)) - 1, 0));
+}
+
+bool HasIpv6() {
+  const OwnedFd probe(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return probe.valid() || errno != EAFNOSUPPORT;
+}
+
+// The calling thread's own view: /proc/net is that of the process's first thread.
+std::string ReadNetFile(std::string_view name) {
+  std::ostringstream text;
+  text << std::ifstream(StrCat("/proc/thread-self/net/", name)).rdbuf();
+  return text.str();
 }
 
 }  // namespace
@@ -59,20 +74,38 @@ std::optional<uint64_t> CounterIn(const std::string& text, std::string_view prot
   return std::nullopt;
 }
 
+std::optional<uint64_t> CounterIn(const std::string& text, std::string_view name) {
+  std::istringstream lines(text);
+  std::string one_name;
+  uint64_t count = 0;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    if (words >> one_name >> count && one_name == name) return count;
+  }
+  return std::nullopt;
+}
+
 HostSettings ReadHostSettings() {
   HostSettings settings{.rmem_max = ReadSysctl("net/core/rmem_max"),
                         .optmem_max = ReadSysctl("net/core/optmem_max"),
                         .igmp_max_memberships = ReadSysctl("net/ipv4/igmp_max_memberships"),
                         .igmp_max_msf = ReadSysctl("net/ipv4/igmp_max_msf"),
                         .mld_max_msf = ReadSysctl("net/ipv6/mld_max_msf"),
-                        .reverse_path_drops = std::nullopt,
-                        .open_files = CountOpenFiles()};
-  std::ostringstream netstat;
-  netstat << std::ifstream("/proc/thread-self/net/netstat").rdbuf();
-  settings.reverse_path_drops = CounterIn(netstat.str(), "TcpExt", "IPReversePathFilter");
+                        .open_files = CountOpenFiles(),
+                        .has_ipv6 = HasIpv6()};
   rlimit limit = {};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) settings.open_files_limit = limit.rlim_cur;
   return settings;
+}
+
+HostCounters ReadHostCounters() {
+  const std::string netstat = ReadNetFile("netstat");
+  const std::string snmp = ReadNetFile("snmp");
+  const std::string snmp6 = ReadNetFile("snmp6");
+  return {.reverse_path_drops = CounterIn(netstat, "TcpExt", "IPReversePathFilter"),
+          .reassembly_failures = {CounterIn(snmp, "Ip", "ReasmFails"), CounterIn(snmp6, "Ip6ReasmFails")},
+          .udp_checksum_errors = {CounterIn(snmp, "Udp", "InCsumErrors"), CounterIn(snmp6, "Udp6InCsumErrors")},
+          .ipv4_header_checksum_errors = CounterIn(netstat, "IpExt", "InCsumErrors")};
 }
 
 int64_t InterfaceSettings::rp_filter() const { return std::max(rp_filter_all.value_or(0), rp_filter_own.value_or(0)); }

@@ -77,6 +77,11 @@ std::vector<std::string> AlternativeNames(const nlattr* properties) {
   return names;
 }
 
+bool IsIpvlanOfLayer2(const nlattr* data) {
+  const nlattr* const mode = AttributesIn<IFLA_IPVLAN_MODE>(data)[IFLA_IPVLAN_MODE];
+  return mode == nullptr || mnl_attr_get_u16(mode) == IPVLAN_MODE_L2;
+}
+
 Interface ReadLink(const nlmsghdr& message) {
   const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
   const auto attributes = AttributesOf<IFLA_PROP_LIST>(message, sizeof(*link));
@@ -103,6 +108,7 @@ Interface ReadLink(const nlmsghdr& message) {
   result.peer_in_other_namespace = attributes[IFLA_LINK_NETNSID] != nullptr;
   const auto info = AttributesIn<IFLA_INFO_SLAVE_KIND>(attributes[IFLA_LINKINFO]);
   if (info[IFLA_INFO_KIND] != nullptr) result.kind = mnl_attr_get_str(info[IFLA_INFO_KIND]);
+  if (result.kind == "ipvlan") result.carries_multicast = IsIpvlanOfLayer2(info[IFLA_INFO_DATA]);
   if (info[IFLA_INFO_SLAVE_KIND] != nullptr) result.port_kind = mnl_attr_get_str(info[IFLA_INFO_SLAVE_KIND]);
   return result;
 }

@@ -40,7 +40,9 @@ struct Interface {
   uint32_t carrier_changes = 0;
   // Whether IPv6 is on: the kernel switches it off where the MTU is below 1280, the administrator by disable_ipv6.
   bool ipv6 = true;
-  bool multicast = false;   // IFF_MULTICAST
+  bool multicast = false;  // IFF_MULTICAST
+  // False for an ipvlan device in its modes l3 and l3s, which drop multicast both ways whatever their flags say.
+  bool carries_multicast = true;
   bool loopback = false;    // IFF_LOOPBACK
   uint32_t flags = 0;       // All of IFF_*, the three above among them.
   std::string mac_address;  // "02:00:00:00:00:01"; empty if it has none.

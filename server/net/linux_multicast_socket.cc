@@ -192,9 +192,9 @@ absl::Status LinuxReceiveSocket::JoinError(int error, const IpAddress& group) co
         return ErrnoError(error, Reason::kNotAMulticastGroup, "group",
                           absl::StrCat("the kernel refuses to join ", Channel(group)));
       }
-      return ErrnoError(
-          error, Reason::kNoAddress, "",
-          absl::StrCat("IPv6 is off on ", spec_.interface_name, ": its MTU is below 1280 or disable_ipv6 is set"));
+      return ErrnoError(error, Reason::kNoAddress, "",
+                        absl::StrCat("IPv6 is off on ", spec_.interface_name,
+                                     ": the kernel has none, its MTU is below 1280, or disable_ipv6 is set"));
     case ENOBUFS:
       return ErrnoError(error, Reason::kHostLimit, "",
                         absl::StrCat("join ", Channel(group), ": raise net.ipv4.igmp_max_memberships"));

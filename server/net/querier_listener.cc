@@ -1,13 +1,13 @@
 #include "server/net/querier_listener.h"
 
 #include <netinet/icmp6.h>
-#include <netinet/igmp.h>
 #include <netinet/in.h>
-#include <netinet/ip.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
+#include <utility>
 
 #include "server/net/clock.h"
 #include "server/net/status.h"
@@ -16,16 +16,15 @@ namespace mcgw::net {
 namespace {
 
 constexpr int kMostPacketsPerDrain = 1024;  // So that a flood cannot hold the caller.
-constexpr size_t kIgmpQueryBytes = 8;       // Of versions 1 and 2; version 3 is longer.
-constexpr size_t kIgmp3QueryBytes = 12;
-constexpr size_t kMldQueryBytes = 24;  // Of version 1.
-constexpr size_t kMld2QueryBytes = 28;
+constexpr size_t kPacketBytes = 16 << 10;   // More than a jumbo frame.
+constexpr size_t kControlBytes = 3072;      // For the longest hop-by-hop header, 2048 bytes, and the rest.
 
-absl::Status Enable(int fd, int level, int option) {
-  const int on = 1;
-  if (setsockopt(fd, level, option, &on, sizeof(on)) == 0) return absl::OkStatus();
+absl::Status Set(int fd, int level, int option, int value) {
+  if (setsockopt(fd, level, option, &value, sizeof(value)) == 0) return absl::OkStatus();
   return ErrnoStatus(errno, "prepare a raw socket");
 }
+
+absl::Status Enable(int fd, int level, int option) { return Set(fd, level, option, 1); }
 
 absl::StatusOr<OwnedFd> OpenIgmp() {
   OwnedFd fd(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_IGMP));
@@ -43,45 +42,46 @@ absl::StatusOr<OwnedFd> OpenMld() {
   if (setsockopt(fd.get(), IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof(filter)) != 0) {
     return ErrnoStatus(errno, "prepare a raw socket for MLD");
   }
-  if (absl::Status status = Enable(fd.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO); !status.ok()) return status;
+  for (const int option : {IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVHOPOPTS}) {
+    if (absl::Status status = Enable(fd.get(), IPPROTO_IPV6, option); !status.ok()) return status;
+  }
+  // Else the kernel would keep back those whose checksum is wrong, and nobody could say who sends them.
+  if (absl::Status status = Set(fd.get(), SOL_RAW, IPV6_CHECKSUM, -1); !status.ok()) return status;
   return fd;
 }
 
-// The interface that a packet came by; 0 if the kernel does not say.
-uint32_t InterfaceOf(msghdr* message) {
+// What the kernel says beside a packet.
+struct Ancillary {
+  uint32_t interface_index = 0;  // 0 if it does not say.
+  IpAddress destination;         // This and what follows of IPv6.
+  int hop_limit = 0;
+  std::string_view hop_by_hop;
+};
+
+Ancillary AncillaryOf(msghdr* message) {
+  Ancillary result;
   for (cmsghdr* control = CMSG_FIRSTHDR(message); control != nullptr; control = CMSG_NXTHDR(message, control)) {
-    if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO) {
+    const auto is = [&](int level, int type) { return control->cmsg_level == level && control->cmsg_type == type; };
+    if (is(IPPROTO_IP, IP_PKTINFO)) {
       in_pktinfo info;
       std::memcpy(&info, CMSG_DATA(control), sizeof(info));
-      return static_cast<uint32_t>(info.ipi_ifindex);
-    }
-    if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO) {
+      result.interface_index = static_cast<uint32_t>(info.ipi_ifindex);
+    } else if (is(IPPROTO_IPV6, IPV6_PKTINFO)) {
       in6_pktinfo info;
       std::memcpy(&info, CMSG_DATA(control), sizeof(info));
-      return info.ipi6_ifindex;
+      result.interface_index = info.ipi6_ifindex;
+      result.destination = IpAddress::FromV6(info.ipi6_addr);
+    } else if (is(IPPROTO_IPV6, IPV6_HOPLIMIT)) {
+      std::memcpy(&result.hop_limit, CMSG_DATA(control), sizeof(result.hop_limit));
+    } else if (is(IPPROTO_IPV6, IPV6_HOPOPTS)) {
+      result.hop_by_hop =
+          std::string_view(reinterpret_cast<const char*>(CMSG_DATA(control)), control->cmsg_len - CMSG_LEN(0));
     }
   }
-  return 0;
+  return result;
 }
-
-uint8_t ByteAt(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
 
 }  // namespace
-
-uint32_t IgmpQueryVersion(std::string_view packet) {
-  if (packet.size() < sizeof(ip)) return 0;
-  const size_t header_bytes = 4u * (ByteAt(packet, 0) & 0xf);
-  if (header_bytes < sizeof(ip) || packet.size() < header_bytes + kIgmpQueryBytes) return 0;
-  const std::string_view igmp = packet.substr(header_bytes);
-  if (ByteAt(igmp, 0) != IGMP_MEMBERSHIP_QUERY) return 0;
-  if (igmp.size() >= kIgmp3QueryBytes) return 3;
-  return ByteAt(igmp, 1) == 0 ? 1 : 2;  // Version 1 knows no response time (RFC 9776, 7.1).
-}
-
-uint32_t MldQueryVersion(std::string_view message) {
-  if (message.size() < kMldQueryBytes || ByteAt(message, 0) != MLD_LISTENER_QUERY) return 0;
-  return message.size() >= kMld2QueryBytes ? 2 : 1;
-}
 
 QuerierListener::QuerierListener(OwnedFd igmp, OwnedFd mld)
     : igmp_(std::move(igmp)), mld_(std::move(mld)), since_ns_(MonotonicNs()) {}
@@ -101,8 +101,8 @@ void QuerierListener::Drain() {
 
 void QuerierListener::DrainSocket(int fd, Family family) {
   for (int i = 0; i < kMostPacketsPerDrain; ++i) {
-    char packet[2048];
-    alignas(cmsghdr) char control[256];
+    char packet[kPacketBytes];
+    alignas(cmsghdr) char control[kControlBytes];
     sockaddr_storage from = {};
     iovec io = {packet, sizeof(packet)};
     msghdr message = {};
@@ -115,12 +115,29 @@ void QuerierListener::DrainSocket(int fd, Family family) {
     const ssize_t length = recvmsg(fd, &message, 0);
     if (length < 0 && errno == EINTR) continue;
     if (length < 0) return;
+    // A query is as long as a frame at most.
+    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) continue;
     const std::string_view bytes(packet, static_cast<size_t>(length));
-    const uint32_t version = family == Family::kIpv4 ? IgmpQueryVersion(bytes) : MldQueryVersion(bytes);
-    const uint32_t index = InterfaceOf(&message);
-    if (version == 0 || index == 0) continue;
-    MutexLock lock(&mutex_);
-    last_[{index, family, version}] = {IpAddress::FromSockaddr(from), version, MonotonicNs()};
+    const Ancillary beside = AncillaryOf(&message);
+    if (beside.interface_index == 0) continue;
+    const IpAddress source = IpAddress::FromSockaddr(from);
+    Keep(beside.interface_index, source,
+         family == Family::kIpv4 ? JudgeIgmpQuery(bytes)
+                                 : JudgeMldQuery({.message = bytes,
+                                                  .source = source,
+                                                  .destination = beside.destination,
+                                                  .hop_limit = beside.hop_limit,
+                                                  .hop_by_hop = beside.hop_by_hop}));
+  }
+}
+
+void QuerierListener::Keep(uint32_t interface_index, const IpAddress& source, QueryVerdict verdict) {
+  MutexLock lock(&mutex_);
+  if (verdict.version != 0) {
+    last_[{interface_index, source.family(), verdict.version}] = {source, verdict.version, MonotonicNs()};
+  } else if (!verdict.fault.empty()) {
+    InvalidQuery& last = invalid_[{interface_index, source.family()}];
+    last = {source, std::move(verdict.fault), MonotonicNs(), last.count + 1};
   }
 }
 
@@ -134,6 +151,12 @@ std::optional<Query> QuerierListener::Last(uint32_t interface_index, Family fami
     if (!newest.has_value() || at->second.heard_ns > newest->heard_ns) newest = at->second;
   }
   return newest;
+}
+
+std::optional<InvalidQuery> QuerierListener::LastInvalid(uint32_t interface_index, Family family) const {
+  MutexLock lock(&mutex_);
+  const auto at = invalid_.find({interface_index, family});
+  return at == invalid_.end() ? std::nullopt : std::optional(at->second);
 }
 
 }  // namespace mcgw::net

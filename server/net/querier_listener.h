@@ -1,7 +1,8 @@
 // Hears the queriers of all links: routers and switches that ask who is a member of what.
 //
 // Two raw sockets, for IGMP and for the queries of MLD, which the kernel gives nothing else: datagrams on their way to
-// receivers pay nothing. They need CAP_NET_RAW; a gateway without it does without.
+// receivers pay nothing. They need CAP_NET_RAW; a gateway without it does without. Queries that the kernel ignores
+// (membership_query.h) make no querier; they are kept apart.
 
 #ifndef MCGW_NET_QUERIER_LISTENER_H_
 #define MCGW_NET_QUERIER_LISTENER_H_
@@ -10,21 +11,31 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <string_view>
+#include <string>
 #include <tuple>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "server/net/address.h"
+#include "server/net/membership_query.h"
 #include "server/net/mutex.h"
 #include "server/net/owned_fd.h"
 
 namespace mcgw::net {
 
-// A query, general or of a group.
+// A query that the kernel takes, general or of a group.
 struct Query {
-  IpAddress querier;     // Its source address; 0.0.0.0 or :: for a switch that asks on behalf of nobody.
+  IpAddress querier;     // Its source address; 0.0.0.0 for a switch that asks on behalf of nobody.
   uint32_t version = 0;  // IGMP 1, 2 or 3; MLD 1 or 2.
   int64_t heard_ns = 0;  // Monotonic.
+};
+
+// A query that the kernel ignores: the newest of an interface and family.
+struct InvalidQuery {
+  IpAddress sender;
+  std::string fault;     // "its hop limit is 64, not 1".
+  int64_t heard_ns = 0;  // Monotonic.
+  uint64_t count = 0;    // Of such queries, of any sender, since it listens.
 };
 
 // Thread-safe. Never blocks.
@@ -41,12 +52,16 @@ class QuerierListener {
   // The newest query that came by an interface; with `version`, the newest of that version. Nothing if none did.
   std::optional<Query> Last(uint32_t interface_index, Family family, uint32_t version = 0) const;
 
+  // The newest query that came by an interface and that the kernel ignores. Nothing if none did.
+  std::optional<InvalidQuery> LastInvalid(uint32_t interface_index, Family family) const;
+
   // Since when it listens, monotonic.
   int64_t since_ns() const { return since_ns_; }
 
  private:
   QuerierListener(OwnedFd igmp, OwnedFd mld);
   void DrainSocket(int fd, Family family);
+  void Keep(uint32_t interface_index, const IpAddress& source, QueryVerdict verdict);
 
   const OwnedFd igmp_;
   const OwnedFd mld_;  // May be invalid.
@@ -54,11 +69,9 @@ class QuerierListener {
   mutable Mutex mutex_;
   // By interface, family and version.
   std::map<std::tuple<uint32_t, Family, uint32_t>, Query> last_ ABSL_GUARDED_BY(mutex_);
+  // By interface and family.
+  std::map<std::pair<uint32_t, Family>, InvalidQuery> invalid_ ABSL_GUARDED_BY(mutex_);
 };
-
-// The version of an IGMP query, from its IPv4 header on; of an MLD query, from its ICMPv6 header on. 0 if it is none.
-uint32_t IgmpQueryVersion(std::string_view packet);
-uint32_t MldQueryVersion(std::string_view message);
 
 }  // namespace mcgw::net
 

@@ -68,6 +68,7 @@ enum class Reason {
   kPortInUse,
   kSendBlocked,
   kNoAddress,
+  kNoMulticast,
   // UNIMPLEMENTED
   kNotImplemented,
   // INTERNAL

@@ -2,11 +2,14 @@
 
 #include "server/gateway/diagnosis.h"
 
+#include <algorithm>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
@@ -32,9 +35,12 @@ HostFacts Host() {
                    .igmp_max_memberships = 20,
                    .igmp_max_msf = 10,
                    .mld_max_msf = 64,
-                   .reverse_path_drops = 0,
                    .open_files = 20,
                    .open_files_limit = 1024};
+  host.counters = host.counters_before = {.reverse_path_drops = 5,
+                                          .reassembly_failures = {1, 2},
+                                          .udp_checksum_errors = {3, 4},
+                                          .ipv4_header_checksum_errors = 5};
   host.channels_limit = 100;
   host.asked_buffer_bytes = 1 << 20;
   host.now_monotonic_ns = kNowNs;
@@ -127,10 +133,8 @@ TEST(Diagnosis, TellsOfDescriptorsAndChannelsBeforeTheyRunOut) {
 
 TEST(Diagnosis, CountsOnlyTheReversePathDropsSinceItsStart) {
   HostFacts host = Host();
-  host.settings.reverse_path_drops = 5;
-  host.reverse_path_drops_before = 5;
   EXPECT_TRUE(Says(CheckReversePathDrops(host), Severity::kOk));
-  host.settings.reverse_path_drops = 8;
+  host.counters.reverse_path_drops = 8;
   EXPECT_TRUE(Says(CheckReversePathDrops(host), Severity::kWarning, "dropped 3 packets"));
 }
 
@@ -169,8 +173,9 @@ TEST(Diagnosis, KnowsAQuerierByTheTracesItLeaves) {
   EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv4), Severity::kOk, "IGMP version 2"));
   facts.families[0].forced_version = 2;  // Then the version says nothing of a querier.
   EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv4), Severity::kUnknown));
+  // The kernel counts what it ignores, too.
   facts.mld->queries_received = 4;
-  EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv6), Severity::kOk, "4 MLD queries"));
+  EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv6), Severity::kUnknown, "4 MLD queries"));
   facts.bridge = BridgeFacts{"br0", {.snooping = true, .querier = false, .hears_querier = {true, false}}};
   EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv4), Severity::kOk, "br0 hears a querier"));
   EXPECT_TRUE(Says(CheckBridge(facts, net::Family::kIpv4), Severity::kOk));
@@ -181,7 +186,7 @@ TEST(Diagnosis, SaysThatAVersionIsNotKnown) {
   InterfaceFacts facts = A0();
   facts.families[1].protocol_version = 0;
   EXPECT_TRUE(Says(CheckProtocol(facts, net::Family::kIpv6), Severity::kUnknown, "MLD"));
-  facts.mld.reset();  // IPv6 is off: CheckAddress says so.
+  facts.interface.ipv6 = false;  // CheckAddress says so.
   EXPECT_FALSE(CheckProtocol(facts, net::Family::kIpv6).has_value());
   EXPECT_FALSE(CheckQuerier(facts, Host(), net::Family::kIpv6).has_value());
 }
@@ -254,6 +259,206 @@ TEST(Diagnosis, NamesTheChannelOfAFinding) {
     EXPECT_EQ(finding.channel_id, 7u);
     EXPECT_EQ(finding.interface_name, "a0");
   }
+}
+
+TEST(Diagnosis, SaysWhoseQueriesTheKernelIgnoresAndWhy) {
+  InterfaceFacts facts = A0();
+  HostFacts host = Host();
+  host.listens_to_queriers = true;
+  host.listened_ns = 300 * kSecondNs;
+  EXPECT_FALSE(CheckInvalidQueries(facts, host, net::Family::kIpv6).has_value());
+  facts.families[1].invalid_query =
+      net::InvalidQuery{Ip("fe80::2"), "its hop limit is 64, not 1", kNowNs - 7 * kSecondNs, 3};
+  const auto finding = CheckInvalidQueries(facts, host, net::Family::kIpv6);
+  EXPECT_TRUE(Says(finding, Severity::kWarning, "fe80::2 asked on a0 7 s ago by an MLD query that the kernel ignores"));
+  EXPECT_TRUE(Says(finding, Severity::kWarning, "its hop limit is 64, not 1; it is one of 3 such queries"));
+  EXPECT_EQ(finding->code, FindingCode::kInvalidQuery);
+  // It makes no querier.
+  EXPECT_TRUE(Says(CheckQuerier(facts, host, net::Family::kIpv6), Severity::kWarning, "no querier asked"));
+}
+
+TEST(Diagnosis, AForcedVersionMakesTheKernelIgnoreAnOlderQuerier) {
+  InterfaceFacts facts = A0();
+  facts.families[1].last_query = net::Query{Ip("fe80::9"), 1, kNowNs - kSecondNs};
+  EXPECT_TRUE(Says(CheckQuerier(facts, Host(), net::Family::kIpv6), Severity::kOk, "MLDv1) asked"));
+  facts.families[1].forced_version = 2;
+  const auto finding = CheckQuerier(facts, Host(), net::Family::kIpv6);
+  EXPECT_TRUE(Says(finding, Severity::kWarning, "ignores it, since force_mld_version is 2"));
+  EXPECT_EQ(finding->remedy_command,
+            "sysctl -w net.ipv6.conf.all.force_mld_version=0 net.ipv6.conf.a0.force_mld_version=0");
+}
+
+// ---- Filters that the kernel has not taken ----
+
+ChannelFacts Ipv6Channel(std::vector<net::IpAddress> sources) {
+  ChannelFacts channel = Channel();
+  channel.group = Ip("ff15::10");
+  channel.snapshot->wished = fanout::SourceFilter::Include(std::move(sources));
+  return channel;
+}
+
+std::vector<net::IpAddress> Sources(size_t count) {
+  std::vector<net::IpAddress> sources;
+  for (size_t i = 0; i < count; ++i) sources.push_back(Ip(absl::StrCat("fd00::", i + 1)));
+  return sources;
+}
+
+TEST(Diagnosis, AFilterYetToBeNarrowedExceedsNoLimit) {
+  ChannelFacts channel = Ipv6Channel(Sources(1));
+  channel.snapshot->narrows = true;
+  const auto finding = CheckFilter(channel, Host());
+  EXPECT_TRUE(Says(finding, Severity::kInfo, "still passes any source of [ff15::10]:5000 on a0")) << finding->seen;
+  EXPECT_EQ(finding->code, FindingCode::kMembershipInKernel);
+  EXPECT_EQ(finding->remedy_command, "");
+  EXPECT_TRUE(absl::StrContains(finding->remedy, "30 s")) << finding->remedy;
+}
+
+TEST(Diagnosis, ALimitIsReportedOnlyWhereItIsExceeded) {
+  HostFacts host = Host();
+  EXPECT_FALSE(CheckFilter(Channel(), host).has_value());
+  const auto exceeded = CheckFilter(Ipv6Channel(Sources(65)), host);
+  EXPECT_TRUE(Says(exceeded, Severity::kInfo, "it keeps 64 (net.ipv6.mld_max_msf)")) << exceeded->seen;
+  EXPECT_EQ(exceeded->remedy_command, "sysctl -w net.ipv6.mld_max_msf=65");
+  const auto within = CheckFilter(Ipv6Channel(Sources(64)), host);
+  EXPECT_TRUE(Says(within, Severity::kInfo, "though it keeps 64 now"));
+  EXPECT_EQ(within->remedy_command, "");
+  host.settings.mld_max_msf.reset();
+  const auto unknown = CheckFilter(Ipv6Channel(Sources(1)), host);
+  EXPECT_TRUE(Says(unknown, Severity::kUnknown, "cannot be read"));
+  EXPECT_EQ(unknown->remedy_command, "sysctl net.ipv6.mld_max_msf net.core.optmem_max");
+}
+
+// ---- What is dropped before any socket ----
+
+TEST(Diagnosis, TellsOfFragmentsThatMakeNoDatagram) {
+  HostFacts host = Host();
+  EXPECT_TRUE(Says(CheckReassembly(host), Severity::kOk, "0 of IPv4, 0 of IPv6"));
+  host.counters.reassembly_failures[1] = 9;
+  EXPECT_TRUE(Says(CheckReassembly(host), Severity::kWarning, "0 of IPv4, 7 of IPv6"));
+  host.settings.has_ipv6 = false;
+  host.counters.reassembly_failures[1].reset();
+  EXPECT_TRUE(Says(CheckReassembly(host), Severity::kOk, "0 of IPv4"));
+  host.counters.reassembly_failures[0].reset();
+  const auto unknown = CheckReassembly(host);
+  EXPECT_TRUE(Says(unknown, Severity::kUnknown, "cannot be read"));
+  EXPECT_EQ(unknown->remedy_command, "nstat -az IpReasmFails Ip6ReasmFails");
+}
+
+TEST(Diagnosis, TellsOfWrongChecksums) {
+  HostFacts host = Host();
+  EXPECT_TRUE(Says(CheckChecksums(host), Severity::kOk));
+  host.counters.udp_checksum_errors[0] = 5;
+  host.counters.ipv4_header_checksum_errors = 6;
+  EXPECT_TRUE(Says(CheckChecksums(host), Severity::kWarning, "2 of IPv4, 0 of IPv6, 1 in an IPv4 header"));
+  host.counters = {};
+  EXPECT_TRUE(Says(CheckChecksums(host), Severity::kUnknown, "cannot be read"));
+}
+
+TEST(Diagnosis, ACounterThatFellBeganAgain) {
+  HostFacts host = Host();
+  host.counters.reassembly_failures[0] = 0;
+  EXPECT_TRUE(Says(CheckReassembly(host), Severity::kOk));
+  const net::DeviceCounters before = {.received_packets = 9, .dropped_packets = 5};
+  EXPECT_EQ(net::Since(before, {.received_packets = 10, .dropped_packets = 2}),
+            (net::DeviceCounters{.received_packets = 1, .dropped_packets = 2}));
+}
+
+TEST(Diagnosis, TellsOfFramesThatTheDeviceDropped) {
+  InterfaceFacts facts = A0();
+  EXPECT_FALSE(CheckDevice(facts).has_value());  // Not known.
+  facts.device = net::DeviceCounters{.received_packets = 100};
+  EXPECT_TRUE(Says(CheckDevice(facts), Severity::kOk, "no frame"));
+  facts.device->dropped_packets = 3;  // Often those of protocols that nobody here receives.
+  EXPECT_TRUE(Says(CheckDevice(facts), Severity::kInfo, "3 without giving a reason"));
+  facts.device->length_errors = 2;
+  const auto finding = CheckDevice(facts);
+  EXPECT_TRUE(Says(finding, Severity::kWarning, "2 for their length, 3 without giving a reason"));
+  EXPECT_TRUE(absl::StrContains(finding->remedy, "the MTU of a0 (1500 bytes)")) << finding->remedy;
+}
+
+// ---- What cannot be known ----
+
+TEST(Diagnosis, AHostWithoutIpv6IsToldSoAndNotOfAnMtu) {
+  HostFacts host = Host();
+  host.settings.has_ipv6 = false;
+  InterfaceFacts facts = A0();
+  facts.interface.ipv6 = false;
+  facts.interface.mtu_bytes = 1200;
+  facts.settings.disable_ipv6.reset();
+  facts.mld.reset();
+  EXPECT_FALSE(CheckMtu(facts, host).has_value());
+  EXPECT_TRUE(Says(CheckAddress(facts, host, net::Family::kIpv6), Severity::kError, "has no IPv6"));
+  for (const Finding& finding : Judge({host, {facts}, {}})) {
+    EXPECT_FALSE(absl::StrContains(finding.seen, "MTU")) << finding.seen;
+  }
+}
+
+TEST(Diagnosis, WithoutProcItSaysWhatItCannotKnow) {
+  HostFacts host = Host();
+  host.settings = {.open_files_limit = 1024};
+  host.counters = {};
+  InterfaceFacts facts = A0();
+  facts.settings = {};
+  facts.mld.reset();
+  for (FamilyFacts& family : facts.families) family.protocol_version = 0;
+  ChannelFacts channel = Channel();
+  channel.host_users.reset();
+  const DiagnosisFacts all{host, {facts}, {channel}};
+  std::set<FindingCode> unknown;
+  for (const Finding& finding : Judge(all)) {
+    EXPECT_NE(finding.severity, Severity::kError) << finding.seen;
+    if (finding.severity == Severity::kUnknown) unknown.insert(finding.code);
+  }
+  for (const FindingCode code : {FindingCode::kMembershipInKernel, FindingCode::kMembershipProtocol,
+                                 FindingCode::kQuerier, FindingCode::kReversePath, FindingCode::kReceiveBuffer,
+                                 FindingCode::kLimits, FindingCode::kReassembly, FindingCode::kChecksums}) {
+    EXPECT_TRUE(unknown.contains(code)) << static_cast<int>(code);
+  }
+}
+
+TEST(Diagnosis, AnIpvlanOfLayer3CarriesNoMulticast) {
+  InterfaceFacts facts = A0();
+  EXPECT_TRUE(Says(CheckMulticastFlag(facts), Severity::kOk));
+  facts.interface.carries_multicast = false;
+  const auto finding = CheckMulticastFlag(facts);
+  EXPECT_TRUE(Says(finding, Severity::kError, "carries no multicast"));
+  EXPECT_EQ(finding->remedy_command, "ip link set dev a0 type ipvlan mode l2");
+}
+
+// ---- Remedies ----
+
+// Every `sysctl -w NAME=VALUE` of a remedy, against the value that the facts have.
+TEST(Diagnosis, NoRemedyLowersALimit) {
+  const std::vector<int64_t> values = {0, 1, 10, 20, 64, 500, 4096, 212992, 1 << 20, 64 << 20};
+  int raised = 0;
+  for (const int64_t value : values) {
+    for (const size_t sources : {1, 64, 65, 600}) {
+      HostFacts host = Host();
+      host.settings = {.rmem_max = value,
+                       .optmem_max = value,
+                       .igmp_max_memberships = value,
+                       .igmp_max_msf = value,
+                       .mld_max_msf = value};
+      host.granted_buffer_bytes = std::min<size_t>(static_cast<size_t>(value), 1 << 20);
+      ChannelFacts channel = Ipv6Channel(Sources(sources));
+      channel.snapshot->socket.receive_buffer_bytes = 2 * *host.granted_buffer_bytes;
+      InterfaceFacts facts = A0();
+      facts.interface.mtu_bytes = static_cast<uint32_t>(value);
+      for (const Finding& finding : Judge({host, {facts}, {channel}})) {
+        if (const size_t at = finding.remedy_command.find(" mtu "); at != std::string::npos) {
+          EXPECT_GT(std::stoll(finding.remedy_command.substr(at + 5)), value) << finding.remedy_command;
+        }
+        for (const std::string_view word :
+             {"rmem_max=", "optmem_max=", "igmp_max_memberships=", "igmp_max_msf=", "mld_max_msf="}) {
+          const size_t at = finding.remedy_command.find(word);
+          if (at == std::string::npos) continue;
+          ++raised;
+          EXPECT_GT(std::stoll(finding.remedy_command.substr(at + word.size())), value) << finding.remedy_command;
+        }
+      }
+    }
+  }
+  EXPECT_GT(raised, 0);
 }
 
 TEST(Diagnosis, QuotesWhatAShellWouldTakeApart) {

@@ -165,6 +165,9 @@ TEST_F(InterfaceDirectoryTest, TheStarLeavesOutForAReason) {
   interface.multicast = false;
   EXPECT_THAT(Exclusions(interface), ElementsAre(Exclusion::kNoMulticast));
   interface = fine;
+  interface.carries_multicast = false;
+  EXPECT_THAT(Exclusions(interface), ElementsAre(Exclusion::kNoMulticast));
+  interface = fine;
   interface.master_index = 9;
   for (const char* kind : {"bridge", "bond", "team", "openvswitch", "of a later kernel"}) {
     interface.port_kind = kind;

@@ -96,6 +96,18 @@ TEST_F(InterfacesTest, TheSameIndexDoesNotHideThatItWasMadeAnew) {
   EXPECT_THAT(kernel_->receivers(), SizeIs(2));
 }
 
+TEST_F(InterfacesTest, AnIpvlanOfLayer3IsNotJoinedAndIsTakenOnceItIsOfLayer2) {
+  host_.Find("a0").carries_multicast = false;
+  Follow();
+  EXPECT_EQ(net::ReasonOf(TryJoin("", Request("a0", "239.1.1.1")).status()), net::Reason::kNoMulticast);
+  EXPECT_EQ(net::ReasonOf(TryJoin("", Request("a0", "ff15::1")).status()), net::Reason::kNoMulticast);
+  EXPECT_THAT(JoinedOn(), IsEmpty());
+  host_.Find("a0").carries_multicast = true;
+  Follow();
+  EXPECT_TRUE(TryJoin("", Request("a0", "239.1.1.1")).ok());
+  EXPECT_THAT(JoinedOn(), ElementsAre(2u));
+}
+
 TEST_F(InterfacesTest, Ipv6ThatIsSwitchedOffIsALossForItsChannelsOnly) {
   const auto ipv4_stream = Subscribe({Request("a0", "239.1.1.1")});
   const auto ipv6_stream = Subscribe({Request("a0", "ff15::1")});

@@ -182,6 +182,90 @@ TEST_F(InterfaceManagerTest, AFilterThatGrowsTooLongIsWidenedAndNarrowedAgain) {
   EXPECT_EQ(kernel_->receiver("239.1.1.1")->filter(), "INCLUDE{10.0.0.2, 10.0.0.3}");
 }
 
+// ---- IPv6 filters that become narrower ----
+
+constexpr int64_t kSecondNs = 1'000'000'000;
+
+class NarrowingTest : public InterfaceManagerTest {
+ protected:
+  // One who wants a single source and goes on, and one who wants any and leaves.
+  NarrowingTest() {
+    kept_ = Acquire("ff15::1", Include({"fd00::77"}));
+    Acquire("ff15::1").reset();
+    start_ns_ = net::MonotonicNs();
+  }
+  std::string filter() const { return kernel_->receiver("ff15::1")->filter(); }
+  ChannelSnapshot snapshot() const { return manager_.Snapshot().at(0); }
+  // The sweep of a second, with a datagram just before it.
+  void SecondWithTraffic(int second) {
+    kernel_->receiver("ff15::1")->Inject({.payload = "unwanted", .source = "fd00::2"});
+    Settle();
+    manager_.Sweep(start_ns_ + second * kSecondNs);
+    Settle();
+  }
+
+  HoldPtr kept_;
+  int64_t start_ns_ = 0;
+};
+
+TEST_F(NarrowingTest, WithoutTrafficItTakesASecondAndLosesNothing) {
+  EXPECT_EQ(filter(), "EXCLUDE{}");
+  EXPECT_TRUE(snapshot().narrows);
+  manager_.Sweep(start_ns_);
+  manager_.Sweep(start_ns_ + kSecondNs);
+  EXPECT_EQ(filter(), "INCLUDE{fd00::77}");
+  EXPECT_FALSE(snapshot().narrows);
+  Settle();
+  fanout::Cursor cursor;
+  EXPECT_THAT(fanout::ReadAll(*kept_->log(), &cursor), IsEmpty());
+}
+
+TEST_F(NarrowingTest, UnderTrafficItTakesHalfAMinuteAndAnnouncesAGap) {
+  for (int second = 0; second < 30; ++second) SecondWithTraffic(second);
+  EXPECT_EQ(filter(), "EXCLUDE{}");
+  fanout::Cursor cursor;
+  EXPECT_THAT(fanout::ReadAll(*kept_->log(), &cursor), ElementsAre(fanout::Datagrams(1, 30)));
+  SecondWithTraffic(30);
+  EXPECT_EQ(filter(), "INCLUDE{fd00::77}");
+  EXPECT_FALSE(snapshot().narrows);
+  EXPECT_THAT(fanout::ReadAll(*kept_->log(), &cursor), ElementsAre(fanout::Datagrams(31, 31), fanout::Unknown()));
+  SecondWithTraffic(31);  // Once is enough.
+  EXPECT_THAT(fanout::ReadAll(*kept_->log(), &cursor), ElementsAre(fanout::Datagrams(32, 32)));
+}
+
+TEST_F(NarrowingTest, ChangesMeanwhileDoNotPutItOffFurther) {
+  for (int second = 0; second < 30; ++second) {
+    SecondWithTraffic(second);
+    ASSERT_TRUE(kept_->SetFilter(Include({second % 2 == 0 ? "fd00::78" : "fd00::77"})).ok());
+  }
+  SecondWithTraffic(31);
+  EXPECT_EQ(filter(), "INCLUDE{fd00::77}");
+}
+
+TEST_F(NarrowingTest, WhoWantsAnySourceAgainEndsIt) {
+  for (int second = 0; second < 20; ++second) SecondWithTraffic(second);
+  const HoldPtr any = Acquire("ff15::1");
+  EXPECT_FALSE(snapshot().narrows);
+  for (int second = 20; second < 60; ++second) SecondWithTraffic(second);
+  EXPECT_EQ(filter(), "EXCLUDE{}");
+}
+
+TEST_F(NarrowingTest, WhatTheKernelDoesNotKeepIsNotWaitedFor) {
+  kernel_->set_max_sources(1);
+  ASSERT_TRUE(kept_->SetFilter(Include({"fd00::77", "fd00::78"})).ok());
+  EXPECT_EQ(filter(), "EXCLUDE{}");
+  EXPECT_FALSE(snapshot().narrows);
+  SecondWithTraffic(31);
+  fanout::Cursor cursor;
+  EXPECT_THAT(fanout::ReadAll(*kept_->log(), &cursor), ElementsAre(fanout::Datagrams(1, 1)));
+}
+
+TEST_F(InterfaceManagerTest, AnIpv4FilterBecomesNarrowerAtOnce) {
+  const HoldPtr kept = Acquire("239.1.1.1", Include({"10.0.0.77"}));
+  Acquire("239.1.1.1").reset();
+  EXPECT_EQ(kernel_->receiver("239.1.1.1")->filter(), "INCLUDE{10.0.0.77}");
+}
+
 // ---- Channels that are kept ----
 
 TEST_F(InterfaceManagerTest, AChannelJoinedAgainInTimeGoesOnBehindAnInterruption) {

@@ -128,6 +128,9 @@ TEST_F(SenderTest, RefusesWhatTheKernelWouldLoseSilently) {
   const auto reason = [&] { return ReasonOf(SendOne(To("239.1.1.1")).status); };
   Change("a0", [](net::Interface* a0) { a0->carrier = false; });
   EXPECT_EQ(reason(), Reason::kNoCarrier);
+  Change("a0", [](net::Interface* a0) { a0->carries_multicast = false; });
+  EXPECT_EQ(reason(), Reason::kNoMulticast);
+  Change("a0", [](net::Interface* a0) { a0->carries_multicast = true; });
   Change("a0", [](net::Interface* a0) { a0->up = false; });
   EXPECT_EQ(reason(), Reason::kInterfaceDown);
   Change("a0", [](net::Interface* a0) {

@@ -191,7 +191,7 @@ TEST_F(DiagnosisTest, FindsThatDescriptorsRunOut) {
   rlimit before = {};
   getrlimit(RLIMIT_NOFILE, &before);
   gateway();
-  const uint64_t used = net::ReadHostSettings().open_files;
+  const uint64_t used = net::ReadHostSettings().open_files.value();
   const Finding finding = Make("RLIMIT_NOFILE", On(""), FindingCode::kLimits, Severity::kError, [&] {
     const rlimit tight = {used + 10, before.rlim_max};
     ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);

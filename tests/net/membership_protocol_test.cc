@@ -7,12 +7,9 @@
 
 #include "gtest/gtest.h"
 #include "server/net/host_settings.h"
-#include "server/net/querier_listener.h"
 
 namespace mcgw::net {
 namespace {
-
-using std::string_literals::operator""s;
 
 TEST(MldCounters, AreTakenFromTheFile) {
   EXPECT_EQ(ParseMldCounters("ifIndex                         \t2\nIcmp6InGroupMembQueries         \t4\n"
@@ -34,25 +31,6 @@ TEST(MldVersion, FollowsFromWhatTheKernelShows) {
   EXPECT_EQ(MldVersion(MldCounters{5, 1, 9}, 2, true), 2u);
 }
 
-TEST(QueryVersion, OfIgmpIsInLengthAndResponseTime) {
-  const std::string ip = "\x46"s + std::string(23, '\0');  // With a router alert option.
-  EXPECT_EQ(IgmpQueryVersion(ip + "\x11\0\0\0\0\0\0\0"s), 1u);
-  EXPECT_EQ(IgmpQueryVersion(ip + "\x11\x64\0\0\0\0\0\0"s), 2u);
-  EXPECT_EQ(IgmpQueryVersion(ip + "\x11\x64\0\0\0\0\0\0\0\0\0\0"s), 3u);
-  EXPECT_EQ(IgmpQueryVersion(ip + "\x22\x64\0\0\0\0\0\0"s), 0u);  // A report.
-  EXPECT_EQ(IgmpQueryVersion(ip + "\x11\x64\0"s), 0u);
-  EXPECT_EQ(IgmpQueryVersion("\x4f"s + std::string(30, '\0')), 0u);  // Shorter than its own header.
-  EXPECT_EQ(IgmpQueryVersion("\x41"s + std::string(30, '\0')), 0u);
-  EXPECT_EQ(IgmpQueryVersion(""), 0u);
-}
-
-TEST(QueryVersion, OfMldIsInItsLength) {
-  EXPECT_EQ(MldQueryVersion("\x82"s + std::string(23, '\0')), 1u);
-  EXPECT_EQ(MldQueryVersion("\x82"s + std::string(27, '\0')), 2u);
-  EXPECT_EQ(MldQueryVersion("\x83"s + std::string(23, '\0')), 0u);
-  EXPECT_EQ(MldQueryVersion("\x82"), 0u);
-}
-
 TEST(HostSettings, FindACounterByProtocolAndName) {
   const std::string text = "TcpExt: A IPReversePathFilter B\nTcpExt: 1 22 3\nIpExt: A\nIpExt: 44\n";
   EXPECT_EQ(CounterIn(text, "TcpExt", "IPReversePathFilter"), 22u);
@@ -60,6 +38,14 @@ TEST(HostSettings, FindACounterByProtocolAndName) {
   EXPECT_EQ(CounterIn(text, "IpExt", "B"), std::nullopt);
   EXPECT_EQ(CounterIn("TcpExt: A B\nTcpExt: 1\n", "TcpExt", "B"), std::nullopt);
   EXPECT_EQ(CounterIn("", "TcpExt", "A"), std::nullopt);
+}
+
+TEST(HostSettings, FindACounterByName) {
+  const std::string text = "Ip6InReceives                   \t18\nIp6ReasmFails                   \t7\nbroken\n";
+  EXPECT_EQ(CounterIn(text, "Ip6ReasmFails"), 7u);
+  EXPECT_EQ(CounterIn(text, "Ip6Reasm"), std::nullopt);
+  EXPECT_EQ(CounterIn(text, "broken"), std::nullopt);
+  EXPECT_EQ(CounterIn("", "Ip6ReasmFails"), std::nullopt);
 }
 
 TEST(HostSettings, TakeTheGreaterRpFilter) {

@@ -154,6 +154,10 @@ TEST(FindingNumbers, AreThoseOfTheApi) {
       {FindingCode::kLastDatagram, v1::FINDING_CODE_LAST_DATAGRAM},
       {FindingCode::kPortSharing, v1::FINDING_CODE_PORT_SHARING},
       {FindingCode::kMtu, v1::FINDING_CODE_MTU},
+      {FindingCode::kInvalidQuery, v1::FINDING_CODE_INVALID_QUERY},
+      {FindingCode::kReassembly, v1::FINDING_CODE_REASSEMBLY},
+      {FindingCode::kDeviceDrops, v1::FINDING_CODE_DEVICE_DROPS},
+      {FindingCode::kChecksums, v1::FINDING_CODE_CHECKSUMS},
   };
   for (const auto& [own, of_api] : codes) EXPECT_EQ(static_cast<int>(own), static_cast<int>(of_api));
   // Every check of the API is one that the gateway makes.

@@ -157,7 +157,8 @@ type GapCause int32
 const (
 	// Never sent.
 	GapCause_GAP_CAUSE_UNSPECIFIED GapCause = 0
-	// The kernel dropped them: the gateway's socket buffer was full.
+	// The kernel dropped them: the gateway's socket buffer was full; or, of unknown extent, it may have
+	// dropped some while it narrowed the source filter of an IPv6 group that datagrams came for.
 	GapCause_GAP_CAUSE_KERNEL_DROP GapCause = 1
 	// The subscriber exceeded its lag limit and skipped them.
 	GapCause_GAP_CAUSE_LAGGED GapCause = 2
