@@ -169,7 +169,7 @@ std::string_view InterfaceDirectory::Text(Exclusion exclusion) {
     case Exclusion::kDown:
       return "it is down";
     case Exclusion::kNoMulticast:
-      return "it lacks the MULTICAST flag, or carries no multicast";
+      return "it lacks the MULTICAST flag";
     case Exclusion::kNoAddress:
       return "it has no address of the family";
     case Exclusion::kEnslaved:
