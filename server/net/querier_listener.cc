@@ -15,9 +15,9 @@
 namespace mcgw::net {
 namespace {
 
-constexpr int kMostPacketsPerDrain = 1024;  // So that a flood cannot hold the caller.
-constexpr size_t kPacketBytes = 16 << 10;   // More than a jumbo frame.
-constexpr size_t kControlBytes = 3072;      // For the longest hop-by-hop header, 2048 bytes, and the rest.
+constexpr int kMostPacketsPerDrain = 1024;      // So that a flood cannot hold the caller.
+constexpr size_t kQueryPacketBytes = 16 << 10;  // More than a jumbo frame.
+constexpr size_t kQueryControlBytes = 3072;     // For the longest hop-by-hop header, 2048 bytes, and the rest.
 
 absl::Status Set(int fd, int level, int option, int value) {
   if (setsockopt(fd, level, option, &value, sizeof(value)) == 0) return absl::OkStatus();
@@ -101,8 +101,8 @@ void QuerierListener::Drain() {
 
 void QuerierListener::DrainSocket(int fd, Family family) {
   for (int i = 0; i < kMostPacketsPerDrain; ++i) {
-    char packet[kPacketBytes];
-    alignas(cmsghdr) char control[kControlBytes];
+    char packet[kQueryPacketBytes];
+    alignas(cmsghdr) char control[kQueryControlBytes];
     sockaddr_storage from = {};
     iovec io = {packet, sizeof(packet)};
     msghdr message = {};
