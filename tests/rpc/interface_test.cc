@@ -177,7 +177,8 @@ TEST_F(InterfaceOverRpcTest, ListsAreFilteredByAnyNameAndByASharedAddress) {
   }
   EXPECT_EQ(channels("nosuch"), "");
   for (const v1::NetworkInterface& interface : Interfaces().interfaces()) {
-    if (interface.name() == "a0") EXPECT_EQ(interface.alternative_names(0), "enp5s0");
+    if (interface.name() != "a0") continue;
+    EXPECT_EQ(interface.alternative_names(0), "enp5s0");
   }
 }
 
