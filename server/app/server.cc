@@ -77,7 +77,7 @@ absl::Status Server::Serve() {
   gateway::Options options = GatewayOptions(config_);
   options.channel_descriptors = descriptors.channels;
   absl::StatusOr<std::unique_ptr<gateway::Gateway>> gateway =
-      gateway::Gateway::Create(options, net::NewLinuxSocketFactory());
+      gateway::Gateway::Create(options, net::NewLinuxSocketFactory(), {.watch = watch_.get()});
   if (!gateway.ok()) return gateway.status();
   gateway_ = *std::move(gateway);
   for (const std::string& warning : InterfaceWarnings(config_, *gateway_->directory().table())) {

@@ -36,6 +36,7 @@ Gateway::Gateway(const Options& options, std::unique_ptr<net::SocketFactory> soc
                  std::vector<std::unique_ptr<net::EventLoop>> loops)
     : sockets_(std::move(sockets)),
       kernel_memberships_(host.memberships),
+      watch_(host.watch),
       directory_(std::move(host), options.interfaces, options.default_interface),
       registry_(&services_),
       sender_(sockets_.get(), &directory_, options.source_port, options.limits.sending_sessions),

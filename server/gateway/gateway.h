@@ -13,10 +13,12 @@
 //   them, and no callback but Doorbell::Ring, which only queues.
 //
 // Interfaces that come, go and change: FollowInterfaces reads them anew and does all that follows from it, one thread
-// at a time: managers find their interfaces again and close sockets that are of no use any more, streams are told, what
-// is wished is joined again, and memberships whose selector means something else now move. The owner calls it when
-// net::InterfaceWatch has heard something (InterfaceFollower); Join and Subscribe do where a selector is not found; and
-// Sweep does every ten seconds, whatever was heard, and compares with what the kernel says it has joined.
+// at a time: it takes what net::InterfaceWatch has heard and reads the table after it, so that no old message is held
+// against a newer table; managers find their interfaces again and close sockets that are of no use any more, streams
+// are told, what is wished is joined again, and memberships whose selector means something else now move. The owner
+// calls it when net::InterfaceWatch has heard something (InterfaceFollower); Join and Subscribe do where a selector is
+// not found; and Sweep does every ten seconds, whatever was heard, and compares with what the kernel says it has
+// joined.
 
 #ifndef MCGW_GATEWAY_GATEWAY_H_
 #define MCGW_GATEWAY_GATEWAY_H_
@@ -135,9 +137,9 @@ class Gateway {
   GatewayAccount Account() const;
   InterfaceDirectory& directory() { return directory_; }
 
-  // Reads the interfaces again, and has memberships, channels and streams follow. `changes` is what the table cannot
-  // show. On failure nothing has happened, and `changes` is still to be given.
-  absl::Status FollowInterfaces(const net::InterfaceChanges& changes = {});
+  // Reads the interfaces again, and has memberships, channels and streams follow. On failure nothing has happened, and
+  // what the watch had heard is kept for the next time.
+  absl::Status FollowInterfaces();
   // The interfaces that have channels, by name, and whether all that is wished on each can be received.
   std::map<std::string, bool> InterfaceHealth() const;
 
@@ -197,7 +199,9 @@ class Gateway {
   // Reads the interfaces again if a request's selector is not found among those that are known.
   absl::Status CatchUp(const std::vector<MembershipRequest>& requests);
   bool IsKnown(const MembershipRequest& request);
-  absl::Status FollowLocked(const net::InterfaceChanges& changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(follow_mutex_);
+  absl::Status FollowLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(follow_mutex_);
+  // Takes what was heard, and reads the interfaces after it.
+  absl::Status ReadInterfaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(follow_mutex_);
   // Of Sweep: drops old logs, tries again what was refused, and follows whatever was heard.
   void SweepInterfaces(int64_t now_ns);
   // Has managers join what is wished and not joined, at once or when it is time to try again.
@@ -211,6 +215,7 @@ class Gateway {
 
   const std::unique_ptr<net::SocketFactory> sockets_;
   const std::function<absl::StatusOr<net::KernelMemberships>()> kernel_memberships_;
+  net::InterfaceWatch* const watch_;  // May be null.
   ChannelServices services_;
   std::vector<Shard> shards_;
   InterfaceDirectory directory_;
@@ -229,6 +234,7 @@ class Gateway {
 
   net::Mutex follow_mutex_;  // Held while the interfaces are followed.
   int64_t followed_ns_ ABSL_GUARDED_BY(follow_mutex_) = 0;
+  net::InterfaceChanges changes_ ABSL_GUARDED_BY(follow_mutex_);  // Heard, and older than the table.
   InterfaceLog interface_log_ ABSL_GUARDED_BY(follow_mutex_);
 
   mutable net::Mutex mutex_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <tuple>
 #include <utility>
 
 #include "server/gateway/gateway.h"
@@ -17,6 +18,8 @@ using net::Reason;
 
 // However quiet the host is, so that a change that nobody has told of heals too.
 constexpr int64_t kFollowAnywayNs = 10'000'000'000;
+// In a storm of changes there is always another one.
+constexpr int kMostReadings = 4;
 
 }  // namespace
 
@@ -24,7 +27,7 @@ bool Gateway::IsKnown(const MembershipRequest& request) {
   if (request.selector == "*") return false;
   const absl::StatusOr<std::vector<Selected>> known =
       directory_.ResolveIn(registry_.table(), request.selector, request.group);
-  if (known.ok()) return known->front().interface->up;
+  if (known.ok()) return known->front().interface->up && !known->front().interface->ReceivesForMaster();
   // Other errors do not come from the interfaces: the membership itself answers them.
   const Reason reason = net::ReasonOf(known.status());
   return reason != Reason::kInterfaceNotFound && reason != Reason::kInterfaceAmbiguous;
@@ -35,16 +38,27 @@ absl::Status Gateway::CatchUp(const std::vector<MembershipRequest>& requests) {
   return all_known ? absl::OkStatus() : FollowInterfaces();
 }
 
-absl::Status Gateway::FollowInterfaces(const net::InterfaceChanges& changes) {
+absl::Status Gateway::FollowInterfaces() {
   net::MutexLock lock(&follow_mutex_);
-  return FollowLocked(changes);
+  return FollowLocked();
 }
 
-absl::Status Gateway::FollowLocked(const net::InterfaceChanges& changes) {
-  if (absl::Status status = directory_.Refresh(); !status.ok()) return status;
+absl::Status Gateway::ReadInterfaces() {
+  // What is told while the table is read may be older or newer than what it shows: then it is read again, after it. A
+  // message that is held against an interface which was first seen in a newer table would be a loss that never was.
+  for (int reading = 0; reading < kMostReadings; ++reading) {
+    if (watch_ != nullptr) changes_.Add(watch_->Take());
+    if (absl::Status status = directory_.Refresh(); !status.ok()) return status;
+    if (watch_ == nullptr || !watch_->Hear()) break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Gateway::FollowLocked() {
+  if (absl::Status status = ReadInterfaces(); !status.ok()) return status;
   followed_ns_ = net::MonotonicNs();
   // Streams hear of it before their channels are joined again, and so before any later datagram.
-  Tell(registry_.Follow(directory_.table(), changes));
+  Tell(registry_.Follow(directory_.table(), std::exchange(changes_, {})));
   Heal(/*now=*/true);
   CheckKernel();
   FollowMemberships();
@@ -74,10 +88,14 @@ void Gateway::Heal(bool now) {
   }
   Tell(notices);
   if (changes.empty()) return;
+  std::vector<const ChannelChange*> by_channel;
+  by_channel.reserve(changes.size());
+  for (const ChannelChange& change : changes) by_channel.push_back(&change);
+  std::sort(by_channel.begin(), by_channel.end(), [](const ChannelChange* a, const ChannelChange* b) {
+    return std::tie(a->status.channel_id, a) < std::tie(b->status.channel_id, b);
+  });
   net::MutexLock lock(&mutex_);
-  for (Subscription* subscription : subscriptions_) {
-    for (const ChannelChange& change : changes) subscription->Tell(change);
-  }
+  for (Subscription* subscription : subscriptions_) subscription->Tell(by_channel);
 }
 
 void Gateway::CheckKernel() {
@@ -124,7 +142,7 @@ void Gateway::SweepInterfaces(int64_t now_ns) {
   for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) manager->Sweep(now_ns);
   for (const std::string& line : interface_log_.Due(now_ns)) spdlog::info("{}", line);
   if (now_ns - followed_ns_ < kFollowAnywayNs) return Heal(/*now=*/false);
-  if (const absl::Status status = FollowLocked({}); !status.ok()) {
+  if (const absl::Status status = FollowLocked(); !status.ok()) {
     spdlog::warn("cannot read the interfaces: {}", net::ToStd(status.message()));
   }
 }

@@ -74,7 +74,7 @@ bool InterfaceDirectory::HasNews() const {
 
 void InterfaceDirectory::TakeNews() {
   bool any = watch_ == nullptr;
-  while (watch_ != nullptr && HasNews()) any |= watch_->Drain();
+  while (watch_ != nullptr && HasNews()) any |= watch_->Take().any;
   if (!any) return;
   ++changes_;
   routes_.clear();

@@ -33,6 +33,7 @@ struct HostInterfaces {
   std::function<std::unique_ptr<net::InterfaceWatch>()> watch_changes = WatchHost;
 
   static std::unique_ptr<net::InterfaceWatch> WatchHost();
+  net::InterfaceWatch* watch = nullptr;  // Outlives the gateway. Null: nothing is told, and all is found by looking.
 };
 
 // An interface that a selector means.

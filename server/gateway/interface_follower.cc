@@ -17,9 +17,7 @@ constexpr int64_t kRestAfterFailureNs = 200'000'000;
 
 bool InterfaceFollower::Run(int64_t now_ns) {
   if (now_ns < due_ns()) return false;
-  // What was told meanwhile is in the table that is read now: it belongs to it.
-  watch_->Drain(&changes_);
-  const absl::Status status = gateway_->FollowInterfaces(changes_);
+  const absl::Status status = gateway_->FollowInterfaces();
   const int64_t end_ns = net::MonotonicNs();
   if (!status.ok()) {
     if (now_ns - warned_ns_ > kWarnEveryNs) {
@@ -29,7 +27,7 @@ bool InterfaceFollower::Run(int64_t now_ns) {
     rested_ns_ = end_ns + kRestAfterFailureNs;
     return false;
   }
-  changes_ = {};
+  heard_ = watch_->Hear();
   rested_ns_ = end_ns + kRestFactor * (end_ns - now_ns);
   return true;
 }

@@ -19,6 +19,8 @@ std::string_view CauseText(LostCause cause) {
       return "it was deleted or moved away";
     case LostCause::kMembershipLost:
       return "the kernel dropped its memberships";
+    case LostCause::kEnslaved:
+      return "it is a port of another device, which takes what it receives";
   }
   return "";
 }

@@ -22,6 +22,7 @@ bool IsPassing(const absl::Status& status) {
   switch (net::ReasonOf(status)) {
     case Reason::kInterfaceNotFound:
     case Reason::kInterfaceDown:
+    case Reason::kInterfaceEnslaved:
     case Reason::kNoAddress:
     case Reason::kNoMulticast:
       return true;
@@ -101,9 +102,14 @@ absl::Status InterfaceManager::Usable(net::Family family) const {
     return Error(Reason::kInterfaceNotFound, "interface",
                  net::StrCat("the gateway's host has no interface ", name_, " now"));
   }
-  if (!up_) {
+  if (lost_ == fanout::LostCause::kDown) {
     return Error(Reason::kInterfaceDown, "interface",
                  net::StrCat("interface ", name_, " is down: ip link set ", name_, " up"));
+  }
+  if (lost_ == fanout::LostCause::kEnslaved) {
+    return Error(Reason::kInterfaceEnslaved, "interface",
+                 net::StrCat("interface ", name_, " is a port of ", master_name_,
+                             ", which takes all that it receives: join on ", master_name_, " instead"));
   }
   if (!carries_multicast_) return NoMulticast(name_, "interface");
   if (family == net::Family::kIpv6 && !ipv6_) {

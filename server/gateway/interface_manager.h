@@ -161,18 +161,20 @@ class InterfaceManager {
 
   // Joins for a membership, or shares what is joined. `start`, if not null, is then behind all that was in the log
   // before this hold: what was missed since then is still to be read. CHANNEL_LIMIT, SOURCE_LIMIT, PORT_IN_USE,
-  // HOST_LIMIT; without patience also INTERFACE_NOT_FOUND, INTERFACE_DOWN, NO_ADDRESS.
+  // HOST_LIMIT; without patience also INTERFACE_NOT_FOUND, INTERFACE_DOWN, INTERFACE_ENSLAVED, NO_ADDRESS.
   absl::StatusOr<std::unique_ptr<Hold>> Acquire(const net::IpAddress& group, uint16_t port,
                                                 const MembershipFacts& membership, fanout::SourceFilter filter,
                                                 Patience patience, fanout::Cursor* start = nullptr);
 
   // ---- The interface's comings and goings ----
 
-  // How it is now (null: it does not exist) and whether it was, since the last call, deleted or down for a moment.
+  // How it is now (null: it does not exist) and whether it was, since the last call, deleted, down or enslaved for a
+  // moment.
   // Closes the sockets that are of no use any more. Answers what the streams are to be told, before Heal joins again.
   struct Interim {
     bool deleted = false;
     bool down = false;
+    bool enslaved = false;
   };
   std::optional<InterfaceNotice> Follow(const net::Interface* interface, const Interim& interim);
   // Says in the logs what Follow found to be lost, after the streams were told, and joins what is wished and not
@@ -218,10 +220,24 @@ class InterfaceManager {
   void Fold(const Channel& channel);
   absl::StatusOr<std::shared_ptr<Channel>> FindOrAdd(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void AddTotals(const Channel& channel, ReceiveTotals* totals);
-  // OK if the interface can be joined on; else INTERFACE_NOT_FOUND, INTERFACE_DOWN or NO_ADDRESS.
+  // OK if the interface can be joined on; else INTERFACE_NOT_FOUND, INTERFACE_DOWN, INTERFACE_ENSLAVED or NO_ADDRESS.
   absl::Status Usable(net::Family family) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Open(Channel* channel, const fanout::SourceFilter& wished) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeOn(const net::Interface* interface) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the network goes by when it hears the host's reports, as it was when they were sent last.
+  struct Reporting {
+    std::optional<net::IpAddress> igmp_source;
+    std::string mac_address;
+    std::vector<net::Interface::Port> ports;
+  };
+  // Whether a family's reports are to go out again, since the network may not have heard or believed the last ones.
+  struct Unheard {
+    bool ipv4 = false;
+    bool ipv6 = false;
+  };
+  static Unheard Compare(const Reporting& before, const Reporting& now);
+  // Nothing can be joined on it, whatever the kernel says.
+  bool Unjoinable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes note of a loss, and says so.
   fanout::Event Lose(fanout::LostCause cause, const std::string& name, uint32_t index)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -239,10 +255,11 @@ class InterfaceManager {
   mutable net::Mutex mutex_;
   ChannelSockets sockets_ ABSL_GUARDED_BY(mutex_);
   std::string name_ ABSL_GUARDED_BY(mutex_);
-  bool up_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string master_name_ ABSL_GUARDED_BY(mutex_);  // Of the device that it is a port of.
   bool ipv6_ ABSL_GUARDED_BY(mutex_) = true;
   bool carries_multicast_ ABSL_GUARDED_BY(mutex_) = true;
   uint32_t carrier_changes_ ABSL_GUARDED_BY(mutex_) = 0;
+  Reporting reporting_ ABSL_GUARDED_BY(mutex_);
   std::optional<fanout::LostCause> lost_ ABSL_GUARDED_BY(mutex_);  // Why nothing can be received on it at all.
   bool lost_told_ ABSL_GUARDED_BY(mutex_) = false;
   // Channels whose memberships alone the kernel has lost: told of, and not all joined again. By id.

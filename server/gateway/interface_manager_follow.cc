@@ -22,6 +22,7 @@ constexpr int64_t kLongestRetryNs = 30'000'000'000;
 std::optional<LostCause> CauseOfLoss(const net::Interface* interface) {
   if (interface == nullptr) return LostCause::kDeleted;
   if (!interface->up) return LostCause::kDown;
+  if (interface->ReceivesForMaster()) return LostCause::kEnslaved;
   if (!interface->carrier) return LostCause::kNoCarrier;
   return std::nullopt;
 }
@@ -31,13 +32,30 @@ std::optional<LostCause> CauseOfLoss(const net::Interface* interface) {
 void InterfaceManager::TakeOn(const net::Interface* interface) {
   index_.store(interface == nullptr ? 0 : interface->index, std::memory_order_release);
   lost_ = CauseOfLoss(interface);
-  up_ = interface != nullptr && interface->up;
   ipv6_ = interface == nullptr || interface->ipv6;
   carries_multicast_ = interface == nullptr || interface->carries_multicast;
   if (interface == nullptr) return;
   name_ = interface->name;
+  master_name_ = interface->master_name;
   carrier_changes_ = interface->carrier_changes;
+  // While it is lost, what is sent is not heard.
+  if (!lost_) reporting_ = {interface->IgmpSource(), interface->mac_address, interface->ports};
 }
+
+InterfaceManager::Unheard InterfaceManager::Compare(const Reporting& before, const Reporting& now) {
+  // A switch that sends a group to the MAC addresses of its members knows the old one. Behind a port of a bridge that
+  // passes frames anew, whoever keeps the members may have forgotten them, or has never heard of them.
+  const bool mac = !before.mac_address.empty() && before.mac_address != now.mac_address;
+  const bool port = std::any_of(now.ports.begin(), now.ports.end(), [&](const net::Interface::Port& each) {
+    return std::find(before.ports.begin(), before.ports.end(), each) == before.ports.end();
+  });
+  // IGMP reports without a source are dropped, and those of another may be. The kernel does not repeat them when an
+  // address comes. MLD's source is a link-local address, and there the kernel does.
+  const bool source = now.igmp_source.has_value() && before.igmp_source != now.igmp_source;
+  return {.ipv4 = source || mac || port, .ipv6 = mac || port};
+}
+
+bool InterfaceManager::Unjoinable() const { return lost_.has_value() && *lost_ != LostCause::kNoCarrier; }
 
 InterfaceNotice InterfaceManager::NewNotice() const {
   InterfaceNotice notice{
@@ -64,10 +82,13 @@ std::optional<InterfaceNotice> InterfaceManager::Follow(const net::Interface* in
   const bool remade =
       was_there && interface != nullptr &&
       (interim.deleted || interface->index != old_index || interface->carrier_changes < carrier_changes_);
-  const bool lost_before = lost_.has_value();
+  const std::optional<LostCause> lost_before = lost_;
+  const Reporting reporting_before = reporting_;
   TakeOn(interface);
+  const Unheard unheard = was_there && !lost_ ? Compare(reporting_before, reporting_) : Unheard();
   // It was away between two looks.
-  const bool interrupted = was_there && !lost_before && !lost_ && (remade || interim.down || carrier_changed);
+  const bool interrupted =
+      was_there && !lost_before && !lost_ && (remade || interim.down || interim.enslaved || carrier_changed);
 
   const int64_t now_unix_ns = net::UnixNs();
   std::vector<fanout::Event> events;
@@ -76,13 +97,18 @@ std::optional<InterfaceNotice> InterfaceManager::Follow(const net::Interface* in
   }
   const bool newly_lost = was_there && !was_lost && (lost_ || interrupted);
   if (newly_lost) {
-    const LostCause cause = remade         ? LostCause::kDeleted
-                            : lost_        ? *lost_
-                            : interim.down ? LostCause::kDown
-                                           : LostCause::kNoCarrier;
+    const LostCause cause = remade             ? LostCause::kDeleted
+                            : lost_            ? *lost_
+                            : interim.down     ? LostCause::kDown
+                            : interim.enslaved ? LostCause::kEnslaved
+                                               : LostCause::kNoCarrier;
     events.push_back(Lose(cause, old_name, old_index));
+  } else if (was_there && lost_ == LostCause::kEnslaved && lost_before != lost_) {
+    // A bond takes a port while it is down. That passes; this lasts.
+    events.push_back(fanout::InterfaceLost{name_, index(), *lost_, now_unix_ns});
+    lost_told_ = true;
   }
-  const bool restored = !lost_ && (lost_before || interrupted) && (was_there || lost_told_);
+  const bool restored = !lost_ && (lost_before.has_value() || interrupted) && (was_there || lost_told_);
   if (restored) {
     events.push_back(fanout::InterfaceRestored{name_, index(), now_unix_ns});
     lost_told_ = false;
@@ -91,6 +117,7 @@ std::optional<InterfaceNotice> InterfaceManager::Follow(const net::Interface* in
   retry_ns_ = 0;
   retry_after_ns_ = 0;
 
+  const bool freed = lost_before == LostCause::kEnslaved || interim.enslaved;
   std::set<uint64_t> ipv6_lost;
   for (const auto& [key, channel] : channels_) {
     if (!channel->reception.is_open()) continue;
@@ -98,9 +125,10 @@ std::optional<InterfaceNotice> InterfaceManager::Follow(const net::Interface* in
       // With IPv6 off the kernel drops its memberships, or what they receive.
       channel->reception.Close(GapCause::kInterfaceLost);
       if (interface != nullptr && !remade) ipv6_lost.insert(channel->log->channel_id());
-    } else if (remade || (restored && key.first.is_v4())) {
+    } else if (remade || (restored && (key.first.is_v4() || freed)) ||
+               (key.first.is_v4() ? unheard.ipv4 : unheard.ipv6)) {
       // A device made anew knows nothing of the socket's membership. The kernel sends no IGMP report when a carrier
-      // comes back, so that a switch may have forgotten; MLD it does send.
+      // comes back, so that a switch may have forgotten; MLD it does send. As a port it heard no query either.
       channel->renew = true;
     }
     if (newly_lost && channel->reception.is_open() && !channel->renew) channel->lost_unix_ns = now_unix_ns;
@@ -147,7 +175,7 @@ InterfaceManager::Healed InterfaceManager::Heal(bool now) {
     shard->Interrupt(channel->log, GapCause::kInterfaceLost, std::exchange(channel->lost_unix_ns, 0));
   }
   bool refused = CloseUnwatched(&healed);
-  if (index() == 0 || !up_ || refused || (!now && now_ns < retry_ns_)) {
+  if (Unjoinable() || refused || (!now && now_ns < retry_ns_)) {
     if (refused) PutOffRetry(now_ns);
     return healed;
   }

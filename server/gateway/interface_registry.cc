@@ -106,7 +106,8 @@ std::vector<InterfaceNotice> InterfaceRegistry::Follow(std::shared_ptr<const net
       steps.push_back({.manager = entry.manager,
                        .interface = entry.index == 0 ? nullptr : table->FindByIndex(entry.index),
                        .interim = {.deleted = before[i] != 0 && changes.deleted.contains(before[i]),
-                                   .down = before[i] != 0 && changes.down.contains(before[i])}});
+                                   .down = before[i] != 0 && changes.down.contains(before[i]),
+                                   .enslaved = before[i] != 0 && changes.enslaved.contains(before[i])}});
     }
   }
   std::vector<InterfaceNotice> notices;

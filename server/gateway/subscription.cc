@@ -297,11 +297,19 @@ void Subscription::Tell(const InterfaceNotice& notice) {
   if (!subscriber_.TakesChanges()) return;
   const Text name = Shared(notice.interface_name);
   std::optional<uint64_t> read;  // One of the channels, where the events are put in order.
-  for (auto& [id, reading] : reading_) {
-    if (!notice.channel_ids.contains(id)) continue;
+  const auto follow = [&](uint64_t id, Reading* reading) {
     if (!read.has_value()) read = id;
-    reading.interface_name = name;
-    reading.interface_index = notice.interface_index;
+    reading->interface_name = name;
+    reading->interface_index = notice.interface_index;
+  };
+  if (notice.channel_ids.size() < reading_.size()) {
+    for (const uint64_t id : notice.channel_ids) {
+      if (const auto at = reading_.find(id); at != reading_.end()) follow(id, &at->second);
+    }
+  } else {
+    for (auto& [id, reading] : reading_) {
+      if (notice.channel_ids.contains(id)) follow(id, &reading);
+    }
   }
   const bool told_lost = told_lost_.erase(notice.manager_id) > 0;
   if (!read.has_value() && !told_lost) return;
@@ -315,14 +323,29 @@ void Subscription::Tell(const InterfaceNotice& notice) {
   if (told_lost_.size() > kMostToldLost) told_lost_.erase(told_lost_.begin());
 }
 
-void Subscription::Tell(const ChannelChange& change) {
+void Subscription::Tell(const std::vector<const ChannelChange*>& by_channel) {
   net::MutexLock lock(&mutex_);
-  const auto at = reading_.find(change.status.channel_id);
-  if (at == reading_.end() || !subscriber_.TakesChanges()) return;
-  at->second = MakeReading(change.status, std::move(at->second.filter));
-  subscriber_.NotifyAt(
-      change.status.channel_id,
-      fanout::MembershipChanged{.channel = change.status, .cause = change.cause, .filter = at->second.filter});
+  std::vector<const ChannelChange*> own;
+  if (by_channel.size() < reading_.size()) {
+    for (const ChannelChange* change : by_channel) {
+      if (reading_.contains(change->status.channel_id)) own.push_back(change);
+    }
+  } else {
+    const auto before = [](const ChannelChange* change, uint64_t id) { return change->status.channel_id < id; };
+    for (const auto& [id, reading] : reading_) {
+      auto at = std::lower_bound(by_channel.begin(), by_channel.end(), id, before);
+      for (; at != by_channel.end() && (*at)->status.channel_id == id; ++at) own.push_back(*at);
+    }
+  }
+  std::sort(own.begin(), own.end());  // As they stand in their vector.
+  for (const ChannelChange* change : own) {
+    if (!subscriber_.TakesChanges()) return;
+    Reading& reading = reading_.at(change->status.channel_id);
+    reading = MakeReading(change->status, std::move(reading.filter));
+    subscriber_.NotifyAt(
+        change->status.channel_id,
+        fanout::MembershipChanged{.channel = change->status, .cause = change->cause, .filter = reading.filter});
+  }
 }
 
 void Subscription::FollowInterfaces() ABSL_NO_THREAD_SAFETY_ANALYSIS {

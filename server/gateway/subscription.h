@@ -97,7 +97,9 @@ class Subscription {
   // The interfaces changed. First what became of one, and of channels on it: told if the stream reads them, or was told
   // that the interface was lost. Then the stream's own memberships follow; the session's come by Apply, its mutex held.
   void Tell(const InterfaceNotice& notice);
-  void Tell(const ChannelChange& change);
+  // `by_channel`: of one vector, in order of channel id. Told in the vector's order. Costs what the smaller of the two,
+  // the changes and the stream's channels, is.
+  void Tell(const std::vector<const ChannelChange*>& by_channel);
   void FollowInterfaces();
   void Apply(const std::vector<MembershipSet::Followed>& followed);
 

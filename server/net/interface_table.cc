@@ -1,6 +1,7 @@
 #include "server/net/interface_table.h"
 
 #include <linux/if_addr.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
@@ -29,11 +30,12 @@ using netlink::MnlSocket;
 
 namespace {
 
-constexpr int kMaxMessagesPerDrain = 256;  // So that a storm of changes cannot hold the loop.
+constexpr int kMaxMessagesPerDrain = 16'384;  // More than the buffer holds; a storm of changes cannot hold the loop.
 constexpr size_t kWatchBufferBytes = 4 << 20;
 constexpr unsigned GroupBit(rtnetlink_groups group) { return 1U << (group - 1); }
 constexpr unsigned kRouteGroups =
     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | GroupBit(RTNLGRP_IPV6_RULE) | GroupBit(RTNLGRP_NEXTHOP);
+constexpr uint32_t kMade = std::numeric_limits<uint32_t>::max();  // ifi_change of a link that has just been made.
 constexpr char kNoQueue[] = "noop";  // The queueing discipline of a link that is not in operation: it drops all.
 
 // "02:00:00:00:00:01"; empty where there is none, or only zeros as on the loopback.
@@ -106,10 +108,14 @@ Interface ReadLink(const nlmsghdr& message) {
   if (const nlattr* const mtu = attributes[IFLA_MTU]) result.mtu_bytes = mnl_attr_get_u32(mtu);
   if (const nlattr* const master = attributes[IFLA_MASTER]) result.master_index = mnl_attr_get_u32(master);
   result.peer_in_other_namespace = attributes[IFLA_LINK_NETNSID] != nullptr;
-  const auto info = AttributesIn<IFLA_INFO_SLAVE_KIND>(attributes[IFLA_LINKINFO]);
+  const auto info = AttributesIn<IFLA_INFO_SLAVE_DATA>(attributes[IFLA_LINKINFO]);
   if (info[IFLA_INFO_KIND] != nullptr) result.kind = mnl_attr_get_str(info[IFLA_INFO_KIND]);
   if (result.kind == "ipvlan") result.carries_multicast = IsIpvlanOfLayer2(info[IFLA_INFO_DATA]);
   if (info[IFLA_INFO_SLAVE_KIND] != nullptr) result.port_kind = mnl_attr_get_str(info[IFLA_INFO_SLAVE_KIND]);
+  if (result.port_kind == "bridge") {
+    const nlattr* const state = AttributesIn<IFLA_BRPORT_STATE>(info[IFLA_INFO_SLAVE_DATA])[IFLA_BRPORT_STATE];
+    result.forwarding = state == nullptr || mnl_attr_get_u8(state) == BR_STATE_FORWARDING;
+  }
   return result;
 }
 
@@ -160,6 +166,13 @@ int ReadOnce(mnl_socket* socket, std::vector<Interface>* interfaces) {
 
 }  // namespace
 
+std::optional<IpAddress> Interface::IgmpSource() const {
+  const auto at = std::find_if(addresses.begin(), addresses.end(), [](const InterfaceAddress& candidate) {
+    return candidate.address.is_v4() && !candidate.secondary && candidate.scope <= RT_SCOPE_LINK;
+  });
+  return at == addresses.end() ? std::nullopt : std::optional(at->address);
+}
+
 InterfaceTable::InterfaceTable(std::vector<Interface> interfaces) : interfaces_(std::move(interfaces)) {
   std::sort(interfaces_.begin(), interfaces_.end(),
             [](const Interface& a, const Interface& b) { return a.index < b.index; });
@@ -167,6 +180,14 @@ InterfaceTable::InterfaceTable(std::vector<Interface> interfaces) : interfaces_(
   const auto counts = [](const Interface& interface) { return interface.up && !interface.loopback; };
   const auto only = std::find_if(interfaces_.begin(), interfaces_.end(), counts);
   if (only != interfaces_.end() && std::none_of(std::next(only), interfaces_.end(), counts)) only->uplink = true;
+  for (Interface& interface : interfaces_) interface.ports.clear();
+  for (Interface& port : interfaces_) {
+    const Interface* const found = FindByIndex(port.master_index);
+    port.master_name = found == nullptr ? "" : found->name;
+    const bool passes = port.port_kind == "bridge" && port.carrier && port.forwarding;
+    if (found == nullptr || !passes || port.peer_in_other_namespace || port.kind == "tun") continue;
+    interfaces_[found - interfaces_.data()].ports.push_back({port.index, port.carrier_changes});
+  }
 }
 
 absl::StatusOr<InterfaceTable> InterfaceTable::Read() {
@@ -186,10 +207,10 @@ const Interface* InterfaceTable::FindByName(std::string_view name) const {
 }
 
 const Interface* InterfaceTable::FindByIndex(uint32_t index) const {
-  for (const Interface& interface : interfaces_) {
-    if (interface.index == index) return &interface;
-  }
-  return nullptr;
+  const auto at =
+      std::lower_bound(interfaces_.begin(), interfaces_.end(), index,
+                       [](const Interface& interface, uint32_t sought) { return interface.index < sought; });
+  return at != interfaces_.end() && at->index == index ? &*at : nullptr;
 }
 
 std::vector<const Interface*> InterfaceTable::FindByAddress(const IpAddress& address) const {
@@ -237,6 +258,7 @@ class NetlinkInterfaceWatch final : public InterfaceWatch {
 
   int fd() const override { return mnl_socket_get_fd(socket_.get()); }
 
+ protected:
   void Drain(InterfaceChanges* changes) override {
     for (int i = 0; i < kMaxMessagesPerDrain; ++i) {
       alignas(nlmsghdr) char buffer[netlink::kAnswerBytes];
@@ -282,9 +304,12 @@ class NetlinkInterfaceWatch final : public InterfaceWatch {
     const auto index = static_cast<uint32_t>(link->ifi_index);
     if (message.nlmsg_type == RTM_DELLINK) {
       changes->deleted.insert(index);
-    } else if ((link->ifi_flags & IFF_UP) == 0) {
-      changes->down.insert(index);
+      return;
     }
+    // A link is made down: that is no loss of one that was there.
+    const bool went_down = link->ifi_change != kMade && (link->ifi_change & IFF_UP) != 0;
+    if (went_down && (link->ifi_flags & IFF_UP) == 0) changes->down.insert(index);
+    if (ReadLink(message).ReceivesForMaster()) changes->enslaved.insert(index);
   }
 
   const MnlSocket socket_;
@@ -302,6 +327,25 @@ absl::StatusOr<uint32_t> DefaultRouteInterface(Family family) {
   if (!status.ok()) return status;
   if (best.index != 0) return best.index;
   return Error(Reason::kNoRoute, "", absl::StrCat("the host has no ", ToAbsl(FamilyName(family)), " default route"));
+}
+
+void InterfaceChanges::Add(InterfaceChanges other) {
+  any |= other.any;
+  deleted.merge(other.deleted);
+  down.merge(other.down);
+  enslaved.merge(other.enslaved);
+}
+
+bool InterfaceWatch::Hear() {
+  MutexLock lock(&mutex_);
+  Drain(&heard_);
+  return heard_.any;
+}
+
+InterfaceChanges InterfaceWatch::Take() {
+  MutexLock lock(&mutex_);
+  Drain(&heard_);
+  return std::exchange(heard_, {});
 }
 
 absl::StatusOr<std::unique_ptr<InterfaceWatch>> InterfaceWatch::Create(size_t receive_buffer_bytes, Scope scope) {

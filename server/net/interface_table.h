@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/net/address.h"
+#include "server/net/mutex.h"
 
 namespace mcgw::net {
 
@@ -47,10 +48,12 @@ struct Interface {
   uint32_t flags = 0;       // All of IFF_*, the three above among them.
   std::string mac_address;  // "02:00:00:00:00:01"; empty if it has none.
   uint32_t mtu_bytes = 0;
-  uint32_t master_index = 0;  // The bridge, bond or VRF that it is enslaved to; 0 for none.
+  uint32_t master_index = 0;  // The bridge, bond or VRF that it is a port of; 0 for none.
+  std::string master_name;    // That device's; set by InterfaceTable.
   // IFLA_INFO_SLAVE_KIND: as what the master has it, "bridge", "bond", "team", "openvswitch", "vrf"; empty if none.
   std::string port_kind;
-  std::string kind;                      // IFLA_INFO_KIND: "veth", "bridge", "vlan"; empty for hardware.
+  bool forwarding = true;  // As a port of a bridge: the bridge passes frames through it (BR_STATE_FORWARDING).
+  std::string kind;        // IFLA_INFO_KIND: "veth", "bridge", "vlan"; empty for hardware.
   bool peer_in_other_namespace = false;  // IFLA_LINK_NETNSID present: for a veth, the host side of a container's.
   // The host's default route of a family leads through it, or no other interface is up but the loopback.
   bool uplink = false;
@@ -62,6 +65,20 @@ struct Interface {
 
   bool IsCalled(std::string_view a_name) const;  // By its name or an alternative one.
   bool IsInVrf() const { return port_kind == "vrf"; }
+  // Of a bridge, the ports that pass frames now, but for those to containers and virtual machines: where the network
+  // may be. Set by InterfaceTable.
+  struct Port {
+    uint32_t index = 0;
+    uint32_t carrier_changes = 0;
+    friend bool operator==(const Port&, const Port&) = default;
+  };
+  std::vector<Port> ports;
+
+  // Whether its master takes all that it receives, as a bridge, bond, team or OVS datapath does: then no socket of its
+  // own gets any. A VRF and a B.A.T.M.A.N. mesh leave it what it has.
+  bool ReceivesForMaster() const { return master_index != 0 && port_kind != "vrf" && port_kind != "batadv"; }
+  // The source of the IGMP reports that the kernel sends by it (its inet_select_addr); nothing: they come from 0.0.0.0.
+  std::optional<IpAddress> IgmpSource() const;
   bool HasAddress(Family family) const;
   // The address of this interface that the kernel would send to a group from if it is not told (IPv4 by scope and
   // order, IPv6 by RFC 6724). The kernel takes one of another interface where this has none for the group's scope; here
@@ -101,31 +118,47 @@ absl::StatusOr<uint32_t> DefaultRouteInterface(Family family);
 // What the kernel has told of links and addresses. The table says how they are now; this says what it cannot show.
 struct InterfaceChanges {
   bool any = false;  // Something changed, or messages were lost: the table is to be read again.
-  // By index: links that were deleted, or were not up, at some moment. Either may be back in the table.
+  // By index: links that were deleted, went down, or were ports of a device that takes what they receive, at some
+  // moment. Each may be as before in the table.
   std::set<uint32_t> deleted;
   std::set<uint32_t> down;
+  std::set<uint32_t> enslaved;
+
+  void Add(InterfaceChanges other);
 };
 
-// Hears of changes to links and addresses, and to routes if asked to. Used by one thread at a time.
+// Hears of changes to links and addresses, and to routes if asked to, and keeps them until somebody takes them.
+// Thread-safe.
+//
+// What is told is older than any table whose reading began after it was heard. So whoever takes the changes and reads
+// the table after it knows that none of them is news about what the table shows first.
 class InterfaceWatch {
  public:
   enum class Scope : uint8_t { kInterfaces, kInterfacesAndRoutes };
 
   virtual ~InterfaceWatch() = default;
+  InterfaceWatch() = default;
+  InterfaceWatch(const InterfaceWatch&) = delete;
+  InterfaceWatch& operator=(const InterfaceWatch&) = delete;
   // `receive_buffer_bytes`: of the netlink socket; what it cannot hold is lost, and known to be lost. 0: the default,
   // which is more than the host's where the process may raise it.
   static absl::StatusOr<std::unique_ptr<InterfaceWatch>> Create(size_t receive_buffer_bytes = 0,
                                                                 Scope scope = Scope::kInterfaces);
   // Readable when something may have changed. Borrowed.
   virtual int fd() const = 0;
-  // Takes in all queued messages without blocking and adds what they say. Lost messages (ENOBUFS) count as a change.
+  // Takes in all queued messages without blocking. Lost messages (ENOBUFS) count as a change. True if something is to
+  // be taken.
+  bool Hear();
+  // What was heard since the last time, with what is queued now.
+  InterfaceChanges Take();
+
+ protected:
+  // Adds what the queued messages say. Called by one thread at a time.
   virtual void Drain(InterfaceChanges* changes) = 0;
-  // The same, for those who only want to know whether anything changed.
-  bool Drain() {
-    InterfaceChanges changes;
-    Drain(&changes);
-    return changes.any;
-  }
+
+ private:
+  Mutex mutex_;
+  InterfaceChanges heard_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace mcgw::net

@@ -114,6 +114,8 @@ ReasonTraits TraitsOf(Reason reason) {
       return {"SEND_BLOCKED", Code::kFailedPrecondition};
     case Reason::kNoAddress:
       return {"NO_ADDRESS", Code::kFailedPrecondition};
+    case Reason::kInterfaceEnslaved:
+      return {"INTERFACE_ENSLAVED", Code::kFailedPrecondition};
     case Reason::kNoMulticast:
       return {"NO_MULTICAST", Code::kFailedPrecondition};
     case Reason::kNotImplemented:

@@ -68,6 +68,7 @@ enum class Reason {
   kPortInUse,
   kSendBlocked,
   kNoAddress,
+  kInterfaceEnslaved,
   kNoMulticast,
   // UNIMPLEMENTED
   kNotImplemented,

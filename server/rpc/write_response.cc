@@ -104,6 +104,8 @@ v1::InterfaceLostCause ToCause(fanout::LostCause cause) {
       return v1::INTERFACE_LOST_CAUSE_DELETED;
     case fanout::LostCause::kMembershipLost:
       return v1::INTERFACE_LOST_CAUSE_MEMBERSHIP_LOST;
+    case fanout::LostCause::kEnslaved:
+      return v1::INTERFACE_LOST_CAUSE_ENSLAVED;
   }
   return v1::INTERFACE_LOST_CAUSE_UNSPECIFIED;
 }

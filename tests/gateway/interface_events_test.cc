@@ -62,7 +62,7 @@ TEST_F(InterfacesTest, ACarrierThatWentAndCameUnseenIsKnownByItsCount) {
 
 TEST_F(InterfacesTest, AnInterfaceThatWasDownForAMomentIsAnnounced) {
   const auto stream = Subscribe({Request("a0", "239.1.1.1")});
-  Follow({.any = true, .deleted = {}, .down = {2}});
+  Follow({.any = true, .down = {2}});
   EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 down", "back a0", "gap interface"));
 }
 
@@ -90,7 +90,7 @@ TEST_F(InterfacesTest, AnInterfaceMadeAnewKeepsChannelLogAndEpoch) {
 TEST_F(InterfacesTest, TheSameIndexDoesNotHideThatItWasMadeAnew) {
   const auto stream = Subscribe({Request("a0", "239.1.1.1")});
   kernel_->LoseMemberships(2);
-  Follow({.any = true, .deleted = {2}, .down = {}});
+  Follow({.any = true, .deleted = {2}});
   Receive("two");
   EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 deleted", "back a0", "gap interface", "two"));
   EXPECT_THAT(kernel_->receivers(), SizeIs(2));
@@ -166,7 +166,7 @@ TEST_F(InterfacesTest, AJoinThatIsRefusedAfterTheInterfaceCameBackIsToldAndTried
   });
   Delete("a0");
   Add(2, "a0", {});
-  Follow({.any = true, .deleted = {2}, .down = {}});
+  Follow({.any = true, .deleted = {2}});
   EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 deleted", "back a0", "waiting a0"));
   EXPECT_THAT(gateway_->InterfaceHealth(), ElementsAre(Pair("a0", false)));
   kernel_->set_refusal(nullptr);
@@ -268,11 +268,49 @@ TEST_F(InterfacesTest, ListingShowsTheInterfacesOfNowAndFollowsNothing) {
 TEST_F(InterfacesTest, FollowingFailsWholeAndIsDoneAgain) {
   const auto stream = Subscribe({Request("a0", "239.1.1.1")});
   host_.table_status = absl::ResourceExhaustedError("no descriptors");
-  EXPECT_FALSE(gateway_->FollowInterfaces({.any = true, .deleted = {2}, .down = {}}).ok());
+  host_.watch.Tell({.any = true, .deleted = {2}});
+  EXPECT_FALSE(gateway_->FollowInterfaces().ok());
   EXPECT_THAT(Hear(stream.get()), IsEmpty());
   host_.table_status = absl::OkStatus();
-  Follow({.any = true, .deleted = {2}, .down = {}});
+  Follow();
   EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 deleted", "back a0", "gap interface"));
+}
+
+// ---- What was told, and when ----
+
+TEST_F(InterfacesTest, WhatWasToldBeforeAnInterfaceWasFirstSeenIsNoLossOfIt) {
+  const auto stream = Subscribe({Request("*", "239.1.1.1")});
+  Add(9, "b0", {"10.0.9.1/24"});
+  // Of the time before it was read as it is now, but heard only after the answer.
+  host_.after_reading = [this] {
+    host_.after_reading = nullptr;
+    host_.watch.Tell({.any = true, .deleted = {9}, .down = {9}, .enslaved = {9}});
+  };
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("joined b0"));
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), IsEmpty());
+}
+
+TEST_F(InterfacesTest, WhatAJoinHasFollowedIsNotFollowedAgain) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1")});
+  host_.Find("a0").up = false;
+  host_.watch.Tell({.any = true, .down = {2}});
+  EXPECT_FALSE(TryJoin("", Request("unknown", "239.1.1.1")).ok());
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 down", "gap interface"));
+  host_.Find("a0").up = true;
+  EXPECT_FALSE(TryJoin("", Request("unknown", "239.1.1.1")).ok());
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("back a0", "gap interface"));
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), IsEmpty());
+}
+
+TEST_F(InterfacesTest, AHostThatNeverRestsIsFollowedAllTheSame) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1")});
+  host_.after_reading = [this] { host_.watch.Tell({.any = true}); };
+  host_.Find("a0").up = false;
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 down", "gap interface"));
 }
 
 }  // namespace

@@ -243,7 +243,8 @@ TEST_F(InterfacesTest, EveryInterfaceThatIsNoLongerEligibleIsLeft) {
   host_.Find("a0").addresses.clear();
   Follow();
   EXPECT_THAT(JoinedOn(), ElementsAre(3u));
-  EXPECT_THAT(Hear(stream.get()), UnorderedElementsAre("left a1", "joined a1", "left a0", "gap other"));
+  EXPECT_THAT(Hear(stream.get()),
+              UnorderedElementsAre("lost a1 enslaved", "left a1", "back a1", "joined a1", "left a0", "gap interface"));
 }
 
 TEST_F(InterfacesTest, EveryInterfaceLeftByTheStarStaysForWhoNamedIt) {

@@ -25,7 +25,8 @@ class InterfacesTest : public GatewayTest {
     host_.interfaces.push_back(testing::FakeInterface(index, name, addresses));
   }
   void Follow(const net::InterfaceChanges& changes = {}) {
-    const absl::Status status = gateway_->FollowInterfaces(changes);
+    host_.watch.Tell(changes);
+    const absl::Status status = gateway_->FollowInterfaces();
     EXPECT_TRUE(status.ok()) << status;
     Settle();
   }

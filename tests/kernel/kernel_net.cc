@@ -39,7 +39,7 @@ void WaitUntilEndIsUp(const std::string& interface) {
     const std::string state = Output(absl::StrCat("ip -o link show dev ", interface));
     if (absl::StrContains(state, "state UP") && !absl::StrContains(state, "qdisc noop ")) return;
     if (!WaitReadable(watch->fd())) Abort(absl::StrCat("does not come up: ", state));
-    watch->Drain();
+    watch->Take();
   }
 }
 

@@ -32,7 +32,7 @@ uint64_t NumberOf(const Listener::Heard& heard) { return heard.is_data ? std::st
 LiveGateway::LiveGateway(size_t watch_buffer_bytes)
     : control_(net::EventLoop::Create().value()),
       watch_(net::InterfaceWatch::Create(watch_buffer_bytes).value()),
-      gateway_(gateway::Gateway::Create(SmallOptions(), net::NewLinuxSocketFactory()).value()),
+      gateway_(gateway::Gateway::Create(SmallOptions(), net::NewLinuxSocketFactory(), {.watch = watch_.get()}).value()),
       follower_(watch_.get(), gateway_.get()) {
   (void)control_->Add(watch_->fd(), &follower_);
   control_thread_ = std::thread([this] { RunControl(); });

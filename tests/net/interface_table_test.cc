@@ -180,7 +180,7 @@ TEST(InterfaceWatch, DrainsWithoutBlocking) {
   const absl::StatusOr<std::unique_ptr<InterfaceWatch>> watch = InterfaceWatch::Create();
   ASSERT_TRUE(watch.ok()) << watch.status();
   EXPECT_GE((*watch)->fd(), 0);
-  (*watch)->Drain();
+  (*watch)->Hear();
 }
 
 }  // namespace

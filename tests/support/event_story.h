@@ -14,7 +14,7 @@ namespace mcgw::testing {
 // "left a0"; empty for other events.
 inline std::string EventStory(const fanout::Event& event) {
   if (const auto* lost = std::get_if<fanout::InterfaceLost>(&event)) {
-    const char* const causes[] = {"down", "no-carrier", "deleted", "membership"};
+    const char* const causes[] = {"down", "no-carrier", "deleted", "membership", "enslaved"};
     return net::StrCat("lost ", lost->interface_name, " ", causes[static_cast<int>(lost->cause)]);
   }
   if (const auto* back = std::get_if<fanout::InterfaceRestored>(&event)) {

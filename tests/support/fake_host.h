@@ -26,6 +26,19 @@
 
 namespace mcgw::testing {
 
+// Tells what a test says.
+class FakeWatch : public net::InterfaceWatch {
+ public:
+  void Tell(net::InterfaceChanges changes) { queued_.Add(std::move(changes)); }
+  int fd() const override { return -1; }
+
+ protected:
+  void Drain(net::InterfaceChanges* changes) override { changes->Add(std::exchange(queued_, {})); }
+
+ private:
+  net::InterfaceChanges queued_;
+};
+
 // Of one thread. Must outlive the directory that it is given to.
 struct FakeHost {
   // An eventfd: readable while there is news.
@@ -57,6 +70,8 @@ struct FakeHost {
     const uint64_t one = 1;
     if (write(news->get(), &one, sizeof(one)) != sizeof(one)) abort();
   }
+  std::function<void()> after_reading;  // Happens when the kernel has answered, and before the gateway knows.
+  FakeWatch watch;
   // What the kernel says that it has joined; without it, it does not say.
   std::function<net::KernelMemberships()> memberships;
 
@@ -74,7 +89,9 @@ struct FakeHost {
     return {.read_table = [this]() -> absl::StatusOr<net::InterfaceTable> {
               ++table_reads;
               if (!table_status.ok()) return table_status;
-              return net::InterfaceTable(interfaces);
+              net::InterfaceTable table(interfaces);
+              if (after_reading) after_reading();
+              return table;
             },
             .route = [this](const net::IpAddress&, uint32_t vrf_index) -> absl::StatusOr<net::Route> {
               ++route_lookups;
@@ -95,7 +112,8 @@ struct FakeHost {
             .watch_changes = [this]() -> std::unique_ptr<net::InterfaceWatch> {
               if (!watched) return nullptr;
               return std::make_unique<Watch>(news);
-            }};
+            },
+            .watch = &watch};
   }
 };
 

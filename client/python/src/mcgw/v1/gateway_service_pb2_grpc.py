@@ -78,9 +78,9 @@ class MulticastGatewayServiceServicer(object):
         FIELD_REQUIRED, VALUE_OUT_OF_RANGE. NOT_FOUND: INTERFACE_NOT_FOUND, SESSION_NOT_FOUND.
         PERMISSION_DENIED: GROUP_RESERVED, GROUP_NOT_ALLOWED, INTERFACE_NOT_ALLOWED.
         RESOURCE_EXHAUSTED: CHANNEL_LIMIT, SESSION_LIMIT, MEMBERSHIP_LIMIT, SOURCE_LIMIT, HOST_LIMIT.
-        UNAVAILABLE: INTERFACE_DOWN. FAILED_PRECONDITION: NO_ADDRESS, PORT_IN_USE. With `*`, an
-        interface on which the kernel refuses is reported as FAILED in the answer and is no error of
-        the RPC. A Join that fails changes nothing.
+        UNAVAILABLE: INTERFACE_DOWN. FAILED_PRECONDITION: NO_ADDRESS, INTERFACE_ENSLAVED, PORT_IN_USE.
+        With `*`, an interface on which the kernel refuses is reported as FAILED in the answer and is no
+        error of the RPC. A Join that fails changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,9 +56,9 @@ type MulticastGatewayServiceClient interface {
 	// FIELD_REQUIRED, VALUE_OUT_OF_RANGE. NOT_FOUND: INTERFACE_NOT_FOUND, SESSION_NOT_FOUND.
 	// PERMISSION_DENIED: GROUP_RESERVED, GROUP_NOT_ALLOWED, INTERFACE_NOT_ALLOWED.
 	// RESOURCE_EXHAUSTED: CHANNEL_LIMIT, SESSION_LIMIT, MEMBERSHIP_LIMIT, SOURCE_LIMIT, HOST_LIMIT.
-	// UNAVAILABLE: INTERFACE_DOWN. FAILED_PRECONDITION: NO_ADDRESS, PORT_IN_USE. With `*`, an
-	// interface on which the kernel refuses is reported as FAILED in the answer and is no error of
-	// the RPC. A Join that fails changes nothing.
+	// UNAVAILABLE: INTERFACE_DOWN. FAILED_PRECONDITION: NO_ADDRESS, INTERFACE_ENSLAVED, PORT_IN_USE.
+	// With `*`, an interface on which the kernel refuses is reported as FAILED in the answer and is no
+	// error of the RPC. A Join that fails changes nothing.
 	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinResponse, error)
 	// Leave drops one membership of a session, or the whole session. Only what was asked for by that
 	// selector is left: leaving `*` keeps a membership that names an interface. The kernel leaves a
@@ -236,9 +236,9 @@ type MulticastGatewayServiceServer interface {
 	// FIELD_REQUIRED, VALUE_OUT_OF_RANGE. NOT_FOUND: INTERFACE_NOT_FOUND, SESSION_NOT_FOUND.
 	// PERMISSION_DENIED: GROUP_RESERVED, GROUP_NOT_ALLOWED, INTERFACE_NOT_ALLOWED.
 	// RESOURCE_EXHAUSTED: CHANNEL_LIMIT, SESSION_LIMIT, MEMBERSHIP_LIMIT, SOURCE_LIMIT, HOST_LIMIT.
-	// UNAVAILABLE: INTERFACE_DOWN. FAILED_PRECONDITION: NO_ADDRESS, PORT_IN_USE. With `*`, an
-	// interface on which the kernel refuses is reported as FAILED in the answer and is no error of
-	// the RPC. A Join that fails changes nothing.
+	// UNAVAILABLE: INTERFACE_DOWN. FAILED_PRECONDITION: NO_ADDRESS, INTERFACE_ENSLAVED, PORT_IN_USE.
+	// With `*`, an interface on which the kernel refuses is reported as FAILED in the answer and is no
+	// error of the RPC. A Join that fails changes nothing.
 	Join(context.Context, *JoinRequest) (*JoinResponse, error)
 	// Leave drops one membership of a session, or the whole session. Only what was asked for by that
 	// selector is left: leaving `*` keeps a membership that names an interface. The kernel leaves a
