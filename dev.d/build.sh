@@ -52,7 +52,8 @@ root and, where the kernel allows user namespaces, as an ordinary user. With CI=
 
   --sanitizers    then also the floors below gRPC under AddressSanitizer with UndefinedBehaviorSanitizer, and under
                   ThreadSanitizer
-  --long          also what takes longer, everything under AddressSanitizer, and the floors under ThreadSanitizer
+  --long          also what takes longer, the tests of the kernel under a second kernel, everything under
+                  AddressSanitizer, and the floors under ThreadSanitizer
   --preset NAME   only this preset
   --filter REGEX  only the tests whose CTest name matches; without --preset only in the release preset
 END
@@ -84,7 +85,7 @@ cmd_test() {
       *) die "test: no such option: $1" ;;
     esac
   done
-  cmd_setup build test languages ${long:+container}
+  cmd_setup build test languages ${long:+container long}
   SECONDS=0
   if [[ -n $preset ]]; then
     suites=("$preset")

@@ -17,16 +17,21 @@ kubernetes_validate_version=1.37.0
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/mcgw/tools
 buf=$tools/buf-$buf_version/node_modules/.bin/buf
 nats=$tools/nats
+# Unpacked, not installed: pimd and igmpproxy would start as services.
+packages_long=(user-mode-linux igmpproxy pimd)
+export MCGW_UNPACKED=$tools/long
 export MCGW_KUBERNETES_VALIDATE=$tools/kubernetes-validate-$kubernetes_validate_version/bin/kubernetes-validate
 
 help_setup() {
   cat <<'END'
-Usage: ./dev setup [build] [demo] [test] [languages] [lint] [container] [bench]
+Usage: ./dev setup [build] [demo] [test] [languages] [lint] [container] [long] [bench]
 
-Installs the distribution packages that this machine lacks for these groups (default: all but container and bench).
+Installs the distribution packages that this machine lacks for these groups (default: all but container, long and bench).
 When it does not run as root, it asks before it calls sudo; with CI=true or MCGW_INSTALL=yes it does not ask. It also
 installs, into ${XDG_CACHE_HOME:-~/.cache}/mcgw/tools the protobuf linter for lint and a
-checker of Kubernetes manifests for test. The group container builds and runs the container image. The group bench holds other
+checker of Kubernetes manifests for test. The group container builds and runs the container image. The group
+long unpacks there what ./dev test --long has besides: a second kernel, which runs as a process (user-mode-linux), and
+two routing daemons. The group bench holds other
 systems that ./dev bench measures beside the gateway, and leaves out what cannot be had; nats-server is only unpacked,
 so that no service starts. The group languages holds what the clients in Go, Java and Python need: the toolchains,
 unless others are on the PATH, and by a first build what their tools fetch from their registries, in the versions that
@@ -130,6 +135,23 @@ unpack_nats_server() {
   fi
 }
 
+# Each package is looked for by itself, so that one that cannot be had takes only its own tests away.
+setup_long() {
+  local package
+  for package in "${packages_long[@]}"; do
+    [[ ! -e $MCGW_UNPACKED/$package ]] || continue
+    say "unpacking $package into $MCGW_UNPACKED"
+    mkdir -p "$MCGW_UNPACKED/$package.part"
+    if (cd "$MCGW_UNPACKED/$package.part" && apt-get download -qq "$package" >/dev/null 2>&1 &&
+      dpkg-deb -x "$package"_*.deb . && rm "$package"_*.deb); then
+      mv "$MCGW_UNPACKED/$package.part" "$MCGW_UNPACKED/$package"
+    else
+      rm -rf "$MCGW_UNPACKED/$package.part"
+      say "$package cannot be had; what needs it is skipped"
+    fi
+  done
+}
+
 # What the benchmark can do without.
 setup_bench() {
   local missing
@@ -159,12 +181,13 @@ cmd_setup() {
         wanted+=("${packages_languages[@]}" "${missing[@]}")
         ;;
       container) wanted+=("${packages_container[@]}") ;;
+      long) ;;  # By setup_long: nothing of it is installed.
       bench) ;; # By setup_bench: nothing of it is needed.
       lint)
         wanted+=("${packages_lint[@]}")
         command -v npm >/dev/null || wanted+=(npm)
         ;;
-      *) die "no such group: $group (build, demo, test, languages, lint, container, bench)" ;;
+      *) die "no such group: $group (build, demo, test, languages, lint, container, long, bench)" ;;
     esac
   done
   missing=()
@@ -173,5 +196,6 @@ cmd_setup() {
   if [[ " ${groups[*]} " == *" lint "* && ! -x $buf ]]; then install_buf; fi
   if [[ " ${groups[*]} " == *" test "* && ! -x $MCGW_KUBERNETES_VALIDATE ]]; then install_kubernetes_validate; fi
   if [[ " ${groups[*]} " == *" languages "* ]]; then fetch_languages; fi
+  if [[ " ${groups[*]} " == *" long "* ]]; then setup_long; fi
   if [[ " ${groups[*]} " == *" bench "* ]]; then setup_bench; fi
 }
