@@ -136,7 +136,9 @@ TEST_F(DeviceTest, APortThatEntersAndLeavesAVrfGoesOn) {
 
 TEST_F(DeviceTest, AVlanIsLostAndBackWithTheLinkBelow) {
   Shell("ip link add v0 link a0 type vlan id 5 && ip link set v0 addrgenmode none up");
-  peer_.Shell("sh -c 'ip link set b0 name c0 && ip link add b0 link c0 type vlan id 5 && ip link set c0 up'");
+  peer_.Shell(
+      "sh -c 'ip link set b0 down && ip link set b0 name c0 && ip link add b0 link c0 type vlan id 5 && ip link set c0 "
+      "up'");
   peer_.Shell("ip link set b0 addrgenmode none up");
   Shell("ip addr flush dev a0");
   GiveAddresses("v0");
