@@ -249,11 +249,10 @@ void Subscriber::Notify(Event event) {
   {
     net::MutexLock lock(&mutex_);
     if (ComesAndGoes(event)) {
-      std::erase_if(notices_, [&](const Event& waiting) {
-        const bool same = SameInterfaceAndKind(waiting, event);
-        if (same) waiting_bytes_ -= BytesOf(waiting);
-        return same;
-      });
+      for (const Event& waiting : notices_) {
+        if (SameInterfaceAndKind(waiting, event)) waiting_bytes_ -= BytesOf(waiting);
+      }
+      std::erase_if(notices_, [&](const Event& waiting) { return SameInterfaceAndKind(waiting, event); });
     }
     AddNotice(std::move(event));
   }

@@ -29,8 +29,6 @@ using testing::Ips;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-SourceFilter Include(const std::vector<std::string_view>& sources) { return SourceFilter::Include(Ips(sources)); }
-
 net::IpAddress Source(int i) { return Ip(absl::StrCat("10.9.", i / 250, ".", 1 + i % 250)); }
 SourceFilter Sources(int begin, int end) {
   std::vector<net::IpAddress> sources;

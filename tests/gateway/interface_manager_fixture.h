@@ -5,7 +5,9 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "server/gateway/interface_manager.h"
@@ -14,6 +16,10 @@
 #include "tests/support/fakes.h"
 
 namespace mcgw::gateway {
+
+inline fanout::SourceFilter Include(const std::vector<std::string_view>& sources) {
+  return fanout::SourceFilter::Include(testing::Ips(sources));
+}
 
 class InterfaceManagerTest : public ::testing::Test {
  protected:

@@ -23,7 +23,6 @@ using testing::Ips;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-SourceFilter Include(const std::vector<std::string_view>& sources) { return SourceFilter::Include(Ips(sources)); }
 SourceFilter Exclude(const std::vector<std::string_view>& sources) { return SourceFilter::Exclude(Ips(sources)); }
 
 TEST_F(InterfaceManagerTest, TheFirstHoldJoinsAndTheLastLeaves) {
