@@ -120,6 +120,12 @@ absl::StatusOr<InterfaceDirectory::Table> InterfaceDirectory::CurrentTable() {
   return table();
 }
 
+bool InterfaceDirectory::CatchUp() {
+  const Table before = table();
+  const absl::StatusOr<Table> current = CurrentTable();
+  return current.ok() && *current != before;
+}
+
 absl::StatusOr<net::Route> InterfaceDirectory::Remembered(const IpAddress& destination,
                                                           const std::function<absl::StatusOr<net::Route>()>& ask) {
   const bool news = HasNews();

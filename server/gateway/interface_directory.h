@@ -55,6 +55,8 @@ class InterfaceDirectory {
 
   // Reads the table again. Call it when net::InterfaceWatch says that something changed.
   absl::Status Refresh();
+  // The same if something has changed since; true if the table is another one now.
+  bool CatchUp();
   Table table() const;
 
   // The interfaces that a selector means for a group: exactly one, but for "*", which may mean none. A name or address

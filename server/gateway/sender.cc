@@ -130,6 +130,11 @@ void Sender::Sweep(int64_t now_ns) {
 absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& request) {
   if (absl::Status status = CheckSend(request); !status.ok()) return status;
   absl::StatusOr<std::vector<Selected>> interfaces = directory_->Resolve(request.selector, request.group);
+  // What speaks against an interface may be over: the host is looked at again before a send is refused.
+  const auto is_refused = [&](const Selected& selected) { return !CheckInterface(*selected.interface, request).ok(); };
+  if (interfaces.ok() && std::any_of(interfaces->begin(), interfaces->end(), is_refused) && directory_->CatchUp()) {
+    interfaces = directory_->Resolve(request.selector, request.group);
+  }
   if (!interfaces.ok()) return net::WithFieldPrefix(interfaces.status(), "destination.");
   if (interfaces->empty()) {
     return Error(Reason::kInterfaceNotFound, "destination.interface",

@@ -180,8 +180,9 @@ TEST_F(InterfacesTest, WaitingForAnAddressBeginsWithoutAChannel) {
 }
 
 TEST_F(InterfacesTest, OnlyWhatCanBeAnInterfacesNameIsWaitedFor) {
-  const std::string_view selectors[] = {"sixteen-letters.", "a b", "a/b",   "a:1",          std::string_view("a\0b", 3),
-                                        "\x1b]0;own\x07",   "a\n", "a\x7f", "a\xe2\x80\xae"};
+  const std::string too_long(128, 'x');
+  const std::string_view selectors[] = {too_long,         "a b", "a/b",   "a:1",          std::string_view("a\0b", 3),
+                                        "\x1b]0;own\x07", "a\n", "a\x7f", "a\xe2\x80\xae"};
   for (const std::string_view selector_view : selectors) {
     const std::string selector(selector_view);
     const absl::Status status = TryJoin("", Waiting(Request(selector, "239.1.1.1"))).status();

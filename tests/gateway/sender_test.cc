@@ -142,6 +142,16 @@ TEST_F(SenderTest, RefusesWhatTheKernelWouldLoseSilently) {
   EXPECT_THAT(kernel_->sent(), SizeIs(1));
 }
 
+TEST_F(SenderTest, LooksAgainBeforeItRefuses) {
+  Change("a0", [](net::Interface* a0) { a0->carrier = false; });
+  EXPECT_EQ(ReasonOf(SendOne(To("239.1.1.1")).status), Reason::kNoCarrier);
+  host_.Find("a0").carrier = true;
+  EXPECT_TRUE(SendOne(To("239.1.1.1")).status.ok());
+  const int reads = host_.table_reads.load();
+  EXPECT_TRUE(SendOne(To("239.1.1.1")).status.ok());
+  EXPECT_EQ(host_.table_reads.load(), reads) << "and not otherwise";
+}
+
 TEST_F(SenderTest, AGivenSourceIsOneOfTheInterfaces) {
   SendRequest request = To("239.1.1.1");
   request.source = Ip("10.0.1.1");  // Of a1.

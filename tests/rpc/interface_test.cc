@@ -176,7 +176,8 @@ TEST_F(InterfaceOverRpcTest, ListsAreFilteredByAnyNameAndByASharedAddress) {
     EXPECT_EQ(channels(filter), names) << filter;
   }
   EXPECT_EQ(channels("nosuch"), "");
-  for (const v1::NetworkInterface& interface : Interfaces().interfaces()) {
+  const v1::ListInterfacesResponse all = Interfaces();
+  for (const v1::NetworkInterface& interface : all.interfaces()) {
     if (interface.name() != "a0") continue;
     EXPECT_EQ(interface.alternative_names(0), "enp5s0");
   }

@@ -121,8 +121,9 @@ def test_an_alternative_name_is_a_name_everywhere(net, binaries):
 
 def test_an_alternative_name_that_comes_is_joined(net, mcgw):
     del net
-    with mcgw.subscribe(channel(GROUP, 5000, "enp5s0"), "-o", "raw", "--count", "1",
-                        "--wait-for-interface") as subscriber:
+    with mcgw.start("sub", channel(GROUP, 5000, "enp5s0"), "-o", "raw", "--count", "1",
+                    "--wait-for-interface") as subscriber:
+        subscriber.wait_error_line(rf"waiting for {GROUP}:5000 on enp5s0")
         ip("link", "property", "add", "dev", "a0", "altname", "enp5s0")
         subscriber.wait_error_line(rf"subscribed to {GROUP}:5000 on a0")
         mcgw.ok("pub", channel(GROUP, 5000, "a0"), stdin=b"x\n")
