@@ -13,6 +13,7 @@ namespace {
 // about 30 open.
 constexpr size_t kOwn = 80;
 constexpr size_t kPerConnection = 2;
+constexpr size_t kMostSends = 4000;
 
 }  // namespace
 
@@ -32,7 +33,9 @@ DescriptorSplit SplitDescriptors(size_t limit, size_t listeners, size_t max_conn
   const size_t left = limit > own ? limit - own : 0;
   DescriptorSplit split;
   split.connections = std::min(max_connections, left / 2 / kPerConnection);
-  split.channels = left - split.connections * kPerConnection;
+  const size_t rest = left - split.connections * kPerConnection;
+  split.sends = std::min(rest / 8, kMostSends);
+  split.channels = rest - split.sends;
   return split;
 }
 

@@ -204,8 +204,12 @@ absl::StatusOr<std::unique_ptr<ListenSocket>> ListenSocket::Open(const std::stri
   return std::unique_ptr<ListenSocket>(new ListenSocket(std::move(fd), std::move(actual), path, FileAt(path)));
 }
 
-Acceptor::Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, size_t most_connections, Handler handler)
-    : sockets_(std::move(sockets)), most_connections_(most_connections), handler_(std::move(handler)) {}
+Acceptor::Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, ConnectionShares shares,
+                   absl::Duration stall_timeout, Handler handler)
+    : sockets_(std::move(sockets)),
+      stall_timeout_ms_(static_cast<unsigned int>(absl::ToInt64Milliseconds(stall_timeout))),
+      handler_(std::move(handler)),
+      shares_(std::move(shares)) {}
 
 Acceptor::~Acceptor() { Stop(); }
 
@@ -247,40 +251,52 @@ void Acceptor::Run() {
     for (int i = 0; i < count; ++i) {
       const int fd = events[i].data.fd;
       if (fd == wake_.get()) return;
-      if (connections_.erase(fd) == 0) Accept(fd);
+      const auto connection = connections_.find(fd);
+      if (connection == connections_.end()) {
+        Accept(fd);
+      } else {
+        shares_.GiveBack(connection->second.peer);
+        connections_.erase(connection);
+      }
     }
   }
 }
 
+void Acceptor::Warn(const std::string& what) {
+  const int64_t now_ns = net::MonotonicNs();
+  if (last_warning_ns_ != 0 && now_ns - last_warning_ns_ <= 10'000'000'000) return;
+  spdlog::warn("{}", what);
+  last_warning_ns_ = now_ns;
+}
+
 void Acceptor::Accept(int listener_fd) {
-  net::OwnedFd connection(accept4(listener_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  sockaddr_storage address = {};
+  socklen_t length = sizeof(address);
+  net::OwnedFd connection(
+      accept4(listener_fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!connection.valid()) {
     if (errno != EMFILE && errno != ENFILE) return;
     // No descriptor is left; the client waits in the backlog. Without a pause this would spin.
-    const int64_t now_ns = net::MonotonicNs();
-    if (now_ns - last_warning_ns_ > 10'000'000'000) {
-      spdlog::warn("no descriptor is left for a new connection; raise the limit of open files (ulimit -n)");
-      last_warning_ns_ = now_ns;
-    }
+    Warn("no descriptor is left for a new connection; raise the limit of open files (ulimit -n)");
     usleep(20'000);
-    return;
-  }
-  if (connections_.size() >= most_connections_) {
-    const int64_t now_ns = net::MonotonicNs();
-    if (now_ns - last_warning_ns_ > 10'000'000'000) {
-      spdlog::warn("refused a connection: there are {} already (max_connections, or the limit of open files)",
-                   most_connections_);
-      last_warning_ns_ = now_ns;
-    }
     return;
   }
   net::OwnedFd second(fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
   if (!second.valid()) return;
+  ConnectionPeer peer = ConnectionPeer::Of(connection.get(), address);
+  if (const std::optional<std::string> refusal = shares_.Take(peer); refusal.has_value()) {
+    return Warn(net::StrCat("refused a connection: ", *refusal));
+  }
+  // gRPC's keepalive does not see a peer that is gone while data is on the way to it.
+  if (!peer.unix_socket) {
+    setsockopt(connection.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &stall_timeout_ms_, sizeof(stall_timeout_ms_));
+  }
   epoll_event event{};
   event.events = EPOLLET;  // EPOLLHUP always counts: both directions are closed.
   event.data.fd = second.get();
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, second.get(), &event);
-  connections_.emplace(second.get(), std::move(second));
+  const int key = second.get();
+  connections_.emplace(key, Connection{std::move(second), std::move(peer)});
   handler_(listener_fd, std::move(connection));
 }
 

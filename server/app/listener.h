@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/app/connection_shares.h"
 #include "server/net/owned_fd.h"
 
 namespace mcgw::app {
@@ -62,7 +64,9 @@ class Acceptor {
   // Takes an accepted, non-blocking descriptor over.
   using Handler = std::function<void(int listener_fd, net::OwnedFd connection)>;
 
-  Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, size_t most_connections, Handler handler);
+  // A connection whose peer acknowledges nothing for `stall_timeout` ends.
+  Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, ConnectionShares shares, absl::Duration stall_timeout,
+           Handler handler);
   ~Acceptor();
   const std::vector<std::unique_ptr<ListenSocket>>& sockets() const { return sockets_; }
 
@@ -76,16 +80,22 @@ class Acceptor {
  private:
   void Run();
   void Accept(int listener_fd);
+  // A client waits or is refused; at most once in ten seconds.
+  void Warn(const std::string& what);
 
   std::vector<std::unique_ptr<ListenSocket>> sockets_;
-  const size_t most_connections_;
+  const unsigned int stall_timeout_ms_;
   const Handler handler_;
   net::OwnedFd epoll_;
   net::OwnedFd wake_;
   std::thread thread_;
-  // Of the thread, and after it has ended of its owner: a second descriptor of each connection, closed when both
-  // directions of the connection are.
-  std::unordered_map<int, net::OwnedFd> connections_;
+  struct Connection {
+    net::OwnedFd fd;  // A second descriptor, closed when both directions of the connection are.
+    ConnectionPeer peer;
+  };
+  // Of the thread, and after it has ended of its owner.
+  ConnectionShares shares_;
+  std::unordered_map<int, Connection> connections_;
   int64_t last_warning_ns_ = 0;
 };
 

@@ -25,7 +25,14 @@ namespace {
 
 constexpr int kMostStreamsPerConnection = 100;
 // A Publish batch may take 1 MiB; a little more is let through so that the answer can say what is wrong.
-constexpr int kMostMessageBytes = 2 << 20;
+constexpr int kMostMessageBytes = (1 << 20) + (64 << 10);
+// What gRPC may hold of messages that have begun to arrive. When it is short it takes less at a time from all, and cuts
+// streams.
+constexpr size_t kMostTransportBytes = 256 << 20;
+
+// Calls that may block, and those that only look: a diagnosis keeps no join waiting.
+constexpr gateway::WorkPool::Limits kCalls = {.threads = 16, .running = 4};
+constexpr gateway::WorkPool::Limits kLooks = {.threads = 4, .running = 2};
 constexpr int kKeepaliveMs = 10'000;
 constexpr int64_t kSweepNs = 1'000'000'000;
 
@@ -43,9 +50,14 @@ DescriptorSplit Split(const Config& config) {
         "(LimitNOFILE, ulimit -Hn)",
         limit, split.connections, config.max_connections());
   }
-  spdlog::info("{} open files: {} for the sockets of channels, {} for {} connections", limit, split.channels,
-               2 * split.connections, split.connections);
+  spdlog::info("{} open files: {} for the sockets of channels, {} for {} connections, {} to send from", limit,
+               split.channels, 2 * split.connections, split.connections, split.sends);
   return split;
+}
+
+absl::Duration StallTimeout(const Config& config) {
+  if (!config.has_stall_timeout()) return absl::Seconds(60);
+  return absl::Seconds(config.stall_timeout().seconds()) + absl::Nanoseconds(config.stall_timeout().nanos());
 }
 
 }  // namespace
@@ -76,6 +88,7 @@ absl::Status Server::Serve() {
   watch_ = *std::move(watch);
   gateway::Options options = GatewayOptions(config_);
   options.channel_descriptors = descriptors.channels;
+  options.send_descriptors = descriptors.sends;
   absl::StatusOr<std::unique_ptr<gateway::Gateway>> gateway =
       gateway::Gateway::Create(options, net::NewLinuxSocketFactory(), {.watch = watch_.get()});
   if (!gateway.ok()) return gateway.status();
@@ -86,8 +99,12 @@ absl::Status Server::Serve() {
   follower_ = std::make_unique<gateway::InterfaceFollower>(watch_.get(), gateway_.get());
   if (absl::Status status = control_->Add(watch_->fd(), follower_.get()); !status.ok()) return status;
 
-  gateway_service_ = std::make_unique<rpc::GatewayService>(gateway_.get());
-  inspection_service_ = std::make_unique<rpc::InspectionService>(gateway_.get());
+  calls_ = std::make_unique<gateway::WorkPool>("mcgw-call", kCalls);
+  looks_ = std::make_unique<gateway::WorkPool>("mcgw-look", kLooks);
+  sends_ = std::make_unique<gateway::SendLoop>(calls_.get());
+  if (absl::Status status = sends_->Start(); !status.ok()) return status;
+  gateway_service_ = std::make_unique<rpc::GatewayService>(gateway_.get(), calls_.get(), sends_.get());
+  inspection_service_ = std::make_unique<rpc::InspectionService>(gateway_.get(), looks_.get());
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
@@ -96,6 +113,8 @@ absl::Status Server::Serve() {
   builder.RegisterService(inspection_service_.get());
   rpc::AnswerMalformedRequests(&builder);
   builder.SetMaxReceiveMessageSize(kMostMessageBytes);
+  grpc::ResourceQuota quota("mcgwd");
+  builder.SetResourceQuota(quota.Resize(kMostTransportBytes));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreamsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
@@ -109,7 +128,8 @@ absl::Status Server::Serve() {
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) return absl::InternalError("gRPC could not start its server");
 
-  subscribe_server_ = std::make_unique<rpc::SubscribeServer>(gateway_.get(), control_.get(), std::move(queue));
+  subscribe_server_ =
+      std::make_unique<rpc::SubscribeServer>(gateway_.get(), calls_.get(), StallTimeout(config_), std::move(queue));
   subscribe_server_->Start(
       [service = gateway_service_.get()](auto* context, auto* request, auto* writer, auto* cq, void* tag) {
         service->RequestSubscribe(context, request, writer, cq, cq, tag);
@@ -118,8 +138,9 @@ absl::Status Server::Serve() {
     pthread_setname_np(pthread_self(), "mcgw-control");
     RunControl();
   });
-  acceptor_ = std::make_unique<Acceptor>(std::move(sockets), descriptors.connections,
-                                         [external](int listener_fd, net::OwnedFd connection) {
+  acceptor_ = std::make_unique<Acceptor>(std::move(sockets),
+                                         ConnectionShares(descriptors.connections, config_.max_connections_per_peer()),
+                                         StallTimeout(config_), [external](int listener_fd, net::OwnedFd connection) {
                                            grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters p;
                                            p.listener_fd = listener_fd;
                                            p.fd = connection.Release();
@@ -159,6 +180,7 @@ void Server::RunControl() {
     if (now_ns >= next_sweep_ns) {
       gateway_->Sweep();
       subscribe_server_->Sweep();
+      gateway_service_->publish_streams().CheckStalls(now_ns, absl::ToInt64Nanoseconds(StallTimeout(config_)));
       next_sweep_ns = now_ns + kSweepNs;
       report = true;
     }
@@ -190,6 +212,10 @@ void Server::Stop(absl::Duration grace) {
   control_thread_.join();
   subscribe_server_.reset();
   grpc_server_.reset();
+  // All calls have been answered.
+  sends_->Stop();
+  looks_.reset();
+  calls_.reset();
   gateway_->EndAllSessions();
   gateway_.reset();
 }

@@ -16,6 +16,8 @@
 #include "server/app/listener.h"
 #include "server/gateway/gateway.h"
 #include "server/gateway/interface_follower.h"
+#include "server/gateway/send_loop.h"
+#include "server/gateway/work_pool.h"
 #include "server/net/event_loop.h"
 #include "server/net/interface_table.h"
 #include "server/rpc/gateway_service.h"
@@ -52,6 +54,9 @@ class Server {
   std::unique_ptr<net::InterfaceWatch> watch_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<gateway::InterfaceFollower> follower_;
+  std::unique_ptr<gateway::WorkPool> calls_;
+  std::unique_ptr<gateway::WorkPool> looks_;
+  std::unique_ptr<gateway::SendLoop> sends_;
   std::unique_ptr<rpc::GatewayService> gateway_service_;
   std::unique_ptr<rpc::InspectionService> inspection_service_;
   std::unique_ptr<grpc::Server> grpc_server_;

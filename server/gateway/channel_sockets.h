@@ -29,11 +29,13 @@
 
 namespace mcgw::gateway {
 
-// How many receive sockets there may be, over all interfaces. Thread-safe.
+// How many sockets there may be, over all interfaces. Copies count together. Thread-safe.
 class SocketBudget {
  public:
   // Without a bound.
   SocketBudget() = default;
+  // `most` sockets, none of them shared.
+  explicit SocketBudget(size_t most) : SocketBudget(most, most) {}
   // `most` sockets in all, for up to `channels` channels. As many channels have a socket of their own as leaves room
   // for the rest to share, but at least half of the sockets are for that.
   SocketBudget(size_t most, size_t channels);

@@ -39,7 +39,8 @@ Gateway::Gateway(const Options& options, std::unique_ptr<net::SocketFactory> soc
       watch_(host.watch),
       directory_(std::move(host), options.interfaces, options.default_interface),
       registry_(&services_),
-      sender_(sockets_.get(), &directory_, options.source_port, options.limits.sending_sessions),
+      sender_(sockets_.get(), &directory_, options.source_port, options.limits.sending_sessions,
+              SocketBudget(options.send_descriptors)),
       sessions_(&memberships_, options.limits.sessions),
       retained_(options.limits.subscribers) {
   services_.sockets = sockets_.get();
@@ -134,7 +135,11 @@ void Gateway::TellStreams(Session* session, const std::vector<MembershipSet::Cha
 
 std::vector<uint64_t> Gateway::EndLocked(Session* session) {
   session->ended = true;
-  session->send_source.reset();
+  {
+    net::MutexLock lock(&session->send_mutex);
+    session->send_ended = true;
+    session->send_source.reset();
+  }
   MembershipSet::Removed removed = session->memberships.RemoveAll();
   TellStreams(session, removed.touched, ChangeCause::kLeave);
   for (Subscription* stream : session->streams) stream->SessionEnded();
@@ -198,8 +203,8 @@ absl::StatusOr<std::shared_ptr<SendSource>> Gateway::SourceOf(const Caller& call
   const absl::StatusOr<std::shared_ptr<Session>> found = sessions_.Find(session_id, caller.identity);
   if (!found.ok()) return found.status();
   Session& session = **found;
-  net::MutexLock lock(&session.mutex);
-  if (session.ended) return SessionTable::NotFound(session_id);
+  net::MutexLock lock(&session.send_mutex);
+  if (session.send_ended) return SessionTable::NotFound(session_id);
   if (session.send_source == nullptr) {
     absl::StatusOr<std::shared_ptr<SendSource>> source = sender_.NewSource(session.ports);
     if (!source.ok()) return source.status();
@@ -210,17 +215,34 @@ absl::StatusOr<std::shared_ptr<SendSource>> Gateway::SourceOf(const Caller& call
 
 absl::StatusOr<std::vector<SendResult>> Gateway::Send(const Caller& caller, const std::string& session_id,
                                                       const SendRequest& request, std::string_view payload) {
+  const absl::StatusOr<std::shared_ptr<DatagramJob>> job = StartSend(caller, session_id, request, payload);
+  if (!job.ok()) return job.status();
+  CompleteJob(job->get());
+  return (*job)->TakeResults();
+}
+
+absl::StatusOr<std::shared_ptr<DatagramJob>> Gateway::StartSend(const Caller& caller, const std::string& session_id,
+                                                                const SendRequest& request, std::string_view payload) {
   if (absl::Status status = CheckServing(); !status.ok()) return status;
-  const absl::StatusOr<std::shared_ptr<SendSource>> source = SourceOf(caller, session_id);
+  absl::StatusOr<std::shared_ptr<SendSource>> source = SourceOf(caller, session_id);
   if (!source.ok()) return source.status();
-  return sender_.Send(request, payload, source->get());
+  return sender_.NewDatagram(request, payload, *std::move(source));
 }
 
 absl::StatusOr<PublishResult> Gateway::Publish(const Caller& caller, const std::string& session_id,
                                                const std::vector<Burst>& bursts) {
-  const absl::StatusOr<std::shared_ptr<SendSource>> source = SourceOf(caller, session_id);
+  const absl::StatusOr<std::shared_ptr<BatchJob>> job =
+      StartPublish(caller, session_id, std::make_unique<BurstList>(bursts));
+  if (!job.ok()) return job.status();
+  CompleteJob(job->get());
+  return (*job)->TakeResult();
+}
+
+absl::StatusOr<std::shared_ptr<BatchJob>> Gateway::StartPublish(const Caller& caller, const std::string& session_id,
+                                                                std::unique_ptr<Bursts> bursts) {
+  absl::StatusOr<std::shared_ptr<SendSource>> source = SourceOf(caller, session_id);
   if (!source.ok()) return source.status();
-  return sender_.Publish(bursts, source->get());
+  return sender_.NewBatch(std::move(bursts), *std::move(source));
 }
 
 size_t Gateway::subscription_count() const {

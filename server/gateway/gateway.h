@@ -6,11 +6,12 @@
 // Lock order, written here once. A thread that holds one of these may take only those further down:
 //   Gateway::follow_mutex_, Gateway::mutex_, Session::mutex, Subscription::mutex_, RetainedMemberships::mutex_,
 //   InterfaceRegistry::mutex_, InterfaceManager::mutex_, Subscriber::mutex_, ChannelLog::mutex_, ReadyList::mutex_.
-//   SendSource::mutex_ comes before OwnTraffic::mutex_, which may be taken under any of them. The other tables' mutexes
-//   (SessionTable, ClosedAccounts, InterfaceDirectory, HostMemberships, EventLoop) are leaves: nothing is taken under
-//   them. System calls are made under those up to InterfaceManager's, SendSource's, HostMemberships' and (to read news
-//   without blocking) InterfaceDirectory's only, which the data path never takes. No gRPC call is made under any of
-//   them, and no callback but Doorbell::Ring, which only queues.
+//   Session::send_mutex may be taken under Session::mutex; SendSource::mutex_ comes before OwnTraffic::mutex_, which
+//   may be taken under any of them. The other tables' mutexes (SessionTable, ClosedAccounts, InterfaceDirectory,
+//   HostMemberships, EventLoop) are leaves: nothing is taken under them. System calls are made under those up to
+//   InterfaceManager's, SendSource's, HostMemberships' and (to read news without blocking) InterfaceDirectory's only,
+//   which the data path never takes. No gRPC call is made under any of them, and no callback but Doorbell::Ring, which
+//   only queues.
 //
 // Interfaces that come, go and change: FollowInterfaces reads them anew and does all that follows from it, one thread
 // at a time: it takes what net::InterfaceWatch has heard and reads the table after it, so that no old message is held
@@ -117,6 +118,11 @@ class Gateway {
                                                           std::shared_ptr<fanout::Doorbell> doorbell);
 
   // Sends as Sender does, on behalf of a session (SESSION_NOT_FOUND), or of none where the id is empty. Renews nothing.
+  // What is started is given to a SendLoop, or driven by whoever holds it, and never blocks; the others block.
+  absl::StatusOr<std::shared_ptr<DatagramJob>> StartSend(const Caller& caller, const std::string& session_id,
+                                                         const SendRequest& request, std::string_view payload);
+  absl::StatusOr<std::shared_ptr<BatchJob>> StartPublish(const Caller& caller, const std::string& session_id,
+                                                         std::unique_ptr<Bursts> bursts);
   absl::StatusOr<std::vector<SendResult>> Send(const Caller& caller, const std::string& session_id,
                                                const SendRequest& request, std::string_view payload);
   absl::StatusOr<PublishResult> Publish(const Caller& caller, const std::string& session_id,

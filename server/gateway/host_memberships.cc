@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "server/gateway/send_source.h"
 #include "server/net/clock.h"
 #include "server/net/status.h"
 #include "spdlog/spdlog.h"
@@ -14,7 +15,7 @@ using net::HostMembership;
 using net::IpAddress;
 using net::MembershipSocket;
 
-absl::StatusOr<std::unique_ptr<MembershipSocket>> HostMemberships::Hold(const net::Interface& interface,
+absl::StatusOr<std::shared_ptr<MembershipSocket>> HostMemberships::Hold(const net::Interface& interface,
                                                                         const IpAddress& group, const IpAddress& source,
                                                                         int64_t now_ns) {
   const HostMembership membership = {
@@ -34,10 +35,18 @@ absl::StatusOr<std::unique_ptr<MembershipSocket>> HostMemberships::Hold(const ne
     }
     entries_.at(key).used_ns = now_ns;
   }
-  absl::StatusOr<std::unique_ptr<MembershipSocket>> held = sockets_->NewMembershipSocket(group.family());
+  absl::StatusOr<std::shared_ptr<MembershipSocket>> held = NewSocket(group.family());
   if (!held.ok()) return held.status();
   if (absl::Status status = (*held)->Join(membership); !status.ok()) return status;
   return held;
+}
+
+absl::StatusOr<std::shared_ptr<MembershipSocket>> HostMemberships::NewSocket(net::Family family) {
+  const SocketBudget::Token token = budget_.TakeOwn();
+  if (token == nullptr) return NoSendSocketLeft(budget_);
+  absl::StatusOr<std::unique_ptr<MembershipSocket>> made = sockets_->NewMembershipSocket(family);
+  if (!made.ok()) return made.status();
+  return std::shared_ptr<MembershipSocket>((*made).release(), [token](MembershipSocket* last) { delete last; });
 }
 
 std::shared_ptr<MembershipSocket> HostMemberships::WithRoom(const HostMembership& membership) const {
@@ -69,7 +78,7 @@ absl::Status HostMemberships::Add(const Key& key, const HostMembership& membersh
   if (socket != nullptr) status = socket->Join(membership);
   if (!status.ok()) {
     // The host may allow fewer groups for a socket than is usual.
-    absl::StatusOr<std::unique_ptr<MembershipSocket>> made = sockets_->NewMembershipSocket(membership.group.family());
+    absl::StatusOr<std::shared_ptr<MembershipSocket>> made = NewSocket(membership.group.family());
     if (!made.ok()) return made.status();
     socket = *std::move(made);
     status = socket->Join(membership);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/gateway/channel_sockets.h"
 #include "server/net/interface_table.h"
 #include "server/net/multicast_socket.h"
 #include "server/net/mutex.h"
@@ -23,8 +24,9 @@ namespace mcgw::gateway {
 // Thread-safe. Makes system calls under its mutex, which the data path never takes.
 class HostMemberships {
  public:
-  // `sockets` outlives it.
-  explicit HostMemberships(net::SocketFactory* sockets) : sockets_(sockets) {}
+  // `sockets` outlives it. What it opens counts in `budget`.
+  explicit HostMemberships(net::SocketFactory* sockets, SocketBudget budget = {})
+      : sockets_(sockets), budget_(std::move(budget)) {}
   HostMemberships(const HostMemberships&) = delete;
   HostMemberships& operator=(const HostMemberships&) = delete;
 
@@ -32,7 +34,7 @@ class HostMemberships {
   // kernel has just agreed to it on a socket of its own: one that has held the group for long may list what the kernel
   // has forgotten, with an interface that was made anew. `source` is what will be sent from; it matters where the group
   // is source-specific. INTERFACE_NOT_FOUND, NO_ADDRESS, HOST_LIMIT; the field is "interface".
-  absl::StatusOr<std::unique_ptr<net::MembershipSocket>> Hold(const net::Interface& interface,
+  absl::StatusOr<std::shared_ptr<net::MembershipSocket>> Hold(const net::Interface& interface,
                                                               const net::IpAddress& group, const net::IpAddress& source,
                                                               int64_t now_ns);
 
@@ -60,6 +62,7 @@ class HostMemberships {
     int64_t used_ns = 0;
   };
 
+  absl::StatusOr<std::shared_ptr<net::MembershipSocket>> NewSocket(net::Family family);
   absl::Status Add(const Key& key, const net::HostMembership& membership, const net::Interface& interface)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Leaves, and closes the socket with its last group.
@@ -69,6 +72,7 @@ class HostMemberships {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   net::SocketFactory* const sockets_;
+  SocketBudget budget_;
   mutable net::Mutex mutex_;
   std::map<Key, Entry> entries_ ABSL_GUARDED_BY(mutex_);
 };

@@ -38,6 +38,7 @@ struct Options {
   uint16_t source_port = 0;                // To send from, in both families; 0: the kernel chooses.
   int shards = 1;                          // Receive threads.
   size_t channel_descriptors = 1'000'000;  // Most sockets that channels may have in all.
+  size_t send_descriptors = 1'000'000;     // And most that send, or hold host-only memberships.
   Limits limits;
 };
 

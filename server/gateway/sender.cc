@@ -1,6 +1,7 @@
 #include "server/gateway/sender.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "server/net/clock.h"
 #include "server/net/status.h"
@@ -54,45 +55,22 @@ absl::Status CheckInterface(const Interface& interface, const SendRequest& reque
   return absl::OkStatus();
 }
 
-net::OutgoingDatagram Outgoing(const SendRequest& request, uint32_t interface_index, const IpAddress& source,
-                               std::string_view payload) {
-  return {.group = request.group,
-          .port = request.port,
-          .interface_index = interface_index,
-          .source = source,
-          .hop_limit = request.hop_limit,
-          .traffic_class = request.traffic_class,
-          .payload = payload};
-}
-
-// A failure below names fields of a datagram; the request's are named otherwise.
-absl::Status InRequest(const absl::Status& status) {
-  const std::string field = net::FieldOf(status);
-  if (field == "interface") return net::WithFieldPrefix(status, "destination.");
-  if (field == "source_address") return net::WithFieldPrefix(status, "options.");
-  return status;
-}
-
-void AddFailure(uint32_t item, const absl::Status& status, const std::string& interface_name,
-                std::vector<ItemFailure>* failures) {
-  if (!failures->empty()) {
-    ItemFailure& last = failures->back();
-    if (last.first + last.count == item && last.status == status && last.interface_name == interface_name) {
-      ++last.count;
-      return;
-    }
-  }
-  failures->push_back({item, 1, status, interface_name});
+// A failure below names a field of the membership; the request's is named otherwise.
+absl::Status InDestination(const absl::Status& status) {
+  return net::FieldOf(status) == "interface" ? net::WithFieldPrefix(status, "destination.") : status;
 }
 
 }  // namespace
 
-Sender::Sender(net::SocketFactory* sockets, InterfaceDirectory* directory, uint16_t source_port, size_t most_sources)
+Sender::Sender(net::SocketFactory* sockets, InterfaceDirectory* directory, uint16_t source_port, size_t most_sources,
+               SocketBudget budget)
     : sockets_(sockets),
       directory_(directory),
       most_sources_(most_sources),
-      own_(sockets, traffic_, std::make_shared<fanout::SourcePorts>(), source_port),
-      host_memberships_(sockets) {}
+      budget_(std::move(budget)),
+      own_(sockets, traffic_, std::make_shared<fanout::SourcePorts>(), source_port,
+           {.for_all = {}, .for_one = budget_}),
+      host_memberships_(sockets, budget_) {}
 
 absl::Status Sender::Open() {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
@@ -113,11 +91,12 @@ absl::StatusOr<std::shared_ptr<SendSource>> Sender::NewSource(std::shared_ptr<fa
                  net::StrCat(most_sources_, " sessions send from ports of their own, which is the gateway's limit: ",
                              "leave those that are no longer needed, or send without a session"));
   }
-  return std::shared_ptr<SendSource>(new SendSource(sockets_, traffic_, std::move(ports), 0),
-                                     [this](SendSource* source) {
-                                       delete source;
-                                       sources_.fetch_sub(1);
-                                     });
+  return std::shared_ptr<SendSource>(
+      new SendSource(sockets_, traffic_, std::move(ports), 0, {.for_all = budget_, .for_one = budget_}),
+      [this](SendSource* source) {
+        delete source;
+        sources_.fetch_sub(1);
+      });
 }
 
 void Sender::Sweep(int64_t now_ns) {
@@ -125,9 +104,10 @@ void Sender::Sweep(int64_t now_ns) {
   traffic_->SetTable(table);
   traffic_->Sweep(now_ns);
   host_memberships_.Sweep(*table, now_ns);
+  own_.Sweep(*table);
 }
 
-absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& request) {
+absl::StatusOr<std::vector<Transmission::Exit>> Sender::Exits(const SendRequest& request) {
   if (absl::Status status = CheckSend(request); !status.ok()) return status;
   absl::StatusOr<std::vector<Selected>> interfaces = directory_->Resolve(request.selector, request.group);
   // What speaks against an interface may be over: the host is looked at again before a send is refused.
@@ -142,17 +122,18 @@ absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& reque
                              net::FamilyName(request.group.family()), ", which leaves out ",
                              directory_->LeftOut(*directory_->table(), request.group.family()), ": name one"));
   }
-  std::vector<Exit> exits;
+  std::vector<Transmission::Exit> exits;
   exits.reserve(interfaces->size());
   for (const Selected& selected : *interfaces) {
     const IpAddress source = request.source.has_value() ? *request.source : SourceFor(selected, request.group);
-    Exit exit{.interface = selected.interface,
-              .source = source,
-              .status = CheckInterface(*selected.interface, request),
-              .membership = nullptr};
+    Transmission::Exit exit{.interface = selected.interface,
+                            .source = source,
+                            .status = CheckInterface(*selected.interface, request),
+                            .membership = nullptr,
+                            .socket = nullptr};
     if (request.hop_limit == 0 && exit.status.ok()) {
       auto membership = host_memberships_.Hold(*exit.interface, request.group, exit.source, net::MonotonicNs());
-      exit.status = InRequest(membership.status());
+      exit.status = InDestination(membership.status());
       if (membership.ok()) exit.membership = *std::move(membership);
     }
     exits.push_back(std::move(exit));
@@ -160,121 +141,58 @@ absl::StatusOr<std::vector<Sender::Exit>> Sender::Exits(const SendRequest& reque
   return exits;
 }
 
-absl::StatusOr<Sender::Plan> Sender::Prepare(const SendRequest& request, SendSource* from) {
-  absl::StatusOr<std::vector<Exit>> exits = Exits(request);
-  if (!exits.ok()) return exits.status();
-  const absl::StatusOr<net::SendSocket*> socket = (from == nullptr ? &own_ : from)
-                                                      ->Socket({.family = request.group.family(),
-                                                                .loop = request.loop,
-                                                                .dont_fragment = request.dont_fragment,
-                                                                .host_only = request.hop_limit == 0});
-  if (!socket.ok()) return socket.status();
+absl::StatusOr<std::vector<Transmission::Exit>> Sender::Prepare(const SendRequest& request, SendSource* from) {
+  absl::StatusOr<std::vector<Transmission::Exit>> exits = Exits(request);
+  if (!exits.ok()) return exits;
+  SendSource::Way way = {.family = request.group.family(),
+                         .loop = request.loop,
+                         .dont_fragment = request.dont_fragment,
+                         .host_only = request.hop_limit == 0};
+  for (Transmission::Exit& exit : *exits) {
+    // What all clients send from: the link of one must not hold up another's.
+    if (from == nullptr) way.interface_index = exit.interface->index;
+    absl::StatusOr<std::shared_ptr<net::SendSocket>> socket = (from == nullptr ? &own_ : from)->Socket(way);
+    if (!socket.ok()) return socket.status();
+    exit.socket = *std::move(socket);
+  }
   // Before anybody can receive it.
   traffic_->SetTable(directory_->table());
-  return Plan{.exits = *std::move(exits), .socket = *socket};
+  return exits;
+}
+
+absl::StatusOr<std::shared_ptr<DatagramJob>> Sender::NewDatagram(const SendRequest& request, std::string_view payload,
+                                                                 std::shared_ptr<SendSource> from) {
+  if (absl::Status status = CheckPayload(payload.size(), request.group.family()); !status.ok()) return status;
+  return std::make_shared<DatagramJob>(this, std::move(from), request, payload);
+}
+
+std::shared_ptr<BatchJob> Sender::NewBatch(std::unique_ptr<Bursts> bursts, std::shared_ptr<SendSource> from) {
+  return std::make_shared<BatchJob>(this, std::move(from), std::move(bursts));
 }
 
 absl::StatusOr<std::vector<SendResult>> Sender::Send(const SendRequest& request, std::string_view payload,
-                                                     SendSource* from) {
-  if (absl::Status status = CheckPayload(payload.size(), request.group.family()); !status.ok()) return status;
-  const absl::StatusOr<Plan> plan = Prepare(request, from);
-  if (!plan.ok()) return plan.status();
-
-  std::vector<SendResult> results;
-  for (const Exit& exit : plan->exits) {
-    SendResult result{.interface_name = exit.interface->name,
-                      .interface_index = exit.interface->index,
-                      .source = exit.source,
-                      .source_port = plan->socket->source_port(),
-                      .status = exit.status};
-    counters_.requested.fetch_add(1, std::memory_order_relaxed);
-    if (result.status.ok()) {
-      const net::OutgoingDatagram datagram = Outgoing(request, exit.interface->index, exit.source, payload);
-      std::vector<net::SendFailure> failures;
-      plan->socket->Send(absl::MakeConstSpan(&datagram, 1), &failures);
-      if (!failures.empty()) result.status = InRequest(failures.front().status);
-    }
-    if (result.status.ok()) {
-      account_.Sent(exit.interface->index, 1);
-      counters_.sent.fetch_add(1, std::memory_order_relaxed);
-      counters_.payload_bytes.fetch_add(payload.size(), std::memory_order_relaxed);
-    } else {
-      account_.Failed(exit.interface->index, result.status);
-      counters_.failed.fetch_add(1, std::memory_order_relaxed);
-    }
-    results.push_back(std::move(result));
-  }
-  return results;
+                                                     std::shared_ptr<SendSource> from) {
+  const absl::StatusOr<std::shared_ptr<DatagramJob>> job = NewDatagram(request, payload, std::move(from));
+  if (!job.ok()) return job.status();
+  CompleteJob(job->get());
+  return (*job)->TakeResults();
 }
 
-PublishResult Sender::Publish(const std::vector<Burst>& bursts, SendSource* from) {
-  PublishResult result;
-  uint32_t item = 0;
-  for (const Burst& burst : bursts) {
-    PublishBurst(burst, item, from, &result);
-    item += burst.payloads.size();
-  }
-  return result;
+PublishResult Sender::Publish(const std::vector<Burst>& bursts, std::shared_ptr<SendSource> from) {
+  const std::shared_ptr<BatchJob> job = NewBatch(std::make_unique<BurstList>(bursts), std::move(from));
+  CompleteJob(job.get());
+  return job->TakeResult();
 }
 
-void Sender::PublishBurst(const Burst& burst, uint32_t first_item, SendSource* from, PublishResult* result) {
-  const auto count = static_cast<uint32_t>(burst.payloads.size());
-  if (count == 0) return;
-  const auto all_fail = [&](const absl::Status& status) {
-    result->failures.push_back({first_item, count, status, ""});
-    counters_.requested.fetch_add(count, std::memory_order_relaxed);
-    counters_.failed.fetch_add(count, std::memory_order_relaxed);
-  };
-  if (!burst.invalid.ok()) return all_fail(burst.invalid);
-  const absl::StatusOr<Plan> plan = Prepare(burst.request, from);
-  if (!plan.ok()) return all_fail(plan.status());
-  const Family family = burst.request.group.family();
+void Sender::Sent(uint32_t interface_index, uint64_t count, uint64_t payload_bytes) {
+  account_.Sent(interface_index, count);
+  counters_.sent.fetch_add(count, std::memory_order_relaxed);
+  counters_.payload_bytes.fetch_add(payload_bytes, std::memory_order_relaxed);
+}
 
-  // What fails of each item, by the first interface that did not take it; empty as long as nothing has failed.
-  std::vector<net::SendFailure> kernel_failures;
-  std::vector<std::pair<absl::Status, const Exit*>> failed;
-  for (const Exit& exit : plan->exits) {
-    const net::OutgoingDatagram datagram = Outgoing(burst.request, exit.interface->index, exit.source, {});
-    std::vector<net::OutgoingDatagram> datagrams;
-    std::vector<uint32_t> items;
-    datagrams.reserve(count);
-    items.reserve(count);
-    size_t payload_bytes = 0;
-    const auto fail = [&](uint32_t i, const absl::Status& status) {
-      failed.resize(count);
-      if (failed[i].second == nullptr) failed[i] = {status, &exit};
-      account_.Failed(exit.interface->index, status);
-      counters_.failed.fetch_add(1, std::memory_order_relaxed);
-    };
-    counters_.requested.fetch_add(count, std::memory_order_relaxed);
-    for (uint32_t i = 0; i < count; ++i) {
-      const absl::Status status = exit.status.ok() ? CheckPayload(burst.payloads[i].size(), family) : exit.status;
-      if (!status.ok()) {
-        fail(i, status);
-        continue;
-      }
-      datagrams.push_back(datagram);
-      datagrams.back().payload = burst.payloads[i];
-      items.push_back(i);
-      payload_bytes += burst.payloads[i].size();
-    }
-    kernel_failures.clear();
-    const size_t sent = plan->socket->Send(datagrams, &kernel_failures);
-    for (const net::SendFailure& failure : kernel_failures) {
-      payload_bytes -= datagrams[failure.index].payload.size();
-      fail(items[failure.index], InRequest(failure.status));
-    }
-    account_.Sent(exit.interface->index, sent);
-    counters_.sent.fetch_add(sent, std::memory_order_relaxed);
-    counters_.payload_bytes.fetch_add(payload_bytes, std::memory_order_relaxed);
-  }
-  for (uint32_t i = 0; i < count; ++i) {
-    if (failed.empty() || failed[i].second == nullptr) {
-      ++result->accepted;
-    } else {
-      AddFailure(first_item + i, failed[i].first, failed[i].second->interface->name, &result->failures);
-    }
-  }
+void Sender::Failed(uint32_t interface_index, const absl::Status& status) {
+  account_.Failed(interface_index, status);
+  counters_.failed.fetch_add(1, std::memory_order_relaxed);
 }
 
 }  // namespace mcgw::gateway

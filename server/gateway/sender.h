@@ -17,39 +17,11 @@
 #include "server/gateway/interface_directory.h"
 #include "server/gateway/policy.h"
 #include "server/gateway/send_account.h"
+#include "server/gateway/send_job.h"
 #include "server/gateway/send_source.h"
 #include "server/net/multicast_socket.h"
 
 namespace mcgw::gateway {
-
-// How a datagram left through one interface, or why it did not.
-struct SendResult {
-  std::string interface_name;
-  uint32_t interface_index = 0;
-  net::IpAddress source;
-  uint16_t source_port = 0;
-  absl::Status status;
-};
-
-// Datagrams for one destination.
-struct Burst {
-  absl::Status invalid;  // Not OK: the burst could not be understood, and all its items fail so.
-  SendRequest request;
-  std::vector<std::string_view> payloads;  // Borrowed until the call returns.
-};
-
-// Items `first` to `first + count - 1` failed for the same reason.
-struct ItemFailure {
-  uint32_t first = 0;
-  uint32_t count = 0;
-  absl::Status status;
-  std::string interface_name;
-};
-
-struct PublishResult {
-  uint32_t accepted = 0;
-  std::vector<ItemFailure> failures;
-};
 
 // Counted for each interface that a datagram was to leave by.
 struct SendCounters {
@@ -59,14 +31,15 @@ struct SendCounters {
   std::atomic<uint64_t> payload_bytes{0};
 };
 
-// Thread-safe. Sends block while the socket's buffer is full. Each call can say on whose behalf it sends: from a source
-// that NewSource made, or, with null, from the gateway's own.
+// Thread-safe. Each call can say on whose behalf it sends: from a source that NewSource made, or, with null, from the
+// gateway's own.
 class Sender {
  public:
   // `sockets` and `directory` must outlive it. `source_port` 0 lets the kernel choose. At most `most_sources` sources
-  // live at a time, beside the gateway's own.
+  // live at a time, beside the gateway's own. What they open counts in `budget`, and what the gateway's own opens for
+  // single interfaces.
   Sender(net::SocketFactory* sockets, InterfaceDirectory* directory, uint16_t source_port = 0,
-         size_t most_sources = 1000);
+         size_t most_sources = 1000, SocketBudget budget = {});
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
 
@@ -78,12 +51,16 @@ class Sender {
   // close when the last reference goes; the sender outlives it.
   absl::StatusOr<std::shared_ptr<SendSource>> NewSource(std::shared_ptr<fanout::SourcePorts> ports);
 
-  // One result for each interface that the selector means. An error if nothing could be tried.
-  absl::StatusOr<std::vector<SendResult>> Send(const SendRequest& request, std::string_view payload,
-                                               SendSource* from = nullptr);
+  // Jobs, which the sender outlives; nothing is sent before their first step. The payload stays where it is until the
+  // job's end. PAYLOAD_TOO_LARGE.
+  absl::StatusOr<std::shared_ptr<DatagramJob>> NewDatagram(const SendRequest& request, std::string_view payload,
+                                                           std::shared_ptr<SendSource> from = nullptr);
+  std::shared_ptr<BatchJob> NewBatch(std::unique_ptr<Bursts> bursts, std::shared_ptr<SendSource> from = nullptr);
 
-  // Sends all bursts in order; items are numbered across them.
-  PublishResult Publish(const std::vector<Burst>& bursts, SendSource* from = nullptr);
+  // The same from beginning to end: these block while a buffer is full.
+  absl::StatusOr<std::vector<SendResult>> Send(const SendRequest& request, std::string_view payload,
+                                               std::shared_ptr<SendSource> from = nullptr);
+  PublishResult Publish(const std::vector<Burst>& bursts, std::shared_ptr<SendSource> from = nullptr);
 
   // Forgets what is over. Once a second, with the monotonic time.
   void Sweep(int64_t now_ns);
@@ -97,27 +74,27 @@ class Sender {
   const HostMemberships& host_memberships() const { return host_memberships_; }
 
  private:
-  // One interface that datagrams go out by.
-  struct Exit {
-    std::shared_ptr<const net::Interface> interface;
-    net::IpAddress source;
-    absl::Status status;                                // Known beforehand: down, no carrier, no address.
-    std::unique_ptr<net::MembershipSocket> membership;  // With hop limit 0: what keeps them on the host.
-  };
-  // What a request comes to.
-  struct Plan {
-    std::vector<Exit> exits;
-    net::SendSocket* socket = nullptr;
-  };
+  friend class Transmission;
+  friend class BatchJob;
 
-  absl::StatusOr<std::vector<Exit>> Exits(const SendRequest& request);
-  absl::StatusOr<Plan> Prepare(const SendRequest& request, SendSource* from);
-  void PublishBurst(const Burst& burst, uint32_t first_item, SendSource* from, PublishResult* result);
+  // The interfaces that a request means, each with the socket to send by. With hop limit 0 it joins, and may block.
+  absl::StatusOr<std::vector<Transmission::Exit>> Prepare(const SendRequest& request, SendSource* from);
+  absl::StatusOr<std::vector<Transmission::Exit>> Exits(const SendRequest& request);
+  // What becomes of datagrams.
+  void Requested(uint64_t count) { counters_.requested.fetch_add(count, std::memory_order_relaxed); }
+  void Sent(uint32_t interface_index, uint64_t count, uint64_t payload_bytes);
+  void Failed(uint32_t interface_index, const absl::Status& status);
+  void Abandoned(uint64_t count) { counters_.failed.fetch_add(count, std::memory_order_relaxed); }
+  void Refused(uint64_t count) {
+    Requested(count);
+    Abandoned(count);
+  }
 
   net::SocketFactory* const sockets_;
   InterfaceDirectory* const directory_;
   const size_t most_sources_;
   const std::shared_ptr<fanout::OwnTraffic> traffic_ = std::make_shared<fanout::OwnTraffic>();
+  SocketBudget budget_;
   SendSource own_;
   HostMemberships host_memberships_;
   SendCounters counters_;

@@ -43,7 +43,11 @@ struct Session {
   bool ended ABSL_GUARDED_BY(mutex) = false;
   MembershipSet memberships ABSL_GUARDED_BY(mutex);
   std::set<Subscription*> streams ABSL_GUARDED_BY(mutex);
-  std::shared_ptr<SendSource> send_source ABSL_GUARDED_BY(mutex);  // From its first send to its end.
+
+  // Sends do not wait for a join: the session's mutex comes before this one, under which nothing is taken.
+  net::Mutex send_mutex;
+  bool send_ended ABSL_GUARDED_BY(send_mutex) = false;
+  std::shared_ptr<SendSource> send_source ABSL_GUARDED_BY(send_mutex);  // From its first send to its end.
 };
 
 // Thread-safe.

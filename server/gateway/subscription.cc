@@ -79,6 +79,9 @@ absl::Status Subscription::Open(const SubscribeRequest& request) {
         if (status.phase == fanout::ChannelPhase::kFailed) channels_.push_back(status);
       }
     }
+    // From here on whoever has to tell something waits, for no system call any more.
+    joining_.store(false);
+    if (missed_.exchange(false)) own_->Follow();
     for (const ResumePoint& point : request.resume) {
       points_.emplace(PointKey(point.interface_name, point.group, point.port), point);
     }
@@ -293,6 +296,7 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
 }
 
 void Subscription::Tell(const InterfaceNotice& notice) {
+  if (joining_.load()) return;
   net::MutexLock lock(&mutex_);
   if (!subscriber_.TakesChanges()) return;
   const Text name = Shared(notice.interface_name);
@@ -324,6 +328,7 @@ void Subscription::Tell(const InterfaceNotice& notice) {
 }
 
 void Subscription::Tell(const std::vector<const ChannelChange*>& by_channel) {
+  if (joining_.load()) return;
   net::MutexLock lock(&mutex_);
   std::vector<const ChannelChange*> own;
   if (by_channel.size() < reading_.size()) {
@@ -349,6 +354,10 @@ void Subscription::Tell(const std::vector<const ChannelChange*>& by_channel) {
 }
 
 void Subscription::FollowInterfaces() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  // Open follows then: it may take long, and others wait for this call.
+  missed_.store(true);
+  if (joining_.load()) return;
+  missed_.store(false);
   // The session's mutex is taken first if there is one: its filters are united with the stream's.
   std::optional<net::MutexLock> session_lock;
   if (session_ != nullptr) session_lock.emplace(&session_->mutex);

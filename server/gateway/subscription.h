@@ -58,7 +58,7 @@ struct SubscribeRequest {
   fanout::Subscriber::Options options;
 };
 
-// Made and destroyed on control threads: both may make system calls. Destroying it leaves what the stream held.
+// Made and destroyed on threads that may block: both may make system calls. Destroying it leaves what the stream held.
 class Subscription {
  public:
   // `session`: whose memberships it reads too; null: none. `on_close` is called first when it is destroyed; `retained`
@@ -152,6 +152,10 @@ class Subscription {
   const std::function<void(Subscription*)> on_close_;
   fanout::Subscriber subscriber_;
   std::vector<fanout::ChannelStatus> channels_;  // Constant once open, until it is forgotten.
+
+  // Open joins, with mutex_ held; until it has, nobody waits for it, and what is missed meanwhile it looks up itself.
+  std::atomic<bool> joining_{true};
+  std::atomic<bool> missed_{false};
 
   // After the session's mutex, before an interface manager's.
   mutable net::Mutex mutex_;

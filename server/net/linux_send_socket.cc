@@ -1,11 +1,10 @@
 #include <linux/filter.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
-#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <string>
 #include <utility>
 
@@ -20,46 +19,37 @@
 namespace mcgw::net {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr auto kMaxWait = std::chrono::seconds(1);
-constexpr int kQueueWaitMs = 1;  // An interface's full queue tells nobody when it empties.
-
 class LinuxSendSocket final : public SendSocket {
  public:
   LinuxSendSocket(OwnedFd fd, const SendSocketSpec& spec, uint16_t source_port, bool segments)
       : fd_(std::move(fd)), spec_(spec), source_port_(source_port), segments_(segments) {}
 
-  size_t Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures) override;
+  SendStep TrySend(absl::Span<const OutgoingDatagram> datagrams, bool patient,
+                   std::vector<SendFailure>* failures) override;
+  int fd() const override { return fd_.get(); }
+  size_t queued_bytes() const override;
   uint16_t source_port() const override { return source_port_; }
 
  private:
-  // How long nothing has gone out.
-  class Stall {
-   public:
-    void End() { began_ = Clock::time_point(); }
-    // False once the time is up.
-    bool MayWait() {
-      if (began_ == Clock::time_point()) began_ = Clock::now();
-      return Clock::now() - began_ < kMaxWait;
-    }
-    int RemainingMs() const {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(began_ + kMaxWait - Clock::now());
-      return static_cast<int>(std::max<int64_t>(left.count(), 0));
-    }
+  // One call of TrySend.
+  struct Attempt {
+    const bool patient;
+    std::vector<SendFailure>* const failures;
+    SendStep step = {};
 
-   private:
-    Clock::time_point began_;
+    bool waits() const { return step.wait != SendStep::Wait::kNone; }
+    void Took(size_t count) {
+      step.sent += count;
+      step.done += count;
+    }
   };
 
   absl::Status Check(const OutgoingDatagram& datagram) const;
   void Fill(absl::Span<const OutgoingDatagram> datagrams, SendScratch* scratch) const;
-  size_t SendBatch(absl::Span<const OutgoingDatagram> batch, size_t first_index, SendScratch* scratch, Stall* stall,
-                   std::vector<SendFailure>* failures) const;
-  size_t SendSingly(absl::Span<const OutgoingDatagram> datagrams, size_t first_index, mmsghdr* message, Stall* stall,
-                    std::vector<SendFailure>* failures) const;
-  int SendOnce(mmsghdr* headers, size_t count, Stall* stall) const;
-  bool WaitFor(int error, Stall* stall) const;
+  void SendBatch(absl::Span<const OutgoingDatagram> batch, SendScratch* scratch, Attempt* attempt) const;
+  void SendSingly(absl::Span<const OutgoingDatagram> datagrams, mmsghdr* message, Attempt* attempt) const;
+  int SendOnce(mmsghdr* headers, size_t count) const;
+  void Refused(int error, absl::Span<const OutgoingDatagram> datagrams, Attempt* attempt) const;
   void ClearErrors() const;
   absl::Status Failure(int error, const OutgoingDatagram& datagram) const {
     return SendError(fd_.get(), spec_, error, datagram);
@@ -71,23 +61,23 @@ class LinuxSendSocket final : public SendSocket {
   const bool segments_;  // The kernel knows UDP_SEGMENT.
 };
 
-size_t LinuxSendSocket::Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures) {
-  size_t sent = 0;
-  Stall stall;
-  size_t next = 0;
-  while (next < datagrams.size()) {
-    absl::Status status = Check(datagrams[next]);
-    if (!status.ok()) {
-      failures->push_back({next, std::move(status)});
-      ++next;
-      continue;
-    }
-    SendScratch scratch;
-    Fill(datagrams.subspan(next), &scratch);
-    sent += SendBatch(datagrams.subspan(next, scratch.datagrams), next, &scratch, &stall, failures);
-    next += scratch.datagrams;
+SendStep LinuxSendSocket::TrySend(absl::Span<const OutgoingDatagram> datagrams, bool patient,
+                                  std::vector<SendFailure>* failures) {
+  Attempt attempt{.patient = patient, .failures = failures};
+  if (absl::Status status = Check(datagrams[0]); !status.ok()) {
+    failures->push_back({0, std::move(status)});
+    attempt.step.done = 1;
+    return attempt.step;
   }
-  return sent;
+  SendScratch scratch;
+  Fill(datagrams, &scratch);
+  SendBatch(datagrams.first(scratch.datagrams), &scratch, &attempt);
+  return attempt.step;
+}
+
+size_t LinuxSendSocket::queued_bytes() const {
+  int bytes = 0;
+  return ioctl(fd_.get(), SIOCOUTQ, &bytes) == 0 ? static_cast<size_t>(bytes) : 0;
 }
 
 absl::Status LinuxSendSocket::Check(const OutgoingDatagram& datagram) const {
@@ -114,82 +104,68 @@ void LinuxSendSocket::Fill(absl::Span<const OutgoingDatagram> datagrams, SendScr
   }
 }
 
-size_t LinuxSendSocket::SendBatch(absl::Span<const OutgoingDatagram> batch, size_t first_index, SendScratch* scratch,
-                                  Stall* stall, std::vector<SendFailure>* failures) const {
-  size_t sent = 0;
+void LinuxSendSocket::SendBatch(absl::Span<const OutgoingDatagram> batch, SendScratch* scratch,
+                                Attempt* attempt) const {
   size_t message = 0;
-  size_t next = 0;  // The first datagram of the message.
-  while (message < scratch->messages) {
+  while (message < scratch->messages && !attempt->waits()) {
     // sendmmsg hides the error of the message that stops it, and trying that one again would be wrong with loop on (see
-    // WaitFor). So with loop on, one message at a time.
+    // Refused). So with loop on, one message at a time.
     const size_t at_once = spec_.loop ? 1 : scratch->messages - message;
-    const int result = SendOnce(&scratch->headers[message], at_once, stall);
-    for (int i = 0; i < result; ++i) {
-      sent += scratch->counts[message];
-      next += scratch->counts[message++];
-    }
+    const int result = SendOnce(&scratch->headers[message], at_once);
+    for (int i = 0; i < result; ++i) attempt->Took(scratch->counts[message++]);
     if (result > 0) continue;
-    const size_t count = scratch->counts[message];
-    if (count > 1 && result != -EAGAIN && result != -ENOBUFS) {
-      sent += SendSingly(batch.subspan(next, count), first_index + next, &scratch->headers[message], stall, failures);
+    const absl::Span<const OutgoingDatagram> refused = batch.subspan(attempt->step.done, scratch->counts[message]);
+    if (refused.size() > 1 && result != -EAGAIN && result != -ENOBUFS) {
+      SendSingly(refused, &scratch->headers[message], attempt);
     } else {
-      for (size_t i = next; i < next + count; ++i) failures->push_back({first_index + i, Failure(-result, batch[i])});
+      Refused(-result, refused, attempt);
     }
-    next += count;
     ++message;
   }
-  return sent;
 }
 
 // Sends the datagrams of a message that the kernel refused as a whole.
-size_t LinuxSendSocket::SendSingly(absl::Span<const OutgoingDatagram> datagrams, size_t first_index, mmsghdr* message,
-                                   Stall* stall, std::vector<SendFailure>* failures) const {
-  size_t sent = 0;
+void LinuxSendSocket::SendSingly(absl::Span<const OutgoingDatagram> datagrams, mmsghdr* message,
+                                 Attempt* attempt) const {
   message->msg_hdr.msg_iovlen = 1;
   message->msg_hdr.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));  // UDP_SEGMENT.
-  for (size_t i = 0; i < datagrams.size(); ++i) {
-    const int result = SendOnce(message, 1, stall);
-    if (result > 0) ++sent;
-    if (result <= 0) failures->push_back({first_index + i, Failure(-result, datagrams[i])});
+  for (size_t i = 0; i < datagrams.size() && !attempt->waits(); ++i) {
+    const int result = SendOnce(message, 1);
+    if (result > 0) attempt->Took(1);
+    if (result <= 0) Refused(-result, datagrams.subspan(i, 1), attempt);
     ++message->msg_hdr.msg_iov;
   }
-  return sent;
+}
+
+// The datagrams of one message wait, or fail.
+void LinuxSendSocket::Refused(int error, absl::Span<const OutgoingDatagram> datagrams, Attempt* attempt) const {
+  const bool queue_full = error == ENOBUFS;
+  if (attempt->patient && (queue_full || error == EAGAIN)) {
+    attempt->step.wait = queue_full ? SendStep::Wait::kMoment : SendStep::Wait::kWritable;
+    // The interface's queue dropped it. With loop the host's own receivers have it already, so sending it once more
+    // would give it to them twice.
+    if (!queue_full || !spec_.loop) return;
+  }
+  for (const OutgoingDatagram& datagram : datagrams) {
+    attempt->failures->push_back({attempt->step.done++, Failure(error, datagram)});
+  }
 }
 
 // How many went out, or minus the errno of the first one's failure.
-int LinuxSendSocket::SendOnce(mmsghdr* headers, size_t count, Stall* stall) const {
+int LinuxSendSocket::SendOnce(mmsghdr* headers, size_t count) const {
   bool repeated = false;
   while (true) {
     const int result = sendmmsg(fd_.get(), headers, static_cast<unsigned>(count), MSG_DONTWAIT);
-    if (result > 0) {
-      stall->End();
-      return result;
-    }
+    if (result > 0) return result;
     const int error = errno;
-    if (error == EINTR || WaitFor(error, stall)) continue;
+    if (error == EINTR) continue;
+    // Errors that are queued would end the wait for room at once, again and again.
+    if (error == EAGAIN) ClearErrors();
     // An ICMP error for an earlier datagram fails the next send, once. A failure that repeats is this datagram's own.
     if (error == EAGAIN || error == ENOBUFS || repeated) return -error;
     repeated = true;
     ClearErrors();
   }
-}
-
-// True when it is worth trying again.
-bool LinuxSendSocket::WaitFor(int error, Stall* stall) const {
-  if (error == EAGAIN || error == EWOULDBLOCK) {
-    if (!stall->MayWait()) return false;
-    pollfd poll_fd = {fd_.get(), POLLOUT, 0};
-    poll(&poll_fd, 1, stall->RemainingMs());
-    if ((poll_fd.revents & POLLERR) != 0) ClearErrors();
-    return true;
-  }
-  // The interface's queue dropped it. With loop the host's own receivers have it already, so sending it once more would
-  // give it to them twice.
-  if (error == ENOBUFS && stall->MayWait()) {
-    poll(nullptr, 0, kQueueWaitMs);
-    return !spec_.loop;
-  }
-  return false;
 }
 
 void LinuxSendSocket::ClearErrors() const {

@@ -8,6 +8,7 @@
 #ifndef MCGW_NET_MULTICAST_SOCKET_H_
 #define MCGW_NET_MULTICAST_SOCKET_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -129,6 +130,18 @@ struct SendSocketSpec {
   friend bool operator==(const SendSocketSpec&, const SendSocketSpec&) = default;
 };
 
+// How far one step of sending has come.
+struct SendStep {
+  enum class Wait : uint8_t {
+    kNone,      // For nothing: the rest can follow at once.
+    kWritable,  // Until the socket's buffer has room (POLLOUT).
+    kMoment,    // A moment: an interface's queue is full, which tells nobody when it empties.
+  };
+  size_t done = 0;  // Datagrams at the front that the kernel took, or that failed.
+  size_t sent = 0;  // Of these, what the kernel took.
+  Wait wait = Wait::kNone;
+};
+
 // Sends datagrams, and takes none in. Thread-safe.
 class SendSocket {
  public:
@@ -137,15 +150,38 @@ class SendSocket {
   SendSocket(const SendSocket&) = delete;
   SendSocket& operator=(const SendSocket&) = delete;
 
-  // Sends each datagram on its own; one that fails does not keep the others back. A full socket buffer is waited for,
-  // up to a second in a row, so this blocks. A full queue of the interface is waited for too, but with loop on it is a
-  // failure at once: the host's own receivers have that datagram already, and would get it twice. A run of datagrams of
-  // one size that differ in nothing but their payload costs little more than one of them. Appends to `failures` in
-  // order of index. Returns how many the kernel took.
-  virtual size_t Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures) = 0;
+  // Sends the first of `datagrams`, as many as go together, and never blocks. Each datagram is sent on its own; one
+  // that fails does not keep the others back. A `patient` call leaves what meets a full buffer for the next one, and
+  // says what to wait for; any other takes it for a failure. A full queue of the interface is met the same way, but
+  // with loop on it is a failure at once: the host's own receivers have that datagram already, and would get it twice.
+  // A run of datagrams of one size that differ in nothing but their payload costs little more than one of them. Appends
+  // to `failures` in order of index.
+  virtual SendStep TrySend(absl::Span<const OutgoingDatagram> datagrams, bool patient,
+                           std::vector<SendFailure>* failures) = 0;
+
+  // Sends all of them, and waits for what is full, up to a second in a row: this blocks. Returns how many the kernel
+  // took.
+  size_t Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures);
+
+  // To be polled for POLLOUT. Borrowed.
+  virtual int fd() const = 0;
+
+  // Bytes that wait in the socket's buffer, in the kernel's accounting: fewer than before means that the link moves.
+  virtual size_t queued_bytes() const = 0;
 
   // The port that datagrams leave from.
   virtual uint16_t source_port() const = 0;
+
+  // How many wait for room in the buffer. Whoever comes later queues behind them.
+  std::atomic<int>& waiting() { return waiting_; }
+
+  // Nothing goes out for so long: what waits fails.
+  static constexpr int64_t kPatienceNs = 1'000'000'000;
+  // How long Wait::kMoment is.
+  static constexpr int64_t kMomentNs = 1'000'000;
+
+ private:
+  std::atomic<int> waiting_{0};
 };
 
 // A membership of the host's, for its own sake.

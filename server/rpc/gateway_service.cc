@@ -6,6 +6,7 @@
 #include "server/net/text.h"
 #include "server/rpc/read_request.h"
 #include "server/rpc/rich_status.h"
+#include "server/rpc/unary_call.h"
 #include "server/rpc/write_response.h"
 
 namespace mcgw::rpc {
@@ -14,11 +15,8 @@ namespace {
 using net::Error;
 using net::Reason;
 
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpc(status));
-  return reactor;
-}
+// Source lists are what can be long. The transport takes as much as a batch of Publish needs.
+constexpr size_t kMostJoinBytes = 512 << 10;
 
 // Every listener is local in this version, and all local callers are one.
 gateway::Caller CallerOf(const grpc::CallbackServerContext&) { return {.identity = "local"}; }
@@ -83,15 +81,20 @@ absl::Status Leave(gateway::Gateway* gateway, const gateway::Caller& caller, con
   return absl::OkStatus();
 }
 
-absl::Status Send(gateway::Gateway* gateway, const gateway::Caller& caller, const v1::SendRequest& request,
-                  v1::SendResponse* response) {
+absl::StatusOr<std::shared_ptr<gateway::DatagramJob>> StartSend(gateway::Gateway* gateway,
+                                                                const gateway::Caller& caller,
+                                                                const v1::SendRequest& request) {
+  if (absl::Status status = CheckSize(request, kMostRequestBytes); !status.ok()) return status;
   if (!request.has_destination()) {
     return Error(Reason::kFieldRequired, "destination", "destination is missing: say where to send");
   }
   const absl::StatusOr<gateway::SendRequest> send = ReadSend(request.destination(), request.options());
   if (!send.ok()) return send.status();
-  const absl::StatusOr<std::vector<gateway::SendResult>> results =
-      gateway->Send(caller, request.session_id(), *send, request.payload());
+  return gateway->StartSend(caller, request.session_id(), *send, request.payload());
+}
+
+absl::Status FinishSend(gateway::DatagramJob* job, v1::SendResponse* response) {
+  const absl::StatusOr<std::vector<gateway::SendResult>> results = job->TakeResults();
   if (!results.ok()) return results.status();
   bool any_left = false;
   for (const gateway::SendResult& result : *results) {
@@ -101,26 +104,58 @@ absl::Status Send(gateway::Gateway* gateway, const gateway::Caller& caller, cons
   return any_left ? absl::OkStatus() : results->front().status;
 }
 
+// A Send that has to wait. Frees itself in OnDone.
+class WaitingSend final : public grpc::ServerUnaryReactor {
+ public:
+  WaitingSend(gateway::SendLoop* sends, std::shared_ptr<gateway::DatagramJob> job, v1::SendResponse* response)
+      : sends_(sends), job_(std::move(job)), response_(response) {}
+
+  void Start(gateway::SendJob::Next next, std::string client) {
+    sends_->Take(job_, next, std::move(client), [this] {
+      Finish(job_->cancelled() ? grpc::Status::CANCELLED : ToGrpc(FinishSend(job_.get(), response_)));
+    });
+  }
+  void OnCancel() override { sends_->Cancel(job_.get()); }
+  void OnDone() override { delete this; }
+
+ private:
+  gateway::SendLoop* const sends_;
+  const std::shared_ptr<gateway::DatagramJob> job_;
+  v1::SendResponse* const response_;
+};
+
 }  // namespace
 
 grpc::ServerUnaryReactor* GatewayService::Join(grpc::CallbackServerContext* context, const v1::JoinRequest* request,
                                                v1::JoinResponse* response) {
-  return Answer(context, rpc::Join(gateway_, CallerOf(*context), *request, response));
+  if (absl::Status status = CheckSize(*request, kMostJoinBytes); !status.ok()) return Answer(context, status);
+  return AnswerFrom(calls_, context, [gateway = gateway_, caller = CallerOf(*context), request, response] {
+    return rpc::Join(gateway, caller, *request, response);
+  });
 }
 
 grpc::ServerUnaryReactor* GatewayService::Leave(grpc::CallbackServerContext* context, const v1::LeaveRequest* request,
                                                 v1::LeaveResponse* response) {
-  return Answer(context, rpc::Leave(gateway_, CallerOf(*context), *request, response));
+  if (absl::Status status = CheckSize(*request, kMostRequestBytes); !status.ok()) return Answer(context, status);
+  return AnswerFrom(calls_, context, [gateway = gateway_, caller = CallerOf(*context), request, response] {
+    return rpc::Leave(gateway, caller, *request, response);
+  });
 }
 
 grpc::ServerUnaryReactor* GatewayService::Send(grpc::CallbackServerContext* context, const v1::SendRequest* request,
                                                v1::SendResponse* response) {
-  return Answer(context, rpc::Send(gateway_, CallerOf(*context), *request, response));
+  absl::StatusOr<std::shared_ptr<gateway::DatagramJob>> job = StartSend(gateway_, CallerOf(*context), *request);
+  if (!job.ok()) return Answer(context, job.status());
+  const gateway::SendJob::Next next = (*job)->Step(gateway::SendJob::FirstTurn());
+  if (next == gateway::SendJob::Next::kDone) return Answer(context, FinishSend(job->get(), response));
+  auto* const waiting = new WaitingSend(sends_, *std::move(job), response);
+  waiting->Start(next, context->peer());
+  return waiting;
 }
 
 grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse>* GatewayService::Publish(
     grpc::CallbackServerContext* context) {
-  return new PublishStream(gateway_, CallerOf(*context), &publish_streams_);
+  return PublishStream::New(gateway_, sends_, context, CallerOf(*context), &publish_streams_);
 }
 
 }  // namespace mcgw::rpc

@@ -1,11 +1,16 @@
 // MulticastGatewayService over gRPC: unary calls and Publish by callbacks, Subscribe as a raw asynchronous method that
 // SubscribeServer accepts.
+//
+// The threads that bring calls read for all connections, so nothing here waits on them: Join and Leave run in a
+// WorkPool, and what cannot be sent at once is finished by a SendLoop.
 
 #ifndef MCGW_RPC_GATEWAY_SERVICE_H_
 #define MCGW_RPC_GATEWAY_SERVICE_H_
 
 #include "multicast/gateway/v1/gateway_service.grpc.pb.h"
 #include "server/gateway/gateway.h"
+#include "server/gateway/send_loop.h"
+#include "server/gateway/work_pool.h"
 #include "server/rpc/publish_stream.h"
 
 namespace mcgw::rpc {
@@ -15,10 +20,11 @@ using GatewayServiceMethods = GatewayServiceBase::WithCallbackMethod_Join<Gatewa
     GatewayServiceBase::WithCallbackMethod_Send<GatewayServiceBase::WithCallbackMethod_Publish<
         GatewayServiceBase::WithRawMethod_Subscribe<GatewayServiceBase::Service>>>>>;
 
-// Thread-safe. The gateway outlives it.
+// Thread-safe. All that it is given outlives it.
 class GatewayService final : public GatewayServiceMethods {
  public:
-  explicit GatewayService(gateway::Gateway* gateway) : gateway_(gateway) {}
+  GatewayService(gateway::Gateway* gateway, gateway::WorkPool* calls, gateway::SendLoop* sends)
+      : gateway_(gateway), calls_(calls), sends_(sends) {}
 
   grpc::ServerUnaryReactor* Join(grpc::CallbackServerContext* context,
                                  const multicast::gateway::v1::JoinRequest* request,
@@ -36,6 +42,8 @@ class GatewayService final : public GatewayServiceMethods {
 
  private:
   gateway::Gateway* const gateway_;
+  gateway::WorkPool* const calls_;
+  gateway::SendLoop* const sends_;
   PublishStreams publish_streams_;
 };
 

@@ -18,8 +18,8 @@ using fanout::LedgerEntry;
 using gateway::ChannelSnapshot;
 using gateway::SubscriberSnapshot;
 
-absl::StatusOr<std::map<uint64_t, ChannelSnapshot>> Channels(const gateway::Gateway& gateway) {
-  absl::StatusOr<std::vector<ChannelSnapshot>> list = gateway.ListChannels();
+absl::StatusOr<std::map<uint64_t, ChannelSnapshot>> Channels(const gateway::Gateway* gateway) {
+  absl::StatusOr<std::vector<ChannelSnapshot>> list = gateway->ListChannels();
   if (!list.ok()) return list.status();
   std::map<uint64_t, ChannelSnapshot> channels;
   for (ChannelSnapshot& channel : *list) channels.emplace(channel.status.channel_id, std::move(channel));
@@ -54,13 +54,13 @@ void WriteChannel(const ChannelSnapshot& channel, const std::map<uint64_t, Chann
 }
 
 // The subscribers that have been offered something of the channel, or are.
-absl::Status OfChannel(gateway::Gateway& gateway, uint64_t id, Page page, v1::GetLedgerResponse* response) {
+absl::Status OfChannel(gateway::Gateway* gateway, uint64_t id, Page page, v1::GetLedgerResponse* response) {
   const absl::StatusOr<std::map<uint64_t, ChannelSnapshot>> channels = Channels(gateway);
   if (!channels.ok()) return channels.status();
   const auto channel = channels->find(id);
   if (channel == channels->end()) return NoChannel(id);
   WriteChannel(channel->second, *channels, response);
-  for (const SubscriberSnapshot& subscriber : gateway.ListSubscribers(true)) {
+  for (const SubscriberSnapshot& subscriber : gateway->ListSubscribers(true)) {
     const auto entry = std::find_if(subscriber.ledgers.begin(), subscriber.ledgers.end(),
                                     [id](const LedgerEntry& one) { return one.channel_id == id; });
     if (entry == subscriber.ledgers.end() || subscriber.id <= page.after) continue;
@@ -74,8 +74,8 @@ absl::Status OfChannel(gateway::Gateway& gateway, uint64_t id, Page page, v1::Ge
   return absl::OkStatus();
 }
 
-absl::Status OfSubscriber(gateway::Gateway& gateway, uint64_t id, Page page, v1::GetLedgerResponse* response) {
-  const std::vector<SubscriberSnapshot> all = gateway.ListSubscribers(true);
+absl::Status OfSubscriber(gateway::Gateway* gateway, uint64_t id, Page page, v1::GetLedgerResponse* response) {
+  const std::vector<SubscriberSnapshot> all = gateway->ListSubscribers(true);
   const auto found = std::find_if(all.begin(), all.end(), [id](const SubscriberSnapshot& one) { return one.id == id; });
   if (found == all.end()) {
     return net::Error(net::Reason::kSubscriberNotFound, "subscriber_id",
@@ -105,7 +105,7 @@ absl::Status OfSubscriber(gateway::Gateway& gateway, uint64_t id, Page page, v1:
 
 }  // namespace
 
-absl::Status ListSubscribers(gateway::Gateway& gateway, const v1::ListSubscribersRequest& request,
+absl::Status ListSubscribers(gateway::Gateway* gateway, const v1::ListSubscribersRequest& request,
                              v1::ListSubscribersResponse* response) {
   absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
@@ -115,7 +115,7 @@ absl::Status ListSubscribers(gateway::Gateway& gateway, const v1::ListSubscriber
     if (!channels.ok()) return channels.status();
     if (!channels->contains(channel_id)) return NoChannel(channel_id);
   }
-  for (const SubscriberSnapshot& subscriber : gateway.ListSubscribers(true)) {
+  for (const SubscriberSnapshot& subscriber : gateway->ListSubscribers(true)) {
     const bool has =
         channel_id == 0 || std::any_of(subscriber.lags.begin(), subscriber.lags.end(),
                                        [channel_id](const fanout::Lag& lag) { return lag.channel_id == channel_id; });
@@ -130,12 +130,12 @@ absl::Status ListSubscribers(gateway::Gateway& gateway, const v1::ListSubscriber
   return absl::OkStatus();
 }
 
-absl::Status GetLedger(gateway::Gateway& gateway, const v1::GetLedgerRequest& request,
+absl::Status GetLedger(gateway::Gateway* gateway, const v1::GetLedgerRequest& request,
                        v1::GetLedgerResponse* response) {
   const absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   WriteTime(net::UnixNs(), response->mutable_read_time());
-  WriteGatewayLedger(gateway.Account(), gateway.sender().counters(), response->mutable_gateway());
+  WriteGatewayLedger(gateway->Account(), gateway->sender().counters(), response->mutable_gateway());
   switch (request.subject_case()) {
     case v1::GetLedgerRequest::kChannelId:
       return OfChannel(gateway, request.channel_id(), *page, response);

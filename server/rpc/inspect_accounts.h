@@ -11,9 +11,9 @@ namespace mcgw::rpc {
 
 namespace v1 = multicast::gateway::v1;
 
-absl::Status ListSubscribers(gateway::Gateway& gateway, const v1::ListSubscribersRequest& request,
+absl::Status ListSubscribers(gateway::Gateway* gateway, const v1::ListSubscribersRequest& request,
                              v1::ListSubscribersResponse* response);
-absl::Status GetLedger(gateway::Gateway& gateway, const v1::GetLedgerRequest& request, v1::GetLedgerResponse* response);
+absl::Status GetLedger(gateway::Gateway* gateway, const v1::GetLedgerRequest& request, v1::GetLedgerResponse* response);
 
 }  // namespace mcgw::rpc
 

@@ -11,7 +11,7 @@
 #include "server/rpc/inspect_accounts.h"
 #include "server/rpc/page.h"
 #include "server/rpc/read_request.h"
-#include "server/rpc/rich_status.h"
+#include "server/rpc/unary_call.h"
 #include "server/rpc/write_group.h"
 #include "server/rpc/write_response.h"
 
@@ -21,10 +21,13 @@ namespace {
 using net::Error;
 using net::Reason;
 
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpc(status));
-  return reactor;
+// In the pool, since to look means to ask the kernel, and to wait for those who are joining.
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* Look(gateway::WorkPool* looks, grpc::CallbackServerContext* context, const Request* request,
+                               Response* response, gateway::Gateway* gateway,
+                               absl::Status (*look)(gateway::Gateway*, const Request&, Response*)) {
+  if (absl::Status status = CheckSize(*request, kMostRequestBytes); !status.ok()) return Answer(context, status);
+  return AnswerFrom(looks, context, [=] { return look(gateway, *request, response); });
 }
 
 // The names of the interfaces that a filter means: of all that have an address, and of none that exists the name
@@ -131,25 +134,25 @@ absl::Status Diagnose(gateway::Gateway* gateway, const v1::DiagnoseRequest& requ
 grpc::ServerUnaryReactor* InspectionService::ListInterfaces(grpc::CallbackServerContext* context,
                                                             const v1::ListInterfacesRequest* request,
                                                             v1::ListInterfacesResponse* response) {
-  return Answer(context, rpc::ListInterfaces(gateway_, *request, response));
+  return Look(looks_, context, request, response, gateway_, rpc::ListInterfaces);
 }
 
 grpc::ServerUnaryReactor* InspectionService::ListChannels(grpc::CallbackServerContext* context,
                                                           const v1::ListChannelsRequest* request,
                                                           v1::ListChannelsResponse* response) {
-  return Answer(context, rpc::ListChannels(gateway_, *request, response));
+  return Look(looks_, context, request, response, gateway_, rpc::ListChannels);
 }
 
 grpc::ServerUnaryReactor* InspectionService::ListSubscribers(grpc::CallbackServerContext* context,
                                                              const v1::ListSubscribersRequest* request,
                                                              v1::ListSubscribersResponse* response) {
-  return Answer(context, rpc::ListSubscribers(*gateway_, *request, response));
+  return Look(looks_, context, request, response, gateway_, rpc::ListSubscribers);
 }
 
 grpc::ServerUnaryReactor* InspectionService::GetLedger(grpc::CallbackServerContext* context,
                                                        const v1::GetLedgerRequest* request,
                                                        v1::GetLedgerResponse* response) {
-  return Answer(context, rpc::GetLedger(*gateway_, *request, response));
+  return Look(looks_, context, request, response, gateway_, rpc::GetLedger);
 }
 
 grpc::ServerUnaryReactor* InspectionService::DescribeGroup(grpc::CallbackServerContext* context,
@@ -161,7 +164,7 @@ grpc::ServerUnaryReactor* InspectionService::DescribeGroup(grpc::CallbackServerC
 grpc::ServerUnaryReactor* InspectionService::Diagnose(grpc::CallbackServerContext* context,
                                                       const v1::DiagnoseRequest* request,
                                                       v1::DiagnoseResponse* response) {
-  return Answer(context, rpc::Diagnose(gateway_, *request, response));
+  return Look(looks_, context, request, response, gateway_, rpc::Diagnose);
 }
 
 }  // namespace mcgw::rpc

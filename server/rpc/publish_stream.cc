@@ -15,100 +15,19 @@ using net::Error;
 using net::Reason;
 
 constexpr size_t kMostUnanswered = 16;
+constexpr size_t kMostUnansweredBytes = 256 << 10;
 constexpr size_t kMostBatchBytes = 1 << 20;
-constexpr size_t kMostPayloads = 16384;
+constexpr int kMostPayloads = 16384;
 
-}  // namespace
+// What a message has taken for a batch of this size it would keep for the next one.
+constexpr size_t kMostKeptBytes = 64 << 10;
 
-PublishStream::PublishStream(gateway::Gateway* gateway, gateway::Caller caller, PublishStreams* streams)
-    : gateway_(gateway), caller_(std::move(caller)), streams_(streams) {
-  {
-    net::MutexLock lock(&mutex_);
-    Advance();
-  }
-  streams_->Add(this);
-}
-
-void PublishStream::Advance() {
-  if (finished_) return;
-  if (!writing_ && !answers_.empty()) {
-    writing_ = true;
-    StartWrite(&answers_.front());
-  }
-  if (ending_.has_value()) {
-    if (answers_.empty() && !writing_) {
-      finished_ = true;
-      Finish(ToGrpc(*ending_));
-    }
-    return;
-  }
-  if (!reading_ && answers_.size() < kMostUnanswered) {
-    reading_ = true;
-    StartRead(&request_);
-  }
-}
-
-void PublishStream::OnReadDone(bool ok) {
-  std::optional<absl::StatusOr<Response>> answer;
-  if (ok) answer = Handle(request_);
-  net::MutexLock lock(&mutex_);
-  reading_ = false;
-  if (!answer.has_value()) {
-    if (!ending_.has_value()) ending_ = absl::OkStatus();  // The client is done.
-  } else if (!answer->ok()) {
-    if (!ending_.has_value()) ending_ = answer->status();
-  } else {
-    answers_.push_back(**std::move(answer));
-  }
-  Advance();
-}
-
-void PublishStream::OnWriteDone(bool ok) {
-  net::MutexLock lock(&mutex_);
-  writing_ = false;
-  answers_.pop_front();
-  if (!ok) {
-    answers_.clear();
-    if (!ending_.has_value()) ending_ = absl::CancelledError("the client has gone");
-  }
-  Advance();
-}
-
-void PublishStream::OnDone() {
-  streams_->Remove(this);
-  delete this;
-}
-
-void PublishStream::End(const absl::Status& status) {
-  net::MutexLock lock(&mutex_);
-  if (!ending_.has_value()) ending_ = status;
-  Advance();
-}
-
-absl::Status PublishStream::ReadSession(const Request& request) {
-  if (!session_id_.has_value()) {
-    session_id_ = request.session_id();
-  } else if (!request.session_id().empty() && request.session_id() != *session_id_) {
-    return Error(Reason::kConflictingFields, "session_id",
-                 "the stream's first request names another session, or none: a stream sends on behalf of one");
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<PublishStream::Response> PublishStream::Handle(const Request& request) {
-  size_t items = 0;
-  for (const v1::Burst& burst : request.bursts()) items += burst.payloads_size();
-  if (items == 0) return Error(Reason::kInvalidBatch, "bursts", "the batch holds no payload");
-  if (items > kMostPayloads || request.ByteSizeLong() > kMostBatchBytes) {
-    return Error(Reason::kInvalidBatch, "bursts",
-                 net::StrCat("a batch of ", items, " payloads and ", request.ByteSizeLong(), " bytes: at most ",
-                             kMostPayloads, " payloads and ", kMostBatchBytes, " bytes"));
-  }
-  if (absl::Status status = ReadSession(request); !status.ok()) return status;
-  std::vector<gateway::Burst> bursts;
-  bursts.reserve(request.bursts_size());
-  for (int i = 0; i < request.bursts_size(); ++i) {
-    const v1::Burst& burst = request.bursts(i);
+class RequestBursts final : public gateway::Bursts {
+ public:
+  explicit RequestBursts(const v1::PublishRequest* request) : request_(request) {}
+  size_t size() const override { return static_cast<size_t>(request_->bursts_size()); }
+  gateway::Burst Read(size_t index) override {
+    const v1::Burst& burst = request_->bursts(static_cast<int>(index));
     gateway::Burst out;
     absl::StatusOr<gateway::SendRequest> send = ReadSend(burst.destination(), burst.options());
     if (send.ok()) {
@@ -117,14 +36,182 @@ absl::StatusOr<PublishStream::Response> PublishStream::Handle(const Request& req
       out.invalid = send.status();
     }
     out.payloads.assign(burst.payloads().begin(), burst.payloads().end());
-    bursts.push_back(std::move(out));
+    return out;
   }
-  const absl::StatusOr<gateway::PublishResult> result = gateway_->Publish(caller_, *session_id_, bursts);
-  if (!result.ok()) return result.status();
+
+ private:
+  const v1::PublishRequest* const request_;
+};
+
+}  // namespace
+
+PublishStream* PublishStream::New(gateway::Gateway* gateway, gateway::SendLoop* sends,
+                                  grpc::CallbackServerContext* context, gateway::Caller caller,
+                                  PublishStreams* streams) {
+  const std::shared_ptr<PublishStream> stream(new PublishStream(gateway, sends, context, std::move(caller), streams));
+  {
+    net::MutexLock lock(&stream->mutex_);
+    stream->self_ = stream;
+    stream->Advance();
+  }
+  streams->Add(stream.get());
+  return stream.get();
+}
+
+PublishStream::PublishStream(gateway::Gateway* gateway, gateway::SendLoop* sends, grpc::CallbackServerContext* context,
+                             gateway::Caller caller, PublishStreams* streams)
+    : gateway_(gateway), sends_(sends), context_(context), caller_(std::move(caller)), streams_(streams) {}
+
+void PublishStream::Advance() {
+  if (finished_) return;
+  if (!writing_ && !answers_.empty()) {
+    writing_ = true;
+    StartWrite(&answers_.front());
+  }
+  if (ending_.has_value()) {
+    if (answers_.empty() && !writing_ && waiting_ == nullptr) {
+      finished_ = true;
+      Finish(ToGrpc(*ending_));
+    }
+    return;
+  }
+  if (!reading_ && answers_.size() < kMostUnanswered && answer_bytes_ < kMostUnansweredBytes) {
+    reading_ = true;
+    StartRead(&request_);
+  }
+}
+
+void PublishStream::OnReadDone(bool ok) {
+  if (!ok) {
+    net::MutexLock lock(&mutex_);
+    reading_ = false;
+    if (!ending_.has_value()) ending_ = absl::OkStatus();  // The client is done.
+    Advance();
+    return;
+  }
+  absl::StatusOr<std::shared_ptr<gateway::BatchJob>> job = Start();
+  if (!job.ok()) return Answer(job.status());
+  const gateway::SendJob::Next next = (*job)->Step(gateway::SendJob::FirstTurn());
+  if (next == gateway::SendJob::Next::kDone) return Answer(Respond(job->get()));
+  if (absl::Status status = Wait(*std::move(job), next); !status.ok()) Answer(status);
+}
+
+absl::Status PublishStream::Wait(std::shared_ptr<gateway::BatchJob> job, gateway::SendJob::Next next) {
+  size_t bytes = request_.SpaceUsedLong();
+  for (const v1::Burst& burst : request_.bursts()) bytes += burst.payloads_size() * sizeof(net::OutgoingDatagram);
+  const std::string client = context_->peer();
+  if (!streams_->Charge(client, bytes)) {
+    return Error(Reason::kRateLimited, "bursts",
+                 "too much waits to be sent, since what it is to leave by is slow: publish over fewer streams");
+  }
+  std::shared_ptr<PublishStream> self;
+  {
+    net::MutexLock lock(&mutex_);
+    waiting_ = job;
+    self = self_;
+    if (cancelled_) job->Cancel();
+  }
+  sends_->Take(job, next, client, [self, job, client, bytes] {
+    self->streams_->GiveBack(client, bytes);
+    {
+      net::MutexLock lock(&self->mutex_);
+      self->waiting_ = nullptr;
+    }
+    self->Answer(job->cancelled() ? absl::StatusOr<Response>(absl::CancelledError("the client has gone"))
+                                  : self->Respond(job.get()));
+  });
+  return absl::OkStatus();
+}
+
+void PublishStream::Answer(absl::StatusOr<Response> answer) {
+  if (request_.ByteSizeLong() > kMostKeptBytes || request_.bursts_size() > 64) Request().Swap(&request_);
+  net::MutexLock lock(&mutex_);
+  reading_ = false;
+  if (answer.ok()) {
+    answer_bytes_ += answer->ByteSizeLong();
+    answers_.push_back(*std::move(answer));
+  } else if (!ending_.has_value()) {
+    ending_ = answer.status();
+  }
+  Advance();
+}
+
+void PublishStream::OnWriteDone(bool ok) {
+  net::MutexLock lock(&mutex_);
+  writing_ = false;
+  writing_since_ns_ = 0;
+  answer_bytes_ -= answers_.front().ByteSizeLong();
+  answers_.pop_front();
+  if (!ok) {
+    answers_.clear();
+    answer_bytes_ = 0;
+    if (!ending_.has_value()) ending_ = absl::CancelledError("the client has gone");
+  }
+  Advance();
+}
+
+void PublishStream::OnCancel() {
+  std::shared_ptr<gateway::BatchJob> waiting;
+  {
+    net::MutexLock lock(&mutex_);
+    cancelled_ = true;
+    waiting = waiting_;
+  }
+  if (waiting != nullptr) sends_->Cancel(waiting.get());
+}
+
+void PublishStream::OnDone() {
+  streams_->Remove(this);
+  std::shared_ptr<PublishStream> self;
+  net::MutexLock lock(&mutex_);
+  self.swap(self_);
+}
+
+void PublishStream::End(const absl::Status& status) {
+  net::MutexLock lock(&mutex_);
+  if (!ending_.has_value()) ending_ = status;
+  Advance();
+}
+
+void PublishStream::CheckStall(int64_t now_ns, int64_t patience_ns) {
+  net::MutexLock lock(&mutex_);
+  if (!writing_ || finished_) return;
+  if (writing_since_ns_ == 0) writing_since_ns_ = now_ns;
+  if (now_ns - writing_since_ns_ >= patience_ns) context_->TryCancel();
+}
+
+absl::Status PublishStream::ReadSession() {
+  if (!session_id_.has_value()) {
+    session_id_ = request_.session_id();
+  } else if (!request_.session_id().empty() && request_.session_id() != *session_id_) {
+    return Error(Reason::kConflictingFields, "session_id",
+                 "the stream's first request names another session, or none: a stream sends on behalf of one");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<gateway::BatchJob>> PublishStream::Start() {
+  size_t items = 0;
+  for (const v1::Burst& burst : request_.bursts()) items += burst.payloads_size();
+  if (items == 0) return Error(Reason::kInvalidBatch, "bursts", "the batch holds no payload");
+  const size_t bytes = request_.ByteSizeLong();
+  if (items > kMostPayloads || request_.bursts_size() > kMostPayloads || bytes > kMostBatchBytes) {
+    return Error(
+        Reason::kInvalidBatch, "bursts",
+        net::StrCat("a batch of ", items, " payloads in ", request_.bursts_size(), " bursts and ", bytes,
+                    " bytes: at most ", kMostPayloads, " payloads, as many bursts and ", kMostBatchBytes, " bytes"));
+  }
+  if (absl::Status status = ReadSession(); !status.ok()) return status;
+  return gateway_->StartPublish(caller_, *session_id_, std::make_unique<RequestBursts>(&request_));
+}
+
+PublishStream::Response PublishStream::Respond(gateway::BatchJob* job) const {
+  const gateway::PublishResult result = job->TakeResult();
   Response response;
-  response.set_batch_id(request.batch_id());
-  response.set_accepted_items(result->accepted);
-  for (const gateway::ItemFailure& failure : result->failures) {
+  response.set_batch_id(request_.batch_id());
+  response.set_accepted_items(result.accepted);
+  response.set_rest_merged(result.rest_merged);
+  for (const gateway::ItemFailure& failure : result.failures) {
     v1::PublishFailure* const out = response.add_failures();
     out->set_first_item(failure.first);
     out->set_item_count(failure.count);
@@ -150,10 +237,35 @@ void PublishStreams::Remove(PublishStream* stream) {
 }
 
 void PublishStreams::End(const absl::Status& status) {
-  // A stream frees itself only after Remove, which waits here: so none goes while it is told.
+  // A stream goes only after Remove, which waits here: so none goes while it is told.
   net::MutexLock lock(&mutex_);
   ended_ = status;
   for (PublishStream* stream : streams_) stream->End(status);
+}
+
+void PublishStreams::CheckStalls(int64_t now_ns, int64_t patience_ns) {
+  net::MutexLock lock(&mutex_);
+  for (PublishStream* stream : streams_) stream->CheckStall(now_ns, patience_ns);
+}
+
+bool PublishStreams::Charge(const std::string& client, size_t bytes) {
+  net::MutexLock lock(&mutex_);
+  size_t& to_client = charged_to_[client];
+  const bool fits = charged_ + bytes <= kMostBytes && to_client + bytes <= kMostBytesOfClient;
+  if (fits) {
+    charged_ += bytes;
+    to_client += bytes;
+  }
+  if (to_client == 0) charged_to_.erase(client);
+  return fits;
+}
+
+void PublishStreams::GiveBack(const std::string& client, size_t bytes) {
+  net::MutexLock lock(&mutex_);
+  charged_ -= bytes;
+  const auto at = charged_to_.find(client);
+  at->second -= bytes;
+  if (at->second == 0) charged_to_.erase(at);
 }
 
 }  // namespace mcgw::rpc

@@ -7,53 +7,76 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "absl/status/status.h"
+#include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 #include "multicast/gateway/v1/gateway_service.pb.h"
 #include "server/gateway/gateway.h"
+#include "server/gateway/send_loop.h"
 #include "server/net/mutex.h"
 
 namespace mcgw::rpc {
 
 class PublishStreams;
 
-// One stream. Batches are sent on the thread that brings them, which blocks while a socket's buffer is full; with 16
-// answers not yet taken by the client it reads no further. Frees itself in OnDone.
+// One stream. It deals with one batch at a time: on the thread that brings it as far as that goes at once, and in the
+// SendLoop where it has to wait or takes long. With 16 answers, or 256 KiB of them, not yet taken by the client it
+// reads no further.
 class PublishStream final
     : public grpc::ServerBidiReactor<multicast::gateway::v1::PublishRequest, multicast::gateway::v1::PublishResponse> {
  public:
-  PublishStream(gateway::Gateway* gateway, gateway::Caller caller, PublishStreams* streams);
+  // It owns itself until OnDone. All outlive it.
+  static PublishStream* New(gateway::Gateway* gateway, gateway::SendLoop* sends, grpc::CallbackServerContext* context,
+                            gateway::Caller caller, PublishStreams* streams);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
-  void OnCancel() override {}
+  void OnCancel() override;
   void OnDone() override;
 
   // Answers what was read, then ends with `status`. Any thread.
   void End(const absl::Status& status);
+  // Cancels the call if its client has taken none of its answers for `patience_ns`. Once a second, any thread.
+  void CheckStall(int64_t now_ns, int64_t patience_ns);
 
  private:
   using Request = multicast::gateway::v1::PublishRequest;
   using Response = multicast::gateway::v1::PublishResponse;
 
-  absl::StatusOr<Response> Handle(const Request& request);
+  PublishStream(gateway::Gateway* gateway, gateway::SendLoop* sends, grpc::CallbackServerContext* context,
+                gateway::Caller caller, PublishStreams* streams);
+  // The batch that was read is understood; nothing of it is sent yet.
+  absl::StatusOr<std::shared_ptr<gateway::BatchJob>> Start();
   // The session on whose behalf the batch is sent: the first one says.
-  absl::Status ReadSession(const Request& request);
+  absl::Status ReadSession();
+  // Hands a batch that has to wait over to the SendLoop. RATE_LIMITED.
+  absl::Status Wait(std::shared_ptr<gateway::BatchJob> job, gateway::SendJob::Next next);
+  // The batch has been dealt with.
+  void Answer(absl::StatusOr<Response> answer);
+  Response Respond(gateway::BatchJob* job) const;
   // Starts what may be started now: the next write, the end, or the next read. In this order, and with the lock held
   // over a write that goes to the connection: a second thread that is let in then only takes turns with this one
   // (docs/performance.md, "What sending costs").
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   gateway::Gateway* const gateway_;
+  gateway::SendLoop* const sends_;
+  grpc::CallbackServerContext* const context_;
   const gateway::Caller caller_;
   PublishStreams* const streams_;
-  Request request_;                        // Of the read in progress.
+  Request request_;                        // Of the read in progress, and then of the batch.
   std::optional<std::string> session_id_;  // Of the first batch; as request_, of the thread that brings batches.
 
   net::Mutex mutex_;
+  std::shared_ptr<PublishStream> self_ ABSL_GUARDED_BY(mutex_);  // Until OnDone.
   std::deque<Response> answers_ ABSL_GUARDED_BY(mutex_);
+  size_t answer_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::shared_ptr<gateway::BatchJob> waiting_ ABSL_GUARDED_BY(mutex_);  // In the SendLoop.
+  int64_t writing_since_ns_ ABSL_GUARDED_BY(mutex_) = 0;                // As CheckStall first saw it; 0: it has not.
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mutex_);
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
@@ -67,11 +90,21 @@ class PublishStreams {
   void Remove(PublishStream* stream);
   // Ends all, and from now on every new one.
   void End(const absl::Status& status);
+  void CheckStalls(int64_t now_ns, int64_t patience_ns);
+
+  // Memory of a batch that waits is charged to its client, until it is given back. False if there is too much.
+  bool Charge(const std::string& client, size_t bytes);
+  void GiveBack(const std::string& client, size_t bytes);
+
+  static constexpr size_t kMostBytes = 256 << 20;
+  static constexpr size_t kMostBytesOfClient = 64 << 20;
 
  private:
   net::Mutex mutex_;
   std::unordered_set<PublishStream*> streams_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mutex_);
+  size_t charged_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::unordered_map<std::string, size_t> charged_to_ ABSL_GUARDED_BY(mutex_);  // Those with something.
 };
 
 }  // namespace mcgw::rpc

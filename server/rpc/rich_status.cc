@@ -61,6 +61,11 @@ grpc::Status ToGrpc(const absl::Status& status) {
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message, rich.SerializeAsString());
 }
 
+absl::Status TooManyWaiting() {
+  return net::Error(net::Reason::kRateLimited, "",
+                    "too many calls wait to be served: make fewer at a time, and try again later");
+}
+
 v1::Failure ToFailure(const absl::Status& status) {
   v1::Failure failure;
   failure.set_code(static_cast<int>(status.code()));

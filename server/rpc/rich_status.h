@@ -14,6 +14,9 @@ namespace mcgw::rpc {
 
 grpc::Status ToGrpc(const absl::Status& status);
 
+// RATE_LIMITED: so many calls of a client wait for a thread that no more are taken.
+absl::Status TooManyWaiting();
+
 // The same facts inside an answer that otherwise stands. `status` is not OK.
 multicast::gateway::v1::Failure ToFailure(const absl::Status& status);
 

@@ -76,6 +76,10 @@ void SubscribeStream::Open() {
   loop_->Post([this, shared] { Adopt(std::move(*shared)); });
 }
 
+void SubscribeStream::Refuse(const absl::Status& status) {
+  loop_->Post([this, status] { Adopt(status); });
+}
+
 void SubscribeStream::Adopt(absl::StatusOr<std::unique_ptr<gateway::Subscription>> opened) {
   adopted_ = true;
   loop_->Add(this);
@@ -140,6 +144,7 @@ void SubscribeStream::Drive() {
 
 void SubscribeStream::Write(std::vector<grpc::Slice> slices) {
   in_flight_ = true;
+  ++writes_;
   const grpc::ByteBuffer buffer(slices.data(), slices.size());
   loop_->Operate([&] { writer_.Write(buffer, &write_tag_); });
 }
@@ -189,7 +194,16 @@ void SubscribeStream::End(const absl::Status& status) {
   if (subscription_ != nullptr) subscription_->subscriber().End(status);
 }
 
-void SubscribeStream::CheckStall(int64_t now_ns) {
+void SubscribeStream::CheckStall(int64_t now_ns, int64_t patience_ns) {
+  if (!in_flight_ || writes_ != writes_seen_) {
+    writes_seen_ = writes_;
+    writes_seen_ns_ = now_ns;
+  } else if (!done_ && now_ns - writes_seen_ns_ >= patience_ns) {
+    spdlog::info("stream {} of {} has taken nothing for {} s: cut", subscription_->id(), context_.peer(),
+                 patience_ns / 1'000'000'000);
+    context_.TryCancel();
+    return;
+  }
   const bool ending = finishing_ || (in_flight_ && subscription_ != nullptr && subscription_->subscriber().verdict());
   if (done_ || !ending) return;
   // Its client may still read, and learn the reason.
@@ -206,7 +220,7 @@ void SubscribeStream::ReapIfGone() {
     if (linger_.forbidden()) loop_->AllowSleep();
     // Leaving makes system calls: not on this thread.
     auto subscription = std::make_shared<std::unique_ptr<gateway::Subscription>>(std::move(subscription_));
-    server_->control_->Post([subscription, server = server_] {
+    server_->calls_->Run(context_.peer(), [subscription, server = server_] {
       subscription->reset();
       server->StreamGone();
     });
@@ -219,9 +233,12 @@ void SubscribeStream::ReapIfGone() {
 
 // ---- SubscribeServer ----
 
-SubscribeServer::SubscribeServer(gateway::Gateway* gateway, net::EventLoop* control,
+SubscribeServer::SubscribeServer(gateway::Gateway* gateway, gateway::WorkPool* calls, absl::Duration stall_timeout,
                                  std::unique_ptr<grpc::ServerCompletionQueue> queue)
-    : gateway_(gateway), control_(control), queue_(std::move(queue)) {
+    : gateway_(gateway),
+      calls_(calls),
+      stall_timeout_ns_(absl::ToInt64Nanoseconds(stall_timeout)),
+      queue_(std::move(queue)) {
   for (size_t i = 0; i < gateway_->shards(); ++i) {
     loops_.push_back(std::make_unique<StreamLoop>(gateway_->loop(i), queue_.get(),
                                                   [this](StreamTag* tag, bool ok) { Dispatch(tag, ok); }));
@@ -260,7 +277,7 @@ void SubscribeServer::Dispatch(StreamTag* tag, bool ok) {
     if (ok) {
       open_streams_.fetch_add(1);
       if (!stopping_.load(std::memory_order_acquire)) RequestOne();
-      control_->Post([stream] { stream->Open(); });
+      if (!calls_->TryRun(stream->context_.peer(), [stream] { stream->Open(); })) stream->Refuse(TooManyWaiting());
     } else {
       delete stream;  // The call never began: its done tag never comes.
     }
@@ -301,7 +318,9 @@ void SubscribeServer::End(absl::Status status) {
 void SubscribeServer::Sweep() {
   const int64_t now_ns = net::MonotonicNs();
   for (const std::unique_ptr<StreamLoop>& loop : loops_) {
-    loop->ForEachStream([now_ns](SubscribeStream* stream) { stream->CheckStall(now_ns); });
+    loop->ForEachStream([now_ns, patience_ns = stall_timeout_ns_](SubscribeStream* stream) {
+      stream->CheckStall(now_ns, patience_ns);
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 // One Subscribe stream on the wire, and the server of all of them.
 //
-// A stream is opened on the control thread (joining makes system calls), then belongs to one StreamLoop until it has
+// A stream is opened in a WorkPool (joining makes system calls), then belongs to one StreamLoop until it has
 // gone. It has one write in flight, finishes once, and is freed when the call is done and none of its tags is in the
 // queue.
 
@@ -23,6 +23,7 @@
 #include "multicast/gateway/v1/gateway_service.grpc.pb.h"
 #include "server/fanout/subscriber.h"
 #include "server/gateway/gateway.h"
+#include "server/gateway/work_pool.h"
 #include "server/rpc/linger.h"
 #include "server/rpc/stream_loop.h"
 
@@ -39,8 +40,10 @@ class SubscribeStream {
 
   StreamLoop* loop() const { return loop_; }
 
-  // On the control thread, once the call has begun: joins, then hands over to the loop.
+  // Once the call has begun, on a thread that may block: joins, then hands over to the loop.
   void Open();
+  // Instead of it: ends the call.
+  void Refuse(const absl::Status& status);
 
   // ---- The loop's thread ----
 
@@ -53,8 +56,8 @@ class SubscribeStream {
   // Until when what there is to write is held back, to go with what comes meanwhile; in the past if nothing is.
   int64_t hold_until_ns() const { return hold_until_ns_; }
   void EndHold() { hold_until_ns_ = 0; }
-  // Cancels a call whose end the client does not read.
-  void CheckStall(int64_t now_ns);
+  // Cancels a call whose end the client does not read, or that has taken no message for `patience_ns`. Once a second.
+  void CheckStall(int64_t now_ns, int64_t patience_ns);
 
  private:
   friend class SubscribeServer;
@@ -91,6 +94,9 @@ class SubscribeStream {
   std::optional<absl::Status> ending_;  // From the first page of the farewell on.
   bool finishing_ = false;
   bool done_ = false;
+  uint64_t writes_ = 0;          // Messages given to the transport,
+  uint64_t writes_seen_ = 0;     // as CheckStall last saw them,
+  int64_t writes_seen_ns_ = 0;   // and when it saw them first.
   int64_t ending_since_ns_ = 0;  // Since when its end waits for its client; 0: it does not.
   Linger linger_;
   int64_t hold_until_ns_ = 0;  // Monotonic.
@@ -102,8 +108,9 @@ class SubscribeServer {
  public:
   using Service = multicast::gateway::v1::MulticastGatewayService;
 
-  // `control` runs on a thread that may block; all must outlive this object.
-  SubscribeServer(gateway::Gateway* gateway, net::EventLoop* control,
+  // Streams are opened and closed in `calls`, in turn with other calls of their clients. One that takes no message for
+  // `stall_timeout` is cut. All must outlive this object.
+  SubscribeServer(gateway::Gateway* gateway, gateway::WorkPool* calls, absl::Duration stall_timeout,
                   std::unique_ptr<grpc::ServerCompletionQueue> queue);
   ~SubscribeServer();
 
@@ -132,7 +139,8 @@ class SubscribeServer {
   void RunCompanion();
 
   gateway::Gateway* const gateway_;
-  net::EventLoop* const control_;
+  gateway::WorkPool* const calls_;
+  const int64_t stall_timeout_ns_;
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::vector<std::unique_ptr<StreamLoop>> loops_;
   RequestCall request_;

@@ -4,8 +4,7 @@
 #include "grpcpp/version_info.h"
 
 // The versions that this was tried with, and those between them. Others get a queue that polls: slower, and right.
-#define MCGW_GRPC_IS_KNOWN \
-  (GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR >= 51 && GRPC_CPP_VERSION_MINOR <= 83)
+#define MCGW_GRPC_IS_KNOWN (GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR >= 51 && GRPC_CPP_VERSION_MINOR <= 83)
 
 namespace mcgw::rpc {
 

@@ -9,28 +9,31 @@
 namespace mcgw::app {
 namespace {
 
-TEST(Descriptors, ConnectionsComeFirstAndChannelsHaveTheRest) {
+TEST(Descriptors, ConnectionsComeFirstThenSendingThenChannels) {
   const DescriptorSplit split = SplitDescriptors(20'000, 1, 1000);
   EXPECT_EQ(split.connections, 1000u);
-  EXPECT_EQ(split.channels, 20'000u - 81 - 2000);
+  EXPECT_EQ(split.sends, 2239u);
+  EXPECT_EQ(split.channels, 20'000u - 81 - 2000 - 2239);
 }
 
 TEST(Descriptors, WhereThereAreFewConnectionsAndChannelsHaveHalfEach) {
   const DescriptorSplit split = SplitDescriptors(1024, 2, 1000);
   EXPECT_EQ(split.connections, 235u);
-  EXPECT_EQ(split.channels, 472u);
+  EXPECT_EQ(split.sends, 59u);
+  EXPECT_EQ(split.channels, 413u);
 }
 
 TEST(Descriptors, NothingIsDividedWhereNothingIsLeft) {
   const DescriptorSplit split = SplitDescriptors(64, 1, 1000);
   EXPECT_EQ(split.connections, 0u);
   EXPECT_EQ(split.channels, 0u);
+  EXPECT_EQ(split.sends, 0u);
 }
 
 TEST(Descriptors, NeverMoreThanThereAre) {
   for (size_t limit = 0; limit < 5000; limit += 7) {
     const DescriptorSplit split = SplitDescriptors(limit, 3, 1000);
-    EXPECT_LE(2 * split.connections + split.channels, limit);
+    EXPECT_LE(2 * split.connections + split.channels + split.sends, limit);
   }
 }
 

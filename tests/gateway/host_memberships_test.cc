@@ -21,7 +21,7 @@ class HostMembershipsTest : public ::testing::Test {
  protected:
   // Sends once at a time: what is held for the send goes at once.
   void Use(std::string_view group, int64_t now_ns = 0) { EXPECT_TRUE(Hold(group, now_ns).ok()); }
-  absl::StatusOr<std::unique_ptr<net::MembershipSocket>> Hold(std::string_view group, int64_t now_ns = 0) {
+  absl::StatusOr<std::shared_ptr<net::MembershipSocket>> Hold(std::string_view group, int64_t now_ns = 0) {
     return memberships_.Hold(a0_, Ip(group), Ip(source_), now_ns);
   }
   static net::InterfaceTable Table(const net::Interface& interface) {

@@ -286,5 +286,44 @@ TEST_F(SenderTest, ABurstThroughADeadInterfaceFailsAsAWhole) {
   ExpectCounters(3, 1, 1);
 }
 
+TEST_F(SenderTest, FailuresOfOneKindAreOneAcrossBursts) {
+  const std::vector<Burst> bursts(16'384, NewBurst(To("239.1.1.1", "nosuch"), {"a"}));
+  EXPECT_THAT(Failures(sender_.Publish(bursts)), ElementsAre("0+16384 INTERFACE_NOT_FOUND "));
+}
+
+TEST_F(SenderTest, MoreFailuresThanAnAnswerHoldsAreCountedTogether) {
+  std::vector<Burst> bursts;
+  for (int i = 0; i < 1000; ++i) {
+    bursts.push_back(NewBurst(To("239.1.1.1", "nosuch"), {"a"}));
+    bursts.push_back(NewBurst(To("10.1.1.1"), {"b", "c"}));
+    bursts.push_back(NewBurst(To("239.1.1.1"), {"d"}));
+  }
+  const PublishResult result = sender_.Publish(bursts);
+  EXPECT_THAT(result.failures, SizeIs(PublishResult::kMostFailures));
+  EXPECT_TRUE(result.rest_merged);
+  uint32_t failed = 0;
+  for (const ItemFailure& failure : result.failures) failed += failure.count;
+  EXPECT_EQ(failed, 3000u);
+  EXPECT_EQ(result.accepted, 1000u);
+}
+
+TEST_F(SenderTest, InterfacesShareASocketWhereTheBudgetHasNoneForEach) {
+  Sender sender(&factory_, &directory_, 0, 10, SocketBudget(1));
+  EXPECT_EQ(sender.Send(To("239.1.1.1", "*"), "x").value().size(), 2u);
+  EXPECT_THAT(kernel_->send_sockets(), SizeIs(2)) << "one for a0, and one for all others";
+  const std::shared_ptr<SendSource> session = sender.NewSource(std::make_shared<fanout::SourcePorts>()).value();
+  EXPECT_EQ(ReasonOf(sender.Send(To("239.1.1.1"), "x", session).status()), Reason::kHostLimit);
+}
+
+TEST_F(SenderTest, SocketsOfAnInterfaceGoWithIt) {
+  ASSERT_TRUE(SendOne(To("239.1.1.1")).status.ok());
+  ASSERT_TRUE(SendOne(To("239.1.1.1", "a1")).status.ok());
+  ASSERT_THAT(kernel_->send_sockets(), SizeIs(2));
+  host_.Remove("a1");
+  ASSERT_TRUE(directory_.Refresh().ok());
+  sender_.Sweep(0);
+  EXPECT_THAT(kernel_->send_sockets(), SizeIs(1));
+}
+
 }  // namespace
 }  // namespace mcgw::gateway

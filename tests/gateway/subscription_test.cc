@@ -1,7 +1,11 @@
 // Streams through the gateway's face: what they hold, and how they follow a session.
 
+#include <atomic>
 #include <cerrno>
+#include <memory>
+#include <semaphore>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -280,6 +284,34 @@ TEST_F(SubscriptionTest, ChannelsShowTheirHolders) {
   EXPECT_EQ(shared.holders[1].subscriber_id, stream->id());
   EXPECT_EQ(shared.holders[1].identity, "me");
   EXPECT_EQ(shared.holders[1].filter, From("10.0.0.2"));
+}
+
+// Its memberships may be thousands. Others open meanwhile, and the interfaces are followed, which it then does by
+// itself.
+TEST_F(SubscriptionTest, OneThatOpensSlowlyHoldsUpNobody) {
+  std::binary_semaphore resolving(0);
+  std::binary_semaphore go_on(0);
+  std::atomic<bool> first{true};
+  HostInterfaces host = host_.Source();
+  host.route = [&](const net::IpAddress& group, uint32_t /*vrf_index*/) -> absl::StatusOr<net::Route> {
+    if (group == testing::Ip("239.9.9.9") && first.exchange(false)) {
+      resolving.release();
+      go_on.acquire();
+    }
+    return net::Route{.kind = net::Route::Kind::kThrough, .interface_index = 2};
+  };
+  gateway_ = Gateway::Create(options_, std::make_unique<testing::FakeSocketFactory>(kernel_), host).value();
+  std::unique_ptr<Subscription> slow;
+  std::thread opener([&] { slow = Subscribe({Request("*", "239.1.1.1"), Request("", "239.9.9.9")}); });
+  resolving.acquire();
+  EXPECT_NE(Subscribe({Request("a1", "239.1.1.2")}), nullptr);
+  host_.interfaces.push_back(testing::FakeInterface(9, "a9", {"10.0.9.1/24"}));
+  ASSERT_TRUE(gateway_->FollowInterfaces().ok());
+  EXPECT_THAT(gateway_->ListSubscribers(true), SizeIs(1));
+  go_on.release();
+  opener.join();
+  ASSERT_NE(slow, nullptr);
+  EXPECT_THAT(slow->channels(), SizeIs(4)) << "on a0 and a1, on a9 that came meanwhile, and by the route";
 }
 
 // ---- Streams that do not read ----

@@ -372,5 +372,28 @@ TEST_F(BadInputTest, OnAHostOfHundredsOfInterfacesErrorsKeepTheirReason) {
   kernel::Shell("for i in $(seq 100 499); do echo link del br-012345678$i; done | ip -batch -");
 }
 
+TEST_F(BadInputTest, ABatchOfManyEmptyBurstsIsMalformed) {
+  v1::PublishRequest batch;
+  for (int i = 0; i < 100'000; ++i) batch.add_bursts();
+  batch.mutable_bursts(0)->add_payloads("x");
+  grpc::ClientContext context;
+  const auto stream = gateway_->Publish(&context);
+  stream->Write(batch);
+  v1::PublishResponse answer;
+  EXPECT_FALSE(stream->Read(&answer));
+  EXPECT_EQ(Take(stream->Finish()).reason, "INVALID_BATCH");
+}
+
+TEST_F(BadInputTest, ARequestLargerThanItsCallCanMeanIsRefused) {
+  v1::LeaveRequest leave;
+  leave.set_session_id(std::string(300'000, 'x'));
+  v1::LeaveResponse left;
+  grpc::ClientContext context;
+  const Rich rich = Take(gateway_->Leave(&context, leave, &left));
+  EXPECT_EQ(rich.code, StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(rich.reason, "VALUE_OUT_OF_RANGE");
+  EXPECT_LT(rich.message.size(), 200u);
+}
+
 }  // namespace
 }  // namespace mcgw

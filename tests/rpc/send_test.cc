@@ -171,6 +171,28 @@ TEST_F(SendTest, APublishStreamSendsOnBehalfOfOneSession) {
   EXPECT_EQ(rich.field, "session_id");
 }
 
+// 16,384 failures of two kinds in turn: an answer of 6 MB, were each told.
+TEST_F(SendTest, AnAnswerWithManyFailuresStaysSmallAndAddsUp) {
+  v1::PublishRequest batch;
+  for (int i = 0; i < 16'384; ++i) {
+    v1::Burst* const burst = batch.add_bursts();
+    *burst->mutable_destination() =
+        To(i % 2 == 0 ? "nosuch" : "a0", i % 2 == 0 ? "239.1.1.1" : "10.1.1.1", kPort, "").destination();
+    burst->add_payloads("x");
+  }
+  grpc::ClientContext context;
+  const auto publish = gateway_->Publish(&context);
+  v1::PublishResponse answer;
+  ASSERT_TRUE(publish->Write(batch));
+  ASSERT_TRUE(publish->Read(&answer));
+  EXPECT_LT(answer.ByteSizeLong(), 200'000u);
+  EXPECT_TRUE(answer.rest_merged());
+  EXPECT_EQ(answer.failures_size(), 256);
+  uint32_t failed = 0;
+  for (const v1::PublishFailure& failure : answer.failures()) failed += failure.item_count();
+  EXPECT_EQ(failed + answer.accepted_items(), 16'384u);
+}
+
 TEST_F(SendTest, APublishStreamEndsWithItsSession) {
   const std::string session = NewSession();
   grpc::ClientContext context;

@@ -249,17 +249,31 @@ class FakeReceiveSocket : public net::ReceiveSocket {
 class FakeSendSocket : public net::SendSocket {
  public:
   FakeSendSocket(std::shared_ptr<FakeKernel> kernel, const net::SendSocketSpec& spec)
-      : kernel_(std::move(kernel)), spec_(spec) {}
+      : kernel_(std::move(kernel)), spec_(spec), room_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
   ~FakeSendSocket() override {
     net::MutexLock lock(&kernel_->mutex_);
+    kernel_->send_room_.erase(room_.get());
     kernel_->send_sockets_.erase(std::find(kernel_->send_sockets_.begin(), kernel_->send_sockets_.end(), spec_));
   }
 
-  size_t Send(absl::Span<const net::OutgoingDatagram> datagrams, std::vector<net::SendFailure>* failures) override {
+  net::SendStep TrySend(absl::Span<const net::OutgoingDatagram> datagrams, bool patient,
+                        std::vector<net::SendFailure>* failures) override {
     net::MutexLock lock(&kernel_->mutex_);
     ++kernel_->send_calls_;
-    size_t sent = 0;
+    net::SendStep step;
     for (size_t i = 0; i < datagrams.size(); ++i) {
+      const bool full = kernel_->full_interfaces_.count(datagrams[i].interface_index) > 0;
+      if (full && patient) {
+        // Readers of an eventfd wait for a count above 0, writers for one below its greatest.
+        eventfd_write(room_.get(), UINT64_MAX - 1);
+        step.wait = net::SendStep::Wait::kWritable;
+        break;
+      }
+      ++step.done;
+      if (full) {
+        failures->push_back({i, net::ErrnoStatus(EAGAIN, "sendmsg")});
+        continue;
+      }
       absl::Status status = kernel_->send_refusal_ ? kernel_->send_refusal_(datagrams[i]) : absl::OkStatus();
       if (datagrams[i].group.family() != spec_.family) status = net::ErrnoStatus(EAFNOSUPPORT, "sendmsg");
       if ((datagrams[i].hop_limit == 0) != spec_.host_only) status = net::ErrnoStatus(EINVAL, "hop limit");
@@ -275,16 +289,19 @@ class FakeSendSocket : public net::SendSocket {
       FakeSent taken{.datagram = datagrams[i], .payload = std::string(datagrams[i].payload), .socket = spec_};
       taken.datagram.payload = {};
       kernel_->sent_.push_back(std::move(taken));
-      ++sent;
+      ++step.sent;
     }
-    return sent;
+    return step;
   }
+  int fd() const override { return room_.get(); }
+  size_t queued_bytes() const override { return 1; }
 
   uint16_t source_port() const override { return spec_.source_port; }
 
  private:
   const std::shared_ptr<FakeKernel> kernel_;
   const net::SendSocketSpec spec_;
+  const net::OwnedFd room_;
 };
 
 // ---- FakeMembershipSocket ----
@@ -430,6 +447,17 @@ std::vector<FakeSent> FakeKernel::sent() const {
   return sent_;
 }
 
+void FakeKernel::set_full(uint32_t interface_index, bool full) {
+  net::MutexLock lock(&mutex_);
+  if (full) {
+    full_interfaces_.insert(interface_index);
+    return;
+  }
+  full_interfaces_.erase(interface_index);
+  eventfd_t count = 0;
+  for (const int room : send_room_) eventfd_read(room, &count);
+}
+
 size_t FakeKernel::send_calls() const {
   net::MutexLock lock(&mutex_);
   return send_calls_;
@@ -487,7 +515,9 @@ absl::StatusOr<std::unique_ptr<net::SendSocket>> FakeSocketFactory::NewSendSocke
     }
   }
   kernel_->send_sockets_.push_back(bound);
-  return std::make_unique<FakeSendSocket>(kernel_, bound);
+  auto socket = std::make_unique<FakeSendSocket>(kernel_, bound);
+  kernel_->send_room_.insert(socket->fd());
+  return socket;
 }
 
 absl::StatusOr<std::unique_ptr<net::MembershipSocket>> FakeSocketFactory::NewMembershipSocket(net::Family /*family*/) {

@@ -132,6 +132,8 @@ class FakeKernel {
   void set_unwatchable(bool unwatchable);
   void set_send_refusal(std::function<absl::Status(const net::OutgoingDatagram&)> refusal);
   void set_send_socket_status(absl::Status status);
+  // The buffer of sockets is full of what is to leave by the interface, and takes no more for it.
+  void set_full(uint32_t interface_index, bool full);
 
   // What the kernel has: the filter of each joined group of an open socket. Those of several sockets of a channel are
   // united; one that would bring a datagram twice is "DUPLICATES".
@@ -172,6 +174,8 @@ class FakeKernel {
   size_t open_sockets_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<absl::Status(const net::OutgoingDatagram&)> send_refusal_ ABSL_GUARDED_BY(mutex_);
   absl::Status send_socket_status_ ABSL_GUARDED_BY(mutex_);
+  std::set<uint32_t> full_interfaces_ ABSL_GUARDED_BY(mutex_);
+  std::set<int> send_room_ ABSL_GUARDED_BY(mutex_);  // Descriptors of send sockets.
   std::vector<std::shared_ptr<FakeReceiver>> receivers_ ABSL_GUARDED_BY(mutex_);
   std::vector<FakeSent> sent_ ABSL_GUARDED_BY(mutex_);
   size_t send_calls_ ABSL_GUARDED_BY(mutex_) = 0;

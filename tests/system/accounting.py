@@ -23,6 +23,7 @@ from accounting_churn import Churn
 from accounting_judging import count, epochs, judge_ledger, judge_numbers
 from accounting_traffic import PORT, NumberedSender, Proxy, Reader, in_a_network
 from mcgw_testlib import Daemon, Mcgw, Receiver, Sender, channel, peer, sysctl, wait_until
+from slow_links import publishers
 from soak_client import HEADER
 
 
@@ -303,7 +304,9 @@ def stalled(network, readers=100, healthy=2, rate=2000, seconds=5, judge_delay=0
     stalled readers at most, as the median of so many rounds.
     """
     group = "239.81.0.1"
-    daemon = Daemon("--max-connections", readers + healthy + 50, "--shards", shards, listen="127.0.0.1:50051")
+    connections = readers + healthy + 50
+    daemon = Daemon("--max-connections", 2 * connections, "--max-connections-per-peer", connections,
+                    "--stall-timeout", "1h", "--shards", shards, listen="127.0.0.1:50051")
     mcgw, sleeping, awake = Mcgw(daemon.address), [], None
     try:
         awake = _Healthy(daemon, group, healthy)
@@ -409,7 +412,7 @@ def bridge(network, datagrams=20_000, rate=4000, shards=1):
 # -------------------------------------------------------------------------------------------------------------- main
 
 SCENARIOS = {"churn": churn, "resume": resume, "overload": overload, "upstream": upstream, "stalled": stalled,
-             "bridge": bridge}
+             "bridge": bridge, "publishers": publishers}
 
 
 def main(arguments):

@@ -117,12 +117,12 @@ def test_few_descriptors_and_six_thousand_groups(net, binaries):
     """Channels share sockets, connections are served all the same, and past that the gateway says what to do."""
     del net, binaries
     groups = groups4(3000) + groups6(3000)
-    with OrdinaryDaemon("--max-connections", "20", files=700) as daemon:
+    with OrdinaryDaemon("--max-connections", "20", files=800) as daemon:
         mcgw = Mcgw(daemon.address)
         with subscribe(mcgw, groups) as subscriber:
             assert members(groups) == groups
             descriptors = len(list(pathlib.Path(f"/proc/{daemon.popen.pid}/fd").iterdir()))
-            assert descriptors < 700
+            assert descriptors < 800
             facts = [info["fact"] for info in mcgw.json("channels")]
             assert len(facts) == 6000
             sharing = collections.Counter(fact["socket_inodes"][0] for fact in facts)

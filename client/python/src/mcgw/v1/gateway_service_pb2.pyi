@@ -89,14 +89,16 @@ class PublishRequest(_message.Message):
     def __init__(self, batch_id: _Optional[int] = ..., bursts: _Optional[_Iterable[_Union[Burst, _Mapping]]] = ..., session_id: _Optional[str] = ...) -> None: ...
 
 class PublishResponse(_message.Message):
-    __slots__ = ["accepted_items", "batch_id", "failures"]
+    __slots__ = ["accepted_items", "batch_id", "failures", "rest_merged"]
     ACCEPTED_ITEMS_FIELD_NUMBER: _ClassVar[int]
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
+    REST_MERGED_FIELD_NUMBER: _ClassVar[int]
     accepted_items: int
     batch_id: int
     failures: _containers.RepeatedCompositeFieldContainer[PublishFailure]
-    def __init__(self, batch_id: _Optional[int] = ..., accepted_items: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[PublishFailure, _Mapping]]] = ...) -> None: ...
+    rest_merged: bool
+    def __init__(self, batch_id: _Optional[int] = ..., accepted_items: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[PublishFailure, _Mapping]]] = ..., rest_merged: bool = ...) -> None: ...
 
 class SendRequest(_message.Message):
     __slots__ = ["destination", "options", "payload", "session_id"]

@@ -148,7 +148,9 @@ class MulticastGatewayServiceServicer(object):
 
         End: OK after the session was left, if the stream has no memberships of its own; UNAVAILABLE
         DRAINING when the gateway stops; RESOURCE_EXHAUSTED SUBSCRIBER_TOO_SLOW under
-        LAG_POLICY_DISCONNECT, for memory, or for events that it does not read; otherwise when the client cancels or the connection ends.
+        LAG_POLICY_DISCONNECT, for memory, or for events that it does not read; CANCELLED if the client
+        takes no message for the gateway's stall_timeout; otherwise when the client cancels or the
+        connection ends.
         Before the gateway ends a stream in order, the last Position of each channel and then the last
         Ledger come. A client that has stopped reading may see CANCELLED without a reason instead:
         treat it like UNAVAILABLE, and resume. A stream never ends its session.
@@ -168,12 +170,15 @@ class MulticastGatewayServiceServicer(object):
 
         Order: datagrams with the same destination and options are given to the kernel in the order of
         the stream. Items are independent: one that fails does not stop the others. A full socket
-        buffer is waited for and is not a failure.
+        buffer is waited for, in turn with other publishers, and is not a failure unless nothing leaves
+        it for a second.
 
         End: OK after the client half-closes and all batches are answered. Only a malformed batch
         (INVALID_BATCH, or a session that cannot be used) ends the stream with an error; batches
         before it have been sent and answered, the malformed one is not sent at all. UNAVAILABLE
-        DRAINING when the gateway stops: what was read is sent and answered first. After a broken
+        DRAINING when the gateway stops: what was read is sent and answered first. RESOURCE_EXHAUSTED
+        RATE_LIMITED if batches of the connection, or of all, that wait for slow links take too much
+        memory; CANCELLED if the client takes no answer for the gateway's stall_timeout. After a broken
         connection it is not known how much of the unanswered batches was sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -1,0 +1,59 @@
+#include "server/app/connection_shares.h"
+
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "server/net/address.h"
+#include "server/net/text.h"
+
+namespace mcgw::app {
+
+ConnectionPeer ConnectionPeer::Of(int fd, const sockaddr_storage& address) {
+  if (address.ss_family != AF_UNIX) {
+    const net::IpAddress ip = net::IpAddress::FromSockaddr(address);
+    // A program of this host has all addresses of 127.0.0.0/8 to connect from.
+    return {.name = ip.IsLoopback() ? "the loopback" : net::StrCat("address ", ip.ToString())};
+  }
+  ucred credentials = {};
+  socklen_t length = sizeof(credentials);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) {
+    return {.name = "a user of a Unix socket", .unix_socket = true};
+  }
+  return {.name = net::StrCat("user ", credentials.uid),
+          .unix_socket = true,
+          .is_operator = credentials.uid == 0 || credentials.uid == geteuid()};
+}
+
+ConnectionShares::ConnectionShares(size_t most, size_t for_each)
+    : most_(most),
+      for_each_(std::min(most, for_each > 0 ? for_each : std::max<size_t>(most - most / 4, 1))),
+      kept_for_unix_(most / 10),
+      kept_for_operators_(most / 20) {}
+
+std::optional<std::string> ConnectionShares::Take(const ConnectionPeer& peer) {
+  const auto at = taken_by_.find(peer.name);
+  const size_t has = at == taken_by_.end() ? 0 : at->second;
+  if (!peer.is_operator && has >= for_each_) {
+    return net::StrCat(peer.name, " has ", has, ", its share (max_connections_per_peer)");
+  }
+  const size_t kept = peer.is_operator ? 0 : peer.unix_socket ? kept_for_operators_ : kept_for_unix_;
+  if (taken_ >= most_ - kept) {
+    std::string why = net::StrCat("there are ", taken_, " already (max_connections, or the limit of open files)");
+    if (kept > 0)
+      why += net::StrCat(", and ", kept, " more are kept for ", peer.unix_socket ? "operators" : "Unix sockets");
+    return why;
+  }
+  ++taken_;
+  ++taken_by_[peer.name];
+  return std::nullopt;
+}
+
+void ConnectionShares::GiveBack(const ConnectionPeer& peer) {
+  --taken_;
+  const auto at = taken_by_.find(peer.name);
+  if (--at->second == 0) taken_by_.erase(at);
+}
+
+}  // namespace mcgw::app

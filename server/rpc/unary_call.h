@@ -1,0 +1,50 @@
+// How unary calls are answered: at once, or by a thread that may block.
+
+#ifndef MCGW_RPC_UNARY_CALL_H_
+#define MCGW_RPC_UNARY_CALL_H_
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "grpcpp/support/server_callback.h"
+#include "server/gateway/work_pool.h"
+#include "server/net/status.h"
+#include "server/net/text.h"
+#include "server/rpc/rich_status.h"
+
+namespace mcgw::rpc {
+
+inline grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpc(status));
+  return reactor;
+}
+
+// Answers with what `work` returns, which runs in the pool: the threads that bring calls also read for all connections,
+// and must not wait. A call that is cancelled before its turn is left out.
+template <typename Work>
+grpc::ServerUnaryReactor* AnswerFrom(gateway::WorkPool* pool, grpc::CallbackServerContext* context, Work work) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  const bool taken = pool->TryRun(context->peer(), [context, reactor, work = std::move(work)] {
+    reactor->Finish(context->IsCancelled() ? grpc::Status::CANCELLED : ToGrpc(work()));
+  });
+  if (!taken) reactor->Finish(ToGrpc(TooManyWaiting()));
+  return reactor;
+}
+
+// Of most calls.
+inline constexpr size_t kMostRequestBytes = 256 << 10;
+
+// INVALID_ARGUMENT for a message that is larger than its method can mean.
+template <typename Request>
+absl::Status CheckSize(const Request& request, size_t most_bytes) {
+  if (const size_t size = request.ByteSizeLong(); size > most_bytes) {
+    return net::Error(net::Reason::kValueOutOfRange, "",
+                      net::StrCat("a request of ", size, " bytes: this call takes at most ", most_bytes));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace mcgw::rpc
+
+#endif  // MCGW_RPC_UNARY_CALL_H_
