@@ -11,7 +11,6 @@
 #include <thread>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "server/app/log_folder.h"
 #include "server/net/clock.h"
 #include "server/net/mutex.h"
@@ -19,6 +18,9 @@
 
 namespace mcgw::app {
 namespace {
+
+// absl::Now notices late that the clock was set back.
+absl::Time Now() { return absl::FromUnixNanos(net::UnixNs()); }
 
 // What a queued line takes beside its text.
 constexpr size_t kLineOverheadBytes = 96;
@@ -66,7 +68,7 @@ struct LogWriter::State {
 
   void SayDropped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     if (dropped == 0) return;
-    Push({absl::Now(), spdlog::level::warn,
+    Push({Now(), spdlog::level::warn,
           net::StrCat(dropped, " log lines are missing here: they were not read as fast as they came")});
     dropped = 0;
   }
@@ -82,7 +84,7 @@ struct LogWriter::State {
   }
 
   void TakeSummaries(std::vector<LogFolder::Summary> summaries) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    for (LogFolder::Summary& summary : summaries) Take({absl::Now(), summary.level, std::move(summary.text)});
+    for (LogFolder::Summary& summary : summaries) Take({Now(), summary.level, std::move(summary.text)});
   }
 
   // Waits for the next line; false when it is to end.
@@ -120,7 +122,7 @@ LogWriter::~LogWriter() {
 }
 
 void LogWriter::Write(spdlog::level::level_enum level, std::string_view text) {
-  LogLine line{absl::Now(), level, ShortenLogText(text)};
+  LogLine line{Now(), level, ShortenLogText(text)};
   const int64_t now_ns = net::MonotonicNs();
   net::MutexLock lock(&state_->mutex);
   if (state_->folder.Admits(level, line.text, now_ns)) state_->Take(std::move(line));

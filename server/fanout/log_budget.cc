@@ -122,6 +122,7 @@ void LogBudget::MakeRoom() {
   while (spent() && logged_bytes() > budget_bytes_ / 2 && refused.size() < kMostRefusals) {
     std::shared_ptr<Holder> largest = Largest();
     if (largest == nullptr) break;
+    share_bytes_.store(largest->footprint_bytes(), std::memory_order_relaxed);
     if (largest->GiveUp()) continue;
     net::MutexLock lock(&mutex_);
     TakeOffList(largest.get());

@@ -7,7 +7,8 @@
 //
 // What keeps logs from starving each other:
 //   - The slab that a log is writing is never given up. All of these together grow beyond the smallest size only up to
-//     a quarter of the budget, so that most of it can be given up.
+//     a quarter of the budget, so that most of it can be given up. Where room must be made they stay small beside what
+//     the largest log holds.
 //   - Each shard has a floor, an equal part of a quarter of the budget: below it, logs of other shards give way.
 //   - What messages pin does not come free by giving up slabs, so logs keep half of the budget in any case.
 //
@@ -79,8 +80,13 @@ class LogBudget {
     const size_t logged = logged_bytes();
     return used > logged ? used - logged : 0;
   }
-  // Whether a log may replace its newest slab, of `old_bytes`, by a larger one than the smallest.
+  // Whether a log may replace its newest slab, of `old_bytes`, by a larger one than the smallest. While room is being
+  // made, a slab is at most a quarter of what the largest log holds: a log gives up a slab at a time, and would lose
+  // what it has just received.
   bool AllowsNewest(size_t old_bytes, size_t new_bytes) const {
+    if (used_bytes() + new_bytes > budget_bytes_ && new_bytes > share_bytes_.load(std::memory_order_relaxed) / 4) {
+      return false;
+    }
     return newest_bytes_.load(std::memory_order_relaxed) + Growth(new_bytes) <= budget_bytes_ / 4 + Growth(old_bytes);
   }
 
@@ -131,6 +137,7 @@ class LogBudget {
   std::atomic<size_t> logged_bytes_{0};
   std::atomic<size_t> mark_bytes_{0};
   std::atomic<size_t> newest_bytes_{0};
+  std::atomic<size_t> share_bytes_{SIZE_MAX};  // What the largest log held when room was last made.
   net::Mutex mutex_;
   std::vector<Shard> shards_ ABSL_GUARDED_BY(mutex_);
 };

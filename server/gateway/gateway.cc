@@ -105,7 +105,7 @@ absl::StatusOr<JoinResult> Gateway::Join(const Caller& caller, const std::string
                     .lease = absl::Nanoseconds(session.lease_ns),
                     .expires = std::nullopt,
                     .channels = std::move(added->channels)};
-  if (session.streams.empty()) result.expires = absl::Now() + result.lease;
+  if (session.streams.empty()) result.expires = absl::FromUnixNanos(net::UnixNs()) + result.lease;
   return result;
 }
 

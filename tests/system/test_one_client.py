@@ -65,7 +65,7 @@ def test_a_stop_waits_for_no_publisher(net, daemon, mcgw, blocked):
 
 
 def open_streams(mcgw):
-    return len([one for page in mcgw.json("subscribers") for one in page.get("subscribers", [])])
+    return len(mcgw.json("subscribers"))
 
 
 @pytest.fixture
@@ -92,6 +92,7 @@ def test_a_client_that_is_gone_with_data_on_the_way_is_cut(impatient):
 def test_a_client_that_takes_nothing_is_cut(impatient):
     _, mcgw = impatient
     with mcgw.subscribe(channel(GROUP, 5000, "a0"), "-o", "raw") as subscriber, sender_to(GROUP, "b0") as sender:
+        assert open_streams(mcgw) == 1
         subscriber.signal(signal.SIGSTOP)
         sender.send(GROUP, 5000, *[bytes(1400)] * 3000)
         wait_until(lambda: open_streams(mcgw) == 0, "the stream to go", deadline_s=12)

@@ -52,7 +52,7 @@ def test_a_live_stream_hears_of_nothing_older_than_itself(net, binaries, shards)
 @pytest.mark.parametrize("scenario", [
     (accounting.resume, {"breaks": 10, "restarts": 1}),
     (accounting.overload, {"datagrams": 5000}),
-    (accounting.stalled, {"readers": 40, "seconds": 2}),
+    (accounting.stalled, {"readers": 100, "seconds": 2}),
     (accounting.bridge, {"datagrams": 5000}),
 ], ids=["resume", "overload", "stalled", "bridge"])
 def test_the_accounts_hold_over_several_shards(shards, scenario):
