@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,6 +27,14 @@ absl::Time Now() { return absl::FromUnixNanos(net::UnixNs()); }
 constexpr size_t kLineOverheadBytes = 96;
 
 size_t Cost(const LogLine& line) { return line.text.size() + kLineOverheadBytes; }
+
+// Signals are for the program's other threads, and a pipe that was closed is an error of write(2), not a SIGPIPE that
+// ends the program.
+void BlockSignals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
 
 // Blocks while nobody reads. A descriptor that fails, such as a closed pipe, loses the text: there is nowhere to say
 // so.
@@ -111,6 +120,7 @@ struct LogWriter::State {
 LogWriter::LogWriter(int fd, LogFormat format) : state_(std::make_shared<State>(fd, format)) {
   std::thread([state = state_] {
     pthread_setname_np(pthread_self(), "mcgw-log");
+    BlockSignals();
     Run(state);
   }).detach();
 }
