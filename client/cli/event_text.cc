@@ -89,7 +89,7 @@ std::string GapCauseText(v1::GapCause cause) {
     case v1::GAP_CAUSE_OTHER_EPOCH:
       return "the gateway's log began anew";
     case v1::GAP_CAUSE_INTERFACE_LOST:
-      return "the interface was lost meanwhile, or joined on again";
+      return "the interface was lost meanwhile, or joined again";
     case v1::GAP_CAUSE_NOT_JOINED:
       return "nobody had the channel joined meanwhile";
     default:

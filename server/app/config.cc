@@ -84,7 +84,7 @@ constexpr std::array kKeys = {
         "Most connections of one address, or of one user on Unix sockets; 0: three quarters of max_connections", 0,
         100'000},
     Key{"stall_timeout", Kind::kDuration, "60s",
-        "A stream whose client takes no message for so long is cut, and a connection whose peer acknowledges nothing",
+        "A stream whose client takes no message for so long is cut, and a connection that takes nothing",
         1, 3600},
     Key{"max_memberships", Kind::kNumber, "10000", "Most memberships of one session or stream", 1, 100'000},
     Key{"max_sources", Kind::kNumber, "1000", "Most sources in one source filter", 1, 10'000},

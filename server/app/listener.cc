@@ -207,7 +207,7 @@ absl::StatusOr<std::unique_ptr<ListenSocket>> ListenSocket::Open(const std::stri
 Acceptor::Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, ConnectionShares shares,
                    absl::Duration stall_timeout, Handler handler)
     : sockets_(std::move(sockets)),
-      stall_timeout_ms_(static_cast<unsigned int>(absl::ToInt64Milliseconds(stall_timeout))),
+      stall_timeout_(stall_timeout),
       handler_(std::move(handler)),
       shares_(std::move(shares)) {}
 
@@ -245,20 +245,49 @@ void Acceptor::CutConnections() {
 }
 
 void Acceptor::Run() {
+  const int tick_ms = static_cast<int>(absl::ToInt64Milliseconds(stall_timeout_ / 4));
   epoll_event events[64];
   while (true) {
-    const int count = epoll_wait(epoll_.get(), events, std::size(events), -1);
+    const int count = epoll_wait(epoll_.get(), events, std::size(events), connections_.empty() ? -1 : tick_ms);
     for (int i = 0; i < count; ++i) {
       const int fd = events[i].data.fd;
       if (fd == wake_.get()) return;
-      const auto connection = connections_.find(fd);
-      if (connection == connections_.end()) {
-        Accept(fd);
-      } else {
-        shares_.GiveBack(connection->second.peer);
-        connections_.erase(connection);
-      }
+      connections_.count(fd) == 0 ? Accept(fd) : OnConnection(fd, events[i].events);
     }
+    CutStalled();
+  }
+}
+
+void Acceptor::OnConnection(int fd, uint32_t events) {
+  const auto connection = connections_.find(fd);
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+    shares_.GiveBack(connection->second.peer);
+    connections_.erase(connection);
+    return;
+  }
+  connection->second.writable_ns = net::MonotonicNs();
+  epoll_event event{};
+  event.events = EPOLLET;  // Until CutStalled asks again.
+  event.data.fd = fd;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+}
+
+void Acceptor::CutStalled() {
+  const int64_t now_ns = net::MonotonicNs();
+  if (now_ns - last_check_ns_ < absl::ToInt64Nanoseconds(stall_timeout_ / 4)) return;
+  last_check_ns_ = now_ns;
+  for (const auto& [fd, connection] : connections_) {
+    if (!connection.peer.unix_socket) continue;
+    if (now_ns - connection.writable_ns >= absl::ToInt64Nanoseconds(stall_timeout_)) {
+      spdlog::info("a connection of {} has taken nothing for {} s: cut", connection.peer.name,
+                   absl::ToInt64Seconds(stall_timeout_));
+      shutdown(fd, SHUT_RDWR);
+      continue;
+    }
+    epoll_event event{};
+    event.events = EPOLLET | EPOLLOUT;
+    event.data.fd = fd;
+    epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
   }
 }
 
@@ -289,14 +318,15 @@ void Acceptor::Accept(int listener_fd) {
   }
   // gRPC's keepalive does not see a peer that is gone while data is on the way to it.
   if (!peer.unix_socket) {
-    setsockopt(connection.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &stall_timeout_ms_, sizeof(stall_timeout_ms_));
+    const auto timeout_ms = static_cast<unsigned int>(absl::ToInt64Milliseconds(stall_timeout_));
+    setsockopt(connection.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
   }
   epoll_event event{};
   event.events = EPOLLET;  // EPOLLHUP always counts: both directions are closed.
   event.data.fd = second.get();
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, second.get(), &event);
   const int key = second.get();
-  connections_.emplace(key, Connection{std::move(second), std::move(peer)});
+  connections_.emplace(key, Connection{std::move(second), std::move(peer), net::MonotonicNs()});
   handler_(listener_fd, std::move(connection));
 }
 

@@ -64,7 +64,7 @@ class Acceptor {
   // Takes an accepted, non-blocking descriptor over.
   using Handler = std::function<void(int listener_fd, net::OwnedFd connection)>;
 
-  // A connection whose peer acknowledges nothing for `stall_timeout` ends.
+  // A connection whose peer takes nothing of what is sent to it for `stall_timeout` ends.
   Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, ConnectionShares shares, absl::Duration stall_timeout,
            Handler handler);
   ~Acceptor();
@@ -80,11 +80,15 @@ class Acceptor {
  private:
   void Run();
   void Accept(int listener_fd);
+  void OnConnection(int fd, uint32_t events);
+  // Shuts down those that have not been writable for the stall timeout. gRPC's keepalive waits for its turn behind what
+  // cannot be written; TCP_USER_TIMEOUT sees to TCP, and there is nothing alike for Unix sockets.
+  void CutStalled();
   // A client waits or is refused; at most once in ten seconds.
   void Warn(const std::string& what);
 
   std::vector<std::unique_ptr<ListenSocket>> sockets_;
-  const unsigned int stall_timeout_ms_;
+  const absl::Duration stall_timeout_;
   const Handler handler_;
   net::OwnedFd epoll_;
   net::OwnedFd wake_;
@@ -92,11 +96,13 @@ class Acceptor {
   struct Connection {
     net::OwnedFd fd;  // A second descriptor, closed when both directions of the connection are.
     ConnectionPeer peer;
+    int64_t writable_ns;  // When it last was; of Unix sockets.
   };
   // Of the thread, and after it has ended of its owner.
   ConnectionShares shares_;
   std::unordered_map<int, Connection> connections_;
   int64_t last_warning_ns_ = 0;
+  int64_t last_check_ns_ = 0;
 };
 
 }  // namespace mcgw::app

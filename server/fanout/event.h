@@ -21,7 +21,7 @@ enum class GapCause : uint8_t {
   kLagged,         // The subscriber was too slow: the log's tail or its lag limit overtook it.
   kExpired,        // Older than what the log still held when the subscriber asked for it.
   kOtherEpoch,     // The resume point is of another life of the channel.
-  kInterfaceLost,  // The interface was away, or was joined on again.
+  kInterfaceLost,  // The interface was away, or was joined again.
   kNotJoined,      // Nobody held the channel.
 };
 inline constexpr int kGapCauses = 6;
