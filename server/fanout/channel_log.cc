@@ -253,7 +253,8 @@ bool ChannelLog::EvictOldest() {
 bool ChannelLog::GiveUp() { return GiveUpOldestSlab() || GiveUpMarks(); }
 
 bool ChannelLog::GiveUpMarks() {
-  // The older half of the block, but never those that are not published yet.
+  // Half of the block, but never those that are not published yet. What is left fills half of the rest: were it full,
+  // the next mark would double it again, and every mark would cost two copies of all.
   size_t capacity = 0;
   {
     net::MutexLock lock(&mutex_);
@@ -265,7 +266,7 @@ bool ChannelLog::GiveUpMarks() {
     net::MutexLock lock(&mutex_);
     if (marks_.capacity() != 2 * capacity) return false;  // Its writer or somebody else was faster.
     const uint64_t published = marks_end_.load(std::memory_order_acquire);
-    while (marks_.size() > capacity && first_mark_ < published) DropFirstMark();
+    while (marks_.size() > capacity / 2 && first_mark_ < published) DropFirstMark();
     if (marks_.size() > capacity) return false;
     marks_.MoveInto(&storage);
     budget_->SetMarkBytes(this, capacity * sizeof(Mark));

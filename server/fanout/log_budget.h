@@ -82,11 +82,10 @@ class LogBudget {
   }
   // Whether a log may replace its newest slab, of `old_bytes`, by a larger one than the smallest. While room is being
   // made, a slab is at most a quarter of what the largest log holds: a log gives up a slab at a time, and would lose
-  // what it has just received.
+  // what it has just received. Room for less than the largest slab beside it is what somebody has just given up.
   bool AllowsNewest(size_t old_bytes, size_t new_bytes) const {
-    if (used_bytes() + new_bytes > budget_bytes_ && new_bytes > share_bytes_.load(std::memory_order_relaxed) / 4) {
-      return false;
-    }
+    const bool making_room = used_bytes() + new_bytes + SlabPool::kSlabBytes.back() > budget_bytes_;
+    if (making_room && new_bytes > share_bytes_.load(std::memory_order_relaxed) / 4) return false;
     return newest_bytes_.load(std::memory_order_relaxed) + Growth(new_bytes) <= budget_bytes_ / 4 + Growth(old_bytes);
   }
 

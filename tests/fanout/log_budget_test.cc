@@ -251,6 +251,20 @@ TEST_P(LogsTest, MarksStayWithinTheBudgetAndAreStillToldOf) {
   }
 }
 
+TEST_P(LogsTest, MarksThatMustGoGoManyAtATime) {
+  const auto large = std::make_shared<FakeLog>(budget_.get(), 0);
+  large->Take(2, (budget_->budget_bytes() - (100 << 10)) / 2);
+  large->Refuse();
+  const auto log = NewLog(0);
+  for (int mark = 0; mark < 4000; ++mark) {
+    log->AppendDrops(1, 100, 200);
+    log->Commit();
+  }
+  // Each time the larger one is asked first. A block of marks is copied then, which must not happen for each mark.
+  EXPECT_GT(large->asked(), 0);
+  EXPECT_LT(large->asked(), 40);
+}
+
 TEST_P(LogsTest, WritersReadersAndThoseWhoNeedRoomMayRunAtOnce) {
   constexpr int kWriters = 4;
   std::vector<std::shared_ptr<ChannelLog>> logs;
