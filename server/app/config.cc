@@ -88,6 +88,12 @@ constexpr std::array kKeys = {
         1, 3600},
     Key{"max_memberships", Kind::kNumber, "10000", "Most memberships of one session or stream", 1, 100'000},
     Key{"max_sources", Kind::kNumber, "1000", "Most sources in one source filter", 1, 10'000},
+    Key{"max_holder_sources", Kind::kNumber, "100000", "Most sources in all filters of one session or stream", 1,
+        10'000'000},
+    Key{"max_total_memberships", Kind::kNumber, "2000000", "Most memberships of all sessions and streams together", 1,
+        100'000'000},
+    Key{"max_total_sources", Kind::kNumber, "1000000", "Most sources in the filters of all memberships together", 1,
+        100'000'000},
 };
 
 int ShardsForCores() {
@@ -396,6 +402,9 @@ gateway::Options GatewayOptions(const Config& config) {
   options.limits.subscribers = config.max_subscribers();
   options.limits.memberships_per_holder = config.max_memberships();
   options.limits.sources_per_filter = config.max_sources();
+  options.limits.sources_per_holder = config.max_holder_sources();
+  options.limits.memberships = config.max_total_memberships();
+  options.limits.sources = config.max_total_sources();
   return options;
 }
 

@@ -2,21 +2,68 @@
 
 #include <algorithm>
 #include <iterator>
+#include <unordered_map>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/net/mutex.h"
 
 namespace mcgw::fanout {
 
 using net::FilterMode;
 using net::IpAddress;
 
+constexpr size_t kShownSources = 4;
+
+// The rules of all filters, each once. Thread-safe; its mutex is a leaf.
+class SourceFilter::Pool {
+ public:
+  static Pool& Get() {
+    static auto* const pool = new Pool;
+    return *pool;
+  }
+
+  std::shared_ptr<const Rules> Share(Rules rules) {
+    const size_t hash = absl::HashOf(rules);
+    net::MutexLock lock(&mutex_);
+    const auto [first, last] = known_.equal_range(hash);
+    for (auto at = first; at != last; ++at) {
+      if (*at->second.rules != rules) continue;
+      // Null if its last filter is just going: Drop waits for the mutex.
+      if (std::shared_ptr<const Rules> shared = at->second.shared.lock(); shared != nullptr) return shared;
+    }
+    const auto* const owned = new Rules(std::move(rules));
+    std::shared_ptr<const Rules> shared(owned, [this, hash](const Rules* gone) { Drop(hash, gone); });
+    known_.emplace(hash, Known{owned, shared});
+    return shared;
+  }
+
+ private:
+  struct Known {
+    const Rules* rules;
+    std::weak_ptr<const Rules> shared;
+  };
+
+  void Drop(size_t hash, const Rules* gone) {
+    {
+      net::MutexLock lock(&mutex_);
+      const auto [first, last] = known_.equal_range(hash);
+      known_.erase(std::find_if(first, last, [gone](const auto& known) { return known.second.rules == gone; }));
+    }
+    delete gone;
+  }
+
+  net::Mutex mutex_;
+  std::unordered_multimap<size_t, Known> known_ ABSL_GUARDED_BY(mutex_);
+};
+
 SourceFilter::SourceFilter(FilterMode mode, std::vector<IpAddress> sources) {
   if (mode == FilterMode::kExclude && sources.empty()) return;
   std::sort(sources.begin(), sources.end());
   sources.erase(std::unique(sources.begin(), sources.end()), sources.end());
   sources.shrink_to_fit();
-  rules_ = std::make_shared<const Rules>(Rules{mode, std::move(sources)});
+  rules_ = Pool::Get().Share({mode, std::move(sources)});
 }
 
 const std::vector<IpAddress>& SourceFilter::sources() const {
@@ -41,6 +88,11 @@ bool SourceFilter::Allows(std::string_view source_bytes) const {
 }
 
 SourceFilter SourceFilter::Merge(absl::Span<const SourceFilter> filters) {
+  // Mostly all are the same.
+  if (!filters.empty() && std::all_of(filters.begin(), filters.end(),
+                                      [&](const SourceFilter& filter) { return filter == filters.front(); })) {
+    return filters.front();
+  }
   std::vector<IpAddress> included;
   std::vector<IpAddress> blocked_by_all;
   bool any_exclude = false;
@@ -65,11 +117,17 @@ SourceFilter SourceFilter::Merge(absl::Span<const SourceFilter> filters) {
   return Exclude(std::move(blocked));
 }
 
-std::string SourceFilter::ToString() const {
+std::string SourceFilter::ToText(size_t most) const {
   if (IsAnySource()) return "any source";
+  const auto shown = absl::MakeConstSpan(sources()).subspan(0, most);
   const std::string list = absl::StrJoin(
-      sources(), ", ", [](std::string* out, const IpAddress& source) { absl::StrAppend(out, source.ToString()); });
-  return absl::StrCat(mode() == FilterMode::kInclude ? "from " : "but ", list);
+      shown, ", ", [](std::string* out, const IpAddress& source) { absl::StrAppend(out, source.ToString()); });
+  const std::string others = sources().size() > most ? absl::StrCat(" and ", sources().size() - most, " more") : "";
+  return absl::StrCat(mode() == FilterMode::kInclude ? "from " : "but ", list, others);
 }
+
+std::string SourceFilter::ToString() const { return ToText(SIZE_MAX); }
+
+std::string SourceFilter::ToShortString() const { return ToText(kShownSources); }
 
 }  // namespace mcgw::fanout

@@ -6,9 +6,11 @@
 #ifndef MCGW_FANOUT_SOURCE_FILTER_H_
 #define MCGW_FANOUT_SOURCE_FILTER_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -17,7 +19,8 @@
 
 namespace mcgw::fanout {
 
-// A value; copies share the sources, which are sorted and unique. Any source, which most want, takes no memory.
+// A value. The sources are sorted and unique, and kept once for all equal filters of the process. Any source, which
+// most want, takes no memory.
 class SourceFilter {
  public:
   // Any source: EXCLUDE{}.
@@ -48,15 +51,24 @@ class SourceFilter {
 
   // "any source", "from 10.0.0.2, 10.0.0.3", "but 10.0.0.9".
   std::string ToString() const;
+  // The same with a few sources and the number of the others: "from 10.0.0.2, 10.0.0.3 and 998 more". For people.
+  std::string ToShortString() const;
 
-  friend bool operator==(const SourceFilter& a, const SourceFilter& b) {
-    return a.rules_ == b.rules_ || (a.mode() == b.mode() && a.sources() == b.sources());
-  }
+  // Equal filters share their rules.
+  friend bool operator==(const SourceFilter& a, const SourceFilter& b) { return a.rules_ == b.rules_; }
 
  private:
+  class Pool;
+  // With at most so many sources.
+  std::string ToText(size_t most) const;
   struct Rules {
     net::FilterMode mode;
     std::vector<net::IpAddress> sources;
+    friend bool operator==(const Rules&, const Rules&) = default;
+    template <typename H>
+    friend H AbslHashValue(H h, const Rules& rules) {
+      return H::combine(std::move(h), rules.mode, rules.sources);
+    }
   };
   std::shared_ptr<const Rules> rules_;  // Null: any source.
 };

@@ -1,6 +1,7 @@
 #include "server/fanout/subscriber.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -314,9 +315,41 @@ std::optional<absl::Status> Subscriber::verdict() const {
   return verdict_;
 }
 
-std::vector<LedgerEntry> Subscriber::Ledger() const {
+std::vector<LedgerEntry> Subscriber::Ledger(uint64_t after_id, size_t most) const {
   net::MutexLock lock(&mutex_);
-  return LedgerLocked();
+  std::map<uint64_t, LedgerEntry> entries;
+  for (const LedgerEntry& entry : retired_) {
+    if (entry.channel_id > after_id) entries.emplace(entry.channel_id, entry);
+  }
+  size_t taken = 0;
+  for (auto at = channels_.upper_bound(after_id); at != channels_.end() && taken < most; ++at, ++taken) {
+    LedgerEntry entry = LedgerOf(*at->second);
+    const auto [earlier, is_new] = entries.emplace(at->first, entry);
+    if (!is_new) earlier->second.Add(entry);
+  }
+  std::vector<LedgerEntry> page;
+  for (const auto& [id, entry] : entries) {
+    if (page.size() == most) break;
+    page.push_back(entry);
+  }
+  return page;
+}
+
+std::optional<LedgerEntry> Subscriber::LedgerIn(uint64_t channel_id) const {
+  net::MutexLock lock(&mutex_);
+  std::optional<LedgerEntry> sum;
+  const auto add = [&sum](const LedgerEntry& entry) {
+    if (sum.has_value()) {
+      sum->Add(entry);
+    } else {
+      sum = entry;
+    }
+  };
+  for (const LedgerEntry& entry : retired_) {
+    if (entry.channel_id == channel_id) add(entry);
+  }
+  if (const auto at = channels_.find(channel_id); at != channels_.end()) add(LedgerOf(*at->second));
+  return sum;
 }
 
 LedgerEntry Subscriber::Total() const {
@@ -332,20 +365,37 @@ LedgerEntry Subscriber::FinalTotal() const {
   return total;
 }
 
-std::vector<Lag> Subscriber::Lags() const {
+std::optional<Lag> Subscriber::LagIn(uint64_t channel_id) const {
   const int64_t now_ns = net::MonotonicNs();
   net::MutexLock lock(&mutex_);
-  std::vector<Lag> lags;
-  lags.reserve(channels_.size());
+  const auto at = channels_.find(channel_id);
+  if (at == channels_.end()) return std::nullopt;
+  return LagOf(*at->second, now_ns);
+}
+
+std::optional<Lag> Subscriber::GreatestLag() const {
+  const int64_t now_ns = net::MonotonicNs();
+  net::MutexLock lock(&mutex_);
+  const Channel* greatest = nullptr;
+  uint64_t most_bytes = 0;
   for (const auto& [id, channel] : channels_) {
-    const Backlog ahead = channel->log->Ahead(channel->cursor);
-    lags.push_back({.channel_id = id,
-                    .next_sequence = channel->cursor.sequence,
-                    .datagrams = ahead.next_sequence - channel->cursor.sequence,
-                    .bytes = ahead.bytes,
-                    .age_ns = ahead.oldest_ns == 0 ? 0 : std::max<int64_t>(now_ns - ahead.oldest_ns, 0)});
+    const uint64_t head = channel->log->committed_position();
+    const uint64_t bytes = head > channel->cursor.position ? head - channel->cursor.position : 0;
+    if (greatest != nullptr && bytes <= most_bytes) continue;
+    greatest = channel.get();
+    most_bytes = bytes;
   }
-  return lags;
+  if (greatest == nullptr) return std::nullopt;
+  return LagOf(*greatest, now_ns);
+}
+
+Lag Subscriber::LagOf(const Channel& channel, int64_t now_ns) {
+  const Backlog ahead = channel.log->Ahead(channel.cursor);
+  return {.channel_id = channel.log->channel_id(),
+          .next_sequence = channel.cursor.sequence,
+          .datagrams = ahead.next_sequence - channel.cursor.sequence,
+          .bytes = ahead.bytes,
+          .age_ns = ahead.oldest_ns == 0 ? 0 : std::max<int64_t>(now_ns - ahead.oldest_ns, 0)};
 }
 
 size_t Subscriber::channel_count() const {
@@ -366,24 +416,6 @@ LedgerEntry Subscriber::LedgerOf(const Channel& channel) {
   entry.offered = channel.OfferedUpTo(ahead.next_sequence);
   entry.pending = ahead.datagrams;
   return entry;
-}
-
-std::vector<LedgerEntry> Subscriber::LedgerLocked() const {
-  std::vector<LedgerEntry> entries = retired_;
-  const auto retired = static_cast<ptrdiff_t>(entries.size());
-  entries.reserve(entries.size() + channels_.size());
-  for (const auto& [id, channel] : channels_) {
-    const LedgerEntry entry = LedgerOf(*channel);
-    const auto end = entries.begin() + retired;
-    const auto earlier =
-        std::find_if(entries.begin(), end, [id = id](const LedgerEntry& one) { return one.channel_id == id; });
-    if (earlier == end) {
-      entries.push_back(entry);
-    } else {
-      earlier->Add(entry);
-    }
-  }
-  return entries;
 }
 
 LedgerEntry Subscriber::TotalLocked() const {

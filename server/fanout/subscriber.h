@@ -166,14 +166,19 @@ class Subscriber {
   // Set once the stream is to end, with its status: by End, by EndWhenEmpty, or SUBSCRIBER_TOO_SLOW.
   std::optional<absl::Status> verdict() const;
 
-  // The counters, one entry for each channel, also of those it no longer reads. Any thread; exact when the stream is
-  // quiet.
-  std::vector<LedgerEntry> Ledger() const;
+  // The counters, one entry for each channel, by channel id: those behind `after_id`, the first `most`. Also of
+  // channels that it no longer reads, but for those that it left long ago, which are in the total only. Any thread;
+  // exact when the stream is quiet.
+  std::vector<LedgerEntry> Ledger(uint64_t after_id = 0, size_t most = SIZE_MAX) const;
+  // Of one channel. Nothing if it has never read it, or long ago.
+  std::optional<LedgerEntry> LedgerIn(uint64_t channel_id) const;
   LedgerEntry Total() const;
   // The same when the stream is over: what it has not taken is not counted as offered.
   LedgerEntry FinalTotal() const;
-  // One for each channel that it reads.
-  std::vector<Lag> Lags() const;
+  // In one channel. Nothing if it does not read it.
+  std::optional<Lag> LagIn(uint64_t channel_id) const;
+  // In the channel where it is greatest in bytes. Nothing if it reads none.
+  std::optional<Lag> GreatestLag() const;
   size_t channel_count() const;
   const std::shared_ptr<PinnedBytes>& pinned() const { return pinned_; }
 
@@ -291,7 +296,7 @@ class Subscriber {
   // Without what is ahead of the cursor.
   static LedgerEntry ShareOf(const Channel& channel);
   static LedgerEntry LedgerOf(const Channel& channel);
-  std::vector<LedgerEntry> LedgerLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static Lag LagOf(const Channel& channel, int64_t now_ns);
   LedgerEntry TotalLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;

@@ -3,9 +3,10 @@
 #ifndef MCGW_GATEWAY_ACCOUNTS_H_
 #define MCGW_GATEWAY_ACCOUNTS_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "server/fanout/channel_log.h"
 #include "server/fanout/event.h"
@@ -71,10 +72,23 @@ struct SubscriberSnapshot {
   fanout::Subscriber::Options options;
   int64_t retain_ns = 0;
   bool has_session = false;
+  size_t channels = 0;  // That it has now.
   fanout::LedgerEntry total;
-  std::vector<fanout::LedgerEntry> ledgers;  // By channel, those that it has left too.
-  std::vector<fanout::Lag> lags;             // Of the channels that it has.
+  std::optional<fanout::Lag> lag;  // In the channel asked for, or in the one where it is greatest.
   uint64_t pinned_bytes = 0;
+};
+
+// Which open streams to look at.
+struct SubscriberQuery {
+  uint64_t after_id = 0;    // Those with a greater id,
+  size_t most = SIZE_MAX;   // the first so many of them,
+  uint64_t channel_id = 0;  // that have this channel. 0: all.
+};
+
+// What one stream was offered in one channel, or in all.
+struct SubscriberLedger {
+  uint64_t subscriber_id = 0;
+  fanout::LedgerEntry entry;
 };
 
 }  // namespace mcgw::gateway

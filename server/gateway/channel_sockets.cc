@@ -178,6 +178,7 @@ SocketSnapshot ChannelSockets::Membership::Snapshot() const {
   const fanout::SocketCounters& counters = *socket_->counters;
   return {.facts = socket_->socket->Facts(),
           .shared = socket_->socket->shared(),
+          .groups = {socket_->groups.begin(), socket_->groups.end()},
           .read = counters.read.load(std::memory_order_relaxed),
           .kernel_drops = counters.kernel_drops.load(std::memory_order_relaxed),
           .mismatches = counters.mismatches.load(std::memory_order_relaxed)};

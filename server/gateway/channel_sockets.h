@@ -77,7 +77,8 @@ struct ChannelSpec {
 struct SocketSnapshot {
   net::ReceiveSocketFacts facts;
   bool shared = false;
-  uint64_t read = 0;  // As fanout::SocketCounters.
+  std::vector<net::IpAddress> groups;  // That it has joined.
+  uint64_t read = 0;                   // As fanout::SocketCounters.
   uint64_t kernel_drops = 0;
   uint64_t mismatches = 0;
 };

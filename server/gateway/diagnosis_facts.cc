@@ -292,10 +292,12 @@ HostFacts Gateway::GatherHost(const Gathering& gathering) const {
   for (const ChannelSnapshot& channel : gathering.channels) {
     if (channel.joined) granted_bytes = std::max(granted_bytes.value_or(0), GrantedBufferBytes(channel));
   }
+  size_t held = 0;
+  for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) held += manager->HeldChannels();
   return {.settings = net::ReadHostSettings(),
           .counters = net::ReadHostCounters(),
           .counters_before = counters_before_,
-          .channels = services_.channels.load(),
+          .channels = held,
           .channels_limit = services_.options.limits.channels,
           .asked_buffer_bytes = services_.options.socket_buffer_bytes,
           .granted_buffer_bytes = granted_bytes,

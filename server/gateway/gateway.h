@@ -8,10 +8,10 @@
 //   InterfaceRegistry::mutex_, InterfaceManager::mutex_, Subscriber::mutex_, ChannelLog::mutex_, ReadyList::mutex_.
 //   Session::send_mutex may be taken under Session::mutex; SendSource::mutex_ comes before OwnTraffic::mutex_, which
 //   may be taken under any of them. The other tables' mutexes (SessionTable, ClosedAccounts, InterfaceDirectory,
-//   HostMemberships, EventLoop) are leaves: nothing is taken under them. System calls are made under those up to
-//   InterfaceManager's, SendSource's, HostMemberships' and (to read news without blocking) InterfaceDirectory's only,
-//   which the data path never takes. No gRPC call is made under any of them, and no callback but Doorbell::Ring, which
-//   only queues.
+//   HostMemberships, EventLoop, and SourceFilter's) are leaves: nothing is taken under them. System calls are made under
+//   those up to InterfaceManager's, SendSource's, HostMemberships' and (to read news without blocking)
+//   InterfaceDirectory's only, which the data path never takes. No gRPC call is made under any of them, and no callback
+//   but Doorbell::Ring, which only queues.
 //
 // Interfaces that come, go and change: FollowInterfaces reads them anew and does all that follows from it, one thread
 // at a time: it takes what net::InterfaceWatch has heard and reads the table after it, so that no old message is held
@@ -137,8 +137,17 @@ class Gateway {
   // Why nothing arrives: what was looked into, and what was found, the gravest first. Joins and sends nothing. An
   // interface that does not exist is a finding. Reads much of /proc and asks rtnetlink for each interface.
   absl::StatusOr<std::vector<Finding>> Diagnose(const DiagnosisRequest& request);
-  // Open streams in order of id; `whole`: with what each has in each channel.
-  std::vector<SubscriberSnapshot> ListSubscribers(bool whole) const;
+  // Open streams in order of id.
+  std::vector<SubscriberSnapshot> ListSubscribers(const SubscriberQuery& query = {}) const;
+  // Whether there is such a channel, and its accounts.
+  bool HasChannel(uint64_t channel_id) const;
+  std::optional<ChannelLedger> LedgerOfChannel(uint64_t channel_id) const;
+  // What streams were offered in a channel, also those that have left it; in order of their ids.
+  std::vector<SubscriberLedger> LedgersInChannel(const SubscriberQuery& query) const;
+  // What an open stream was offered in all its channels; nothing if there is no such stream. `entries`: by channel,
+  // those behind `after_channel`, the first `most`.
+  std::optional<fanout::LedgerEntry> LedgerOfSubscriber(uint64_t subscriber_id, uint64_t after_channel, size_t most,
+                                                        std::vector<fanout::LedgerEntry>* entries) const;
   // Over the whole life of the gateway. Read part after part: exact when all is quiet.
   GatewayAccount Account() const;
   InterfaceDirectory& directory() { return directory_; }
@@ -170,6 +179,16 @@ class Gateway {
     std::unique_ptr<fanout::ReceiveShard> receive;
   };
 
+  struct ById {
+    using is_transparent = void;
+    static uint64_t Of(uint64_t id) { return id; }
+    static uint64_t Of(const Subscription* subscription) { return subscription->id(); }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Of(a) < Of(b);
+    }
+  };
+
   Gateway(const Options& options, std::unique_ptr<net::SocketFactory> sockets, HostInterfaces host,
           std::vector<std::unique_ptr<net::EventLoop>> loops);
   // What a session sends from; null for no session. It must not outlive the gateway.
@@ -178,6 +197,13 @@ class Gateway {
                                                         std::optional<absl::Duration> lease);
   static void TellStreams(Session* session, const std::vector<MembershipSet::ChannelPtr>& touched,
                           fanout::ChangeCause cause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(session->mutex);
+  struct KernelReading {
+    net::KernelMemberships memberships;
+    int64_t begun_ns = 0;  // Monotonic.
+  };
+  // What the kernel has joined, read anew, or for a further page of a list not longer than a while ago. Null if it
+  // cannot be read.
+  std::shared_ptr<const KernelReading> ReadKernel(bool further_page, int64_t since_ns) const;
   // Null if nobody has ever asked for the interface.
   InterfaceRegistry::ManagerPtr ManagerOf(uint32_t interface_index) const;
   // How many sockets of the gateway hold each group on an interface.
@@ -238,13 +264,17 @@ class Gateway {
   std::atomic<bool> draining_{false};
   std::atomic<uint64_t> next_subscriber_id_{1};
 
+  // What ListChannels read last, for the further pages of a list. Under no other lock.
+  mutable net::Mutex reading_mutex_;
+  mutable std::shared_ptr<const KernelReading> reading_ ABSL_GUARDED_BY(reading_mutex_);
+
   net::Mutex follow_mutex_;  // Held while the interfaces are followed.
   int64_t followed_ns_ ABSL_GUARDED_BY(follow_mutex_) = 0;
   net::InterfaceChanges changes_ ABSL_GUARDED_BY(follow_mutex_);  // Heard, and older than the table.
   InterfaceLog interface_log_ ABSL_GUARDED_BY(follow_mutex_);
 
   mutable net::Mutex mutex_;
-  std::set<Subscription*> subscriptions_ ABSL_GUARDED_BY(mutex_);
+  std::set<Subscription*, ById> subscriptions_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace mcgw::gateway

@@ -10,28 +10,56 @@
 
 namespace mcgw::gateway {
 
-std::vector<SubscriberSnapshot> Gateway::ListSubscribers(bool whole) const {
-  std::vector<SubscriberSnapshot> all;
-  {
-    net::MutexLock lock(&mutex_);
-    all.reserve(subscriptions_.size());
-    for (const Subscription* subscription : subscriptions_) all.push_back(subscription->Snapshot(whole));
+std::vector<SubscriberSnapshot> Gateway::ListSubscribers(const SubscriberQuery& query) const {
+  net::MutexLock lock(&mutex_);
+  std::vector<SubscriberSnapshot> page;
+  for (auto at = subscriptions_.upper_bound(query.after_id); at != subscriptions_.end() && page.size() < query.most;
+       ++at) {
+    const Subscription& subscription = **at;
+    if (query.channel_id != 0 && !subscription.subscriber().LagIn(query.channel_id).has_value()) continue;
+    page.push_back(subscription.Snapshot(query.channel_id));
   }
-  std::sort(all.begin(), all.end(),
-            [](const SubscriberSnapshot& a, const SubscriberSnapshot& b) { return a.id < b.id; });
-  return all;
+  return page;
+}
+
+bool Gateway::HasChannel(uint64_t channel_id) const { return LedgerOfChannel(channel_id).has_value(); }
+
+std::optional<ChannelLedger> Gateway::LedgerOfChannel(uint64_t channel_id) const {
+  for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
+    if (std::optional<ChannelLedger> ledger = manager->LedgerOf(channel_id); ledger.has_value()) return ledger;
+  }
+  return std::nullopt;
+}
+
+std::vector<SubscriberLedger> Gateway::LedgersInChannel(const SubscriberQuery& query) const {
+  net::MutexLock lock(&mutex_);
+  std::vector<SubscriberLedger> page;
+  for (auto at = subscriptions_.upper_bound(query.after_id); at != subscriptions_.end() && page.size() < query.most;
+       ++at) {
+    const std::optional<fanout::LedgerEntry> entry = (*at)->subscriber().LedgerIn(query.channel_id);
+    if (entry.has_value()) page.push_back({(*at)->id(), *entry});
+  }
+  return page;
+}
+
+std::optional<fanout::LedgerEntry> Gateway::LedgerOfSubscriber(uint64_t subscriber_id, uint64_t after_channel,
+                                                               size_t most,
+                                                               std::vector<fanout::LedgerEntry>* entries) const {
+  net::MutexLock lock(&mutex_);
+  const auto at = subscriptions_.find(subscriber_id);
+  if (at == subscriptions_.end()) return std::nullopt;
+  *entries = (*at)->subscriber().Ledger(after_channel, most);
+  return (*at)->subscriber().Total();
 }
 
 GatewayAccount Gateway::Account() const {
   GatewayAccount account;
-  for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
-    for (const ChannelSnapshot& snapshot : manager->Snapshot()) account.channels.Add(snapshot.account);
-  }
+  for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) account.channels.Add(manager->Account());
   account.channels.Add(services_.closed.channels());
   // Streams close under this lock, so each counts once.
   net::MutexLock lock(&mutex_);
   account.subscribers = services_.closed.subscribers();
-  for (const Subscription* subscription : subscriptions_) account.subscribers.Add(subscription->Snapshot(false).total);
+  for (const Subscription* subscription : subscriptions_) account.subscribers.Add(subscription->subscriber().Total());
   return account;
 }
 

@@ -16,6 +16,9 @@ namespace {
 // Interfaces that exist are listed by index, which has 32 bits.
 constexpr uint64_t kAbsentFrom = uint64_t{1} << 32;
 
+// How old a reading of the kernel's memberships may be for the second and later pages of a list.
+constexpr int64_t kOldestReadingNs = 10'000'000'000;
+
 uint32_t MldVersionOn(const net::Interface& interface, const net::QuerierListener* queriers) {
   std::optional<bool> v1_heard;
   if (queriers != nullptr) {
@@ -33,41 +36,54 @@ uint32_t MldVersionOn(const net::Interface& interface, const net::QuerierListene
 
 }  // namespace
 
+std::shared_ptr<const Gateway::KernelReading> Gateway::ReadKernel(bool further_page, int64_t since_ns) const {
+  const int64_t now_ns = net::MonotonicNs();
+  if (further_page) {
+    net::MutexLock lock(&reading_mutex_);
+    const int64_t oldest_ns = std::max(since_ns, now_ns - kOldestReadingNs);
+    if (reading_ != nullptr && reading_->begun_ns > oldest_ns) return reading_;
+  }
+  absl::StatusOr<net::KernelMemberships> memberships = kernel_memberships_();
+  if (!memberships.ok()) return nullptr;
+  auto reading = std::make_shared<const KernelReading>(KernelReading{*std::move(memberships), now_ns});
+  net::MutexLock lock(&reading_mutex_);
+  reading_ = reading;
+  return reading;
+}
+
 absl::StatusOr<std::vector<ChannelSnapshot>> Gateway::ListChannels(const ChannelQuery& query) const {
-  const absl::StatusOr<net::KernelMemberships> kernel = kernel_memberships_();
   const std::vector<HostMemberships::Held> host_only = sender_.host_memberships().List();
-  std::vector<InterfaceRegistry::ManagerPtr> managers;
+  // A page looks closely at its own channels only.
+  std::vector<std::pair<uint64_t, InterfaceRegistry::ManagerPtr>> wanted;
   for (const InterfaceRegistry::ManagerPtr& manager : registry_.All()) {
-    if (query.interfaces.empty() || query.interfaces.contains(manager->name())) managers.push_back(manager);
+    if (!query.interfaces.empty() && !query.interfaces.contains(manager->name())) continue;
+    for (const uint64_t id : manager->ChannelIds(query)) wanted.emplace_back(id, manager);
   }
-  // A page of many channels looks closely at its own only.
-  std::vector<uint64_t> ids;
-  for (const InterfaceRegistry::ManagerPtr& manager : managers) {
-    const std::vector<uint64_t> more = manager->ChannelIds(query);
-    ids.insert(ids.end(), more.begin(), more.end());
-  }
-  std::sort(ids.begin(), ids.end());
-  if (ids.size() > query.most) ids.resize(query.most);
+  std::sort(wanted.begin(), wanted.end());
+  if (wanted.size() > query.most) wanted.resize(query.most);
   std::vector<ChannelSnapshot> all;
-  for (const InterfaceRegistry::ManagerPtr& manager : managers) {
-    for (ChannelSnapshot& snapshot : manager->Snapshot(&ids)) {
-      if (kernel.ok()) {
-        const auto at = kernel->users.find({snapshot.status.interface_index, snapshot.status.group});
-        snapshot.host_users = at == kernel->users.end() ? 0 : at->second;
-        snapshot.joined = snapshot.joined && *snapshot.host_users > 0;
-      }
-      for (const HostMemberships::Held& held : host_only) {
-        if (held.interface_index != snapshot.status.interface_index || held.group != snapshot.status.group) continue;
-        snapshot.holders.push_back({.kind = Holder::Kind::kGateway,
-                                    .selector = snapshot.status.interface_name,
-                                    .since_unix_ns = held.since_unix_ns});
-      }
+  int64_t opened_ns = 0;
+  for (const auto& [id, manager] : wanted) {
+    for (ChannelSnapshot& snapshot : manager->Snapshot({id})) {
+      opened_ns = std::max(opened_ns, snapshot.opened_ns);
       all.push_back(std::move(snapshot));
     }
   }
-  std::sort(all.begin(), all.end(), [](const ChannelSnapshot& a, const ChannelSnapshot& b) {
-    return a.status.channel_id < b.status.channel_id;
-  });
+  const std::shared_ptr<const KernelReading> kernel = ReadKernel(query.after_id > 0, opened_ns);
+  for (ChannelSnapshot& snapshot : all) {
+    if (kernel != nullptr) {
+      const auto& users = kernel->memberships.users;
+      const auto at = users.find({snapshot.status.interface_index, snapshot.status.group});
+      snapshot.host_users = at == users.end() ? 0 : at->second;
+      snapshot.joined = snapshot.joined && *snapshot.host_users > 0;
+    }
+    for (const HostMemberships::Held& held : host_only) {
+      if (held.interface_index != snapshot.status.interface_index || held.group != snapshot.status.group) continue;
+      snapshot.holders.push_back({.kind = Holder::Kind::kGateway,
+                                  .selector = snapshot.status.interface_name,
+                                  .since_unix_ns = held.since_unix_ns});
+    }
+  }
   return all;
 }
 

@@ -31,23 +31,6 @@ bool IsPassing(const absl::Status& status) {
   }
 }
 
-// Where the log begins, and its first record.
-void ReadOldest(const fanout::ChannelLog& log, ChannelSnapshot* snapshot) {
-  const fanout::Cursor oldest = log.Oldest();
-  snapshot->oldest_sequence = oldest.sequence;
-  snapshot->log_bytes = log.committed_position() - oldest.position;
-  fanout::Run run;
-  fanout::Gap gap;
-  fanout::Cursor cursor = oldest;
-  fanout::ChannelLog::ReadResult result;
-  do {  // Marks may stand before it.
-    result = log.Read(cursor, 1, log.committed_position(), &run, &gap);
-    cursor = run.next;
-  } while (result == fanout::ChannelLog::ReadResult::kMark);
-  // Overtaken meanwhile: the next snapshot will tell.
-  if (result == fanout::ChannelLog::ReadResult::kRun) snapshot->oldest_record.assign(run.data, run.size_bytes);
-}
-
 }  // namespace
 
 // ---- Hold ----
@@ -165,7 +148,24 @@ absl::StatusOr<std::shared_ptr<InterfaceManager::Channel>> InterfaceManager::Fin
                       .socket_buffer_bytes = services_->options.socket_buffer_bytes,
                       .narrow_after_ns = absl::ToInt64Nanoseconds(services_->options.narrow_after)});
   channels_.emplace(key, channel);
+  by_id_.emplace(id, channel.get());
   return channel;
+}
+
+void InterfaceManager::Erase(Channels::iterator at) {
+  Channel* const channel = at->second.get();
+  by_id_.erase(channel->log->channel_id());
+  left_.erase({channel->left_ns, channel});
+  put_off_.erase(channel);
+  services_->channels.fetch_sub(1);
+  channels_.erase(at);
+}
+
+void InterfaceManager::Drop(Channel* channel) {
+  spdlog::debug("dropped the log of {}", Describe(*channel));
+  AddTotals(*channel, &retired_);
+  Fold(*channel);
+  Erase(channels_.find(channel->key));
 }
 
 absl::Status InterfaceManager::Open(Channel* channel, const SourceFilter& wished) {
@@ -176,6 +176,30 @@ absl::Status InterfaceManager::Open(Channel* channel, const SourceFilter& wished
   return status;
 }
 
+absl::Status InterfaceManager::Tell(Channel* channel) {
+  absl::Status status = channel->reception.Tell(channel->wished.Get());
+  if (channel->reception.narrows()) put_off_.insert(channel);
+  return status;
+}
+
+void InterfaceManager::LogChange(const Channel& channel, const std::optional<SourceFilter>& before, bool quiet) const {
+  const std::optional<SourceFilter> now = channel.Told();
+  if (now == before) return;
+  const auto level = quiet ? spdlog::level::debug : spdlog::level::info;
+  if (!now.has_value()) {
+    spdlog::log(level, "left {}", Describe(channel));
+  } else if (!before.has_value()) {
+    spdlog::log(level, "joined {} ({})", Describe(channel), now->ToShortString());
+  } else {
+    spdlog::log(level, "filter of {} is now {}", Describe(channel), now->ToShortString());
+  }
+}
+
+void InterfaceManager::LogHold(const Channel& channel, const char* what, const SourceFilter& filter) const {
+  if (!spdlog::should_log(spdlog::level::debug)) return;
+  spdlog::debug("{} {} ({}), holders: {}", what, Describe(channel), filter.ToShortString(), channel.holds.size());
+}
+
 absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquire(
     const net::IpAddress& group, uint16_t port, const MembershipFacts& membership, SourceFilter filter,
     Patience patience, fanout::Cursor* start) {
@@ -184,34 +208,35 @@ absl::StatusOr<std::unique_ptr<InterfaceManager::Hold>> InterfaceManager::Acquir
   absl::StatusOr<std::shared_ptr<Channel>> found = FindOrAdd(key);
   if (!found.ok()) return found.status();
   const std::shared_ptr<Channel> channel = *found;
-  const SourceFilter filters[] = {channel->Wished(), filter};
-  const SourceFilter wished = channel->holds.empty() ? filter : SourceFilter::Merge(filters);
   if (start != nullptr) *start = channel->log->Head();
+  const std::optional<SourceFilter> told_before = channel->Told();
+  channel->wished.Add(filter);
   absl::Status status = patience.wait ? absl::OkStatus() : Usable(group.family());
-  if (status.ok())
-    status = channel->reception.is_open() ? channel->reception.Tell(wished) : Open(channel.get(), wished);
+  if (status.ok()) {
+    status = channel->reception.is_open() ? Tell(channel.get()) : Open(channel.get(), channel->wished.Get());
+  }
   if (!status.ok() && !(patience.wait && IsPassing(status))) {
     if (!patience.quiet) {
-      spdlog::warn("cannot join {} ({}): {}", Describe(*channel), wished.ToString(), net::ToStd(status.message()));
+      spdlog::warn("cannot join {} ({}): {}", Describe(*channel), filter.ToShortString(), net::ToStd(status.message()));
     }
-    if (channel->holds.empty() && !channel->reception.was_open()) {
-      channels_.erase(key);
-      services_->channels.fetch_sub(1);
-    }
+    channel->wished.Remove(filter);
+    if (channel->holds.empty() && !channel->reception.was_open()) Erase(channels_.find(key));
     return status;
   }
+  if (channel->left_ns != 0) left_.erase({std::exchange(channel->left_ns, 0), channel.get()});
   auto hold = std::unique_ptr<Hold>(new Hold(channel.get(), &membership, std::move(filter)));
-  channel->holds.push_back(hold.get());
-  spdlog::log(patience.quiet ? spdlog::level::debug : spdlog::level::info, "{} {} ({}), holders: {}",
-              status.ok() ? "joined" : "waiting for", Describe(*channel), hold->filter_.ToString(),
-              channel->holds.size());
+  channel->holds.insert(hold.get());
+  LogChange(*channel, told_before, patience.quiet);
+  LogHold(*channel, status.ok() ? "held" : "waiting for", hold->filter_);
   return hold;
 }
 
 void InterfaceManager::Release(Hold* hold, bool quiet) {
   net::MutexLock lock(&mutex_);
   Channel* const channel = hold->channel_;
-  std::erase(channel->holds, hold);
+  const std::optional<SourceFilter> told_before = channel->Told();
+  channel->holds.erase(hold);
+  channel->wished.Remove(hold->filter_);
   if (channel->holds.empty()) {
     // What the interface's loss has begun goes on.
     if (channel->reception.is_open()) {
@@ -220,49 +245,38 @@ void InterfaceManager::Release(Hold* hold, bool quiet) {
     channel->renew = false;
     channel->failure = absl::OkStatus();
     channel->left_ns = net::MonotonicNs();
+    left_.insert({channel->left_ns, channel});
   } else if (channel->reception.is_open()) {
-    if (const absl::Status status = channel->reception.Tell(channel->Wished()); !status.ok()) {
+    if (const absl::Status status = Tell(channel); !status.ok()) {
       // The kernel passes more than is wanted; subscribers filter for themselves.
       spdlog::warn("cannot narrow the filter of {}: {}", Describe(*channel), net::ToStd(status.message()));
     }
   }
-  spdlog::log(quiet ? spdlog::level::debug : spdlog::level::info, "left {} ({}), holders: {}", Describe(*channel),
-              hold->filter_.ToString(), channel->holds.size());
+  LogChange(*channel, told_before, quiet);
+  LogHold(*channel, "let go", hold->filter_);
 }
 
 absl::Status InterfaceManager::SetFilter(Hold* hold, SourceFilter filter) {
   net::MutexLock lock(&mutex_);
   Channel* const channel = hold->channel_;
-  std::swap(hold->filter_, filter);
-  const absl::Status status =
-      channel->reception.is_open() ? channel->reception.Tell(channel->Wished()) : absl::OkStatus();
+  const std::optional<SourceFilter> told_before = channel->Told();
+  channel->wished.Add(filter);
+  channel->wished.Remove(hold->filter_);
+  const absl::Status status = channel->reception.is_open() ? Tell(channel) : absl::OkStatus();
   if (!status.ok()) {
-    std::swap(hold->filter_, filter);
+    channel->wished.Add(hold->filter_);
+    channel->wished.Remove(filter);
     return status;
   }
-  if (hold->filter_ != filter) {
-    spdlog::info("filter of {} is now {}, holders: {}", Describe(*channel), hold->filter_.ToString(),
-                 channel->holds.size());
-  }
+  hold->filter_ = std::move(filter);
+  LogChange(*channel, told_before, /*quiet=*/false);
+  LogHold(*channel, "changed the filter of", hold->filter_);
   return status;
 }
 
 SourceFilter InterfaceManager::FilterOf(const Hold& hold) const {
   net::MutexLock lock(&mutex_);
   return hold.filter_;
-}
-
-Holder InterfaceManager::HolderOf(const Hold& hold) {
-  const HolderFacts& facts = *hold.membership_->holder;
-  const int64_t retained_until_unix_ns = facts.retained_until_unix_ns.load(std::memory_order_relaxed);
-  return {.kind = retained_until_unix_ns != 0 ? Holder::Kind::kRetained : facts.kind,
-          .membership_id = hold.membership_->id,
-          .subscriber_id = facts.subscriber_id,
-          .identity = facts.identity,
-          .selector = facts.selector,
-          .filter = hold.filter_,
-          .since_unix_ns = hold.since_unix_ns_,
-          .expires_unix_ns = retained_until_unix_ns};
 }
 
 fanout::ChannelStatus InterfaceManager::StatusOf(const Hold& hold) const {
@@ -295,50 +309,24 @@ fanout::ChannelStatus InterfaceManager::StatusLocked(const Channel& channel) con
 void InterfaceManager::Sweep(int64_t now_ns) {
   const int64_t keep_ns = absl::ToInt64Nanoseconds(services_->options.keep_after_leave);
   net::MutexLock lock(&mutex_);
-  for (auto at = channels_.begin(); at != channels_.end();) {
-    Channel& channel = *at->second;
-    channel.reception.Narrow(now_ns);
-    if (channel.holds.empty() && now_ns - channel.left_ns >= keep_ns) {
-      spdlog::debug("dropped the log of {}", Describe(channel));
-      AddTotals(channel, &retired_);
-      Fold(channel);
-      at = channels_.erase(at);
-      services_->channels.fetch_sub(1);
-    } else {
-      ++at;
-    }
-  }
+  absl::erase_if(put_off_, [now_ns](Channel* channel) {
+    channel->reception.Narrow(now_ns);
+    return !channel->reception.narrows();
+  });
+  while (!left_.empty() && now_ns - left_.begin()->first >= keep_ns) Drop(left_.begin()->second);
 }
 
-void InterfaceManager::AddTotals(const Channel& channel, ReceiveTotals* totals) {
-  const fanout::ReceiveCounters& counters = channel.reception.counters();
-  totals->read += counters.read.load(std::memory_order_relaxed);
-  totals->kernel_drops += channel.log->kernel_drops();
-}
-
-ReceiveTotals InterfaceManager::Totals() const {
+std::optional<int64_t> InterfaceManager::OldestLeftNs() const {
   net::MutexLock lock(&mutex_);
-  ReceiveTotals totals = retired_;
-  for (const auto& [key, channel] : channels_) AddTotals(*channel, &totals);
-  return totals;
+  if (left_.empty()) return std::nullopt;
+  return left_.begin()->first;
 }
 
-size_t InterfaceManager::Holds(net::Family family) const {
+bool InterfaceManager::DropOldestLeft() {
   net::MutexLock lock(&mutex_);
-  size_t holds = 0;
-  for (const auto& [key, channel] : channels_) {
-    if (key.first.family() == family) holds += channel->holds.size();
-  }
-  return holds;
-}
-
-std::map<net::IpAddress, uint32_t> InterfaceManager::Sockets() const {
-  net::MutexLock lock(&mutex_);
-  std::map<net::IpAddress, uint32_t> sockets;
-  for (const auto& [key, channel] : channels_) {
-    if (channel->reception.is_open()) sockets[key.first] += static_cast<uint32_t>(channel->reception.socket_count());
-  }
-  return sockets;
+  if (left_.empty()) return false;
+  Drop(left_.begin()->second);
+  return true;
 }
 
 bool InterfaceManager::empty() const {
@@ -357,48 +345,6 @@ bool InterfaceManager::lost() const {
 uint64_t InterfaceManager::losses() const {
   net::MutexLock lock(&mutex_);
   return losses_;
-}
-
-std::vector<uint64_t> InterfaceManager::ChannelIds(const ChannelQuery& query) const {
-  net::MutexLock lock(&mutex_);
-  std::vector<uint64_t> ids;
-  for (const auto& [key, channel] : channels_) {
-    const bool asked = (!query.group.has_value() || key.first == *query.group) &&
-                       (query.port == 0 || key.second == query.port) && channel->log->channel_id() > query.after_id;
-    if (asked) ids.push_back(channel->log->channel_id());
-  }
-  return ids;
-}
-
-std::vector<ChannelSnapshot> InterfaceManager::Snapshot(const std::vector<uint64_t>* ids) const {
-  net::MutexLock lock(&mutex_);
-  std::vector<ChannelSnapshot> snapshots;
-  for (const auto& [key, channel] : channels_) {
-    if (ids != nullptr && !std::binary_search(ids->begin(), ids->end(), channel->log->channel_id())) continue;
-    ChannelSnapshot snapshot;
-    snapshot.status = StatusLocked(*channel);
-    for (const Hold* hold : channel->holds) snapshot.holders.push_back(HolderOf(*hold));
-    if (!channel->holds.empty()) snapshot.wished = channel->Wished();
-    snapshot.joined = channel->reception.is_open();
-    if (snapshot.joined) {
-      snapshot.told = channel->reception.told();
-      snapshot.narrows = channel->reception.narrows();
-      snapshot.sockets = channel->reception.Sockets();
-      snapshot.socket = channel->reception.Facts();
-    }
-    const fanout::ReceiveCounters& counters = channel->reception.counters();
-    snapshot.last_datagram_unix_ns = counters.last_receive_unix_ns.load(std::memory_order_relaxed);
-    if (snapshot.last_datagram_unix_ns != 0) snapshot.last_source = counters.last_source().ToString();
-    snapshot.last_hop_limit = counters.last_hop_limit.load(std::memory_order_relaxed);
-    const fanout::ChannelLog& log = *channel->log;
-    snapshot.account = ChannelAccount::Of(log, counters);
-    ReadOldest(log, &snapshot);
-    snapshot.log_limit_bytes = log.options().budget_bytes;
-    snapshot.log_limit_age_ns = log.options().age_limit_ns;
-    snapshot.created_unix_ns = channel->created_unix_ns;
-    snapshots.push_back(std::move(snapshot));
-  }
-  return snapshots;
 }
 
 }  // namespace mcgw::gateway

@@ -22,6 +22,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/fanout/channel_log.h"
@@ -69,6 +72,7 @@ struct ChannelSnapshot {
   std::vector<Holder> holders;
   fanout::SourceFilter wished;
   bool joined = false;
+  int64_t opened_ns = 0;                // Monotonic; with `joined`.
   std::optional<uint32_t> host_users;   // Sockets of all the host that hold the group on the interface.
   fanout::SourceFilter told;            // What the kernel was told; with `joined`.
   bool narrows = false;                 // `told` passes more than is wished, until it can be narrowed.
@@ -84,6 +88,14 @@ struct ChannelSnapshot {
   int64_t last_datagram_unix_ns = 0;  // 0: none yet.
   std::string last_source;
   uint8_t last_hop_limit = 0;
+};
+
+// A channel's accounts and its sockets.
+struct ChannelLedger {
+  uint64_t channel_id = 0;
+  ChannelAccount account;
+  std::vector<SocketSnapshot> sockets;
+  std::vector<std::vector<uint64_t>> served;  // By each socket: the channels, this one among them.
 };
 
 // What an interface's channels received together, those that are no more included.
@@ -191,15 +203,25 @@ class InterfaceManager {
 
   // Drops the logs of channels that nobody has held for keep_after_leave, and tells the kernel what was put off.
   void Sweep(int64_t now_ns);
+  // When the channel was left (monotonic) whose log has been kept longest. Nothing if none is kept.
+  std::optional<int64_t> OldestLeftNs() const;
+  // Drops that log before its time, to make room for another channel. False if none is kept any more.
+  bool DropOldestLeft();
 
-  // The ids of the channels that are asked for, by id in `query.after_id` and its group and port; in no order.
+  // The ids of the channels that are asked for, in order: of `query` all but the interface counts.
   std::vector<uint64_t> ChannelIds(const ChannelQuery& query) const;
-  // With `ids`, sorted, only of these.
-  std::vector<ChannelSnapshot> Snapshot(const std::vector<uint64_t>* ids = nullptr) const;
+  // Of those of these channels that it has.
+  std::vector<ChannelSnapshot> Snapshot(const std::vector<uint64_t>& ids) const;
+  // Nothing if it has no such channel.
+  std::optional<ChannelLedger> LedgerOf(uint64_t channel_id) const;
+  // The sum over its channels.
+  ChannelAccount Account() const;
   ReceiveTotals Totals() const;
   // Holds, for a family; and for each group the sockets that hold it.
   size_t Holds(net::Family family) const;
   std::map<net::IpAddress, uint32_t> Sockets() const;
+  // The channels that somebody holds.
+  size_t HeldChannels() const;
   bool empty() const;
   // A channel that somebody holds cannot receive now, since the interface or the kernel does not let it.
   bool lost() const;
@@ -207,6 +229,7 @@ class InterfaceManager {
 
  private:
   using Key = std::pair<net::IpAddress, uint16_t>;
+  using Channels = std::map<Key, std::shared_ptr<Channel>>;
 
   void Release(Hold* hold, bool quiet);
   absl::Status SetFilter(Hold* hold, fanout::SourceFilter filter);
@@ -219,6 +242,13 @@ class InterfaceManager {
   // Its accounts go into those of the gateway, once its shard has read the last datagram.
   void Fold(const Channel& channel);
   absl::StatusOr<std::shared_ptr<Channel>> FindOrAdd(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes out a channel that nobody holds.
+  void Erase(Channels::iterator at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same for one that was joined: its log goes, its accounts stay.
+  void Drop(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the kernel what is wished of a channel that is joined.
+  absl::Status Tell(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ChannelSnapshot SnapshotOf(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void AddTotals(const Channel& channel, ReceiveTotals* totals);
   // OK if the interface can be joined on; else INTERFACE_NOT_FOUND, INTERFACE_DOWN, INTERFACE_ENSLAVED or NO_ADDRESS.
   absl::Status Usable(net::Family family) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -247,6 +277,12 @@ class InterfaceManager {
   InterfaceNotice NewNotice() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   fanout::ChannelStatus StatusLocked(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Describe(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A line if the kernel's membership is not what it was `before` (nothing: none).
+  void LogChange(const Channel& channel, const std::optional<fanout::SourceFilter>& before, bool quiet) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A line for those who look at each hold.
+  void LogHold(const Channel& channel, const char* what, const fanout::SourceFilter& filter) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   ChannelServices* const services_;
   const uint64_t id_;
@@ -267,7 +303,11 @@ class InterfaceManager {
   uint64_t losses_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t retry_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // Monotonic; when to try again what was refused.
   int64_t retry_after_ns_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::map<Key, std::shared_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+  Channels channels_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<uint64_t, Channel*> by_id_ ABSL_GUARDED_BY(mutex_);
+  // Channels that nobody holds, by when that began; and those whose reception may have put something off.
+  absl::btree_set<std::pair<int64_t, Channel*>> left_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<Channel*> put_off_ ABSL_GUARDED_BY(mutex_);
   ReceiveTotals retired_ ABSL_GUARDED_BY(mutex_);  // Of channels that are no more.
 };
 

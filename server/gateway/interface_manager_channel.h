@@ -3,13 +3,14 @@
 #ifndef MCGW_GATEWAY_INTERFACE_MANAGER_CHANNEL_H_
 #define MCGW_GATEWAY_INTERFACE_MANAGER_CHANNEL_H_
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
-#include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
+#include "server/fanout/merged_filter.h"
 #include "server/gateway/interface_manager.h"
 #include "server/net/clock.h"
 
@@ -20,11 +21,9 @@ struct InterfaceManager::Channel {
   Channel(InterfaceManager* the_manager, const Key& the_key, Reception::Spec spec)
       : manager(the_manager), key(the_key), log(spec.log), reception(std::move(spec)) {}
 
-  fanout::SourceFilter Wished() const {
-    std::vector<fanout::SourceFilter> filters;
-    filters.reserve(holds.size());
-    for (const Hold* hold : holds) filters.push_back(hold->filter_);
-    return fanout::SourceFilter::Merge(filters);
+  // What the kernel was told. Nothing: it is not joined.
+  std::optional<fanout::SourceFilter> Told() const {
+    return reception.is_open() ? std::optional(reception.told()) : std::nullopt;
   }
 
   InterfaceManager* const manager;
@@ -32,13 +31,14 @@ struct InterfaceManager::Channel {
   const std::shared_ptr<fanout::ChannelLog> log;
   const int64_t created_unix_ns = net::UnixNs();
 
-  std::vector<Hold*> holds;  // What is wished,
-  Reception reception;       // and what the kernel has.
-  int64_t opened_ns = 0;     // Monotonic; when it was joined last.
-  int64_t left_ns = 0;       // Monotonic; when the last hold went.
-  int64_t lost_unix_ns = 0;  // If not 0: Heal is to say so in the log.
-  bool renew = false;        // Heal is to leave and join again.
-  absl::Status failure;      // Why it is wished and not joined.
+  absl::flat_hash_set<const Hold*> holds;  // What is wished,
+  fanout::MergedFilter wished;             // all of it together,
+  Reception reception;                     // and what the kernel has.
+  int64_t opened_ns = 0;                   // Monotonic; when it was joined last.
+  int64_t left_ns = 0;                     // Monotonic; when the last hold went. 0: it is held.
+  int64_t lost_unix_ns = 0;                // If not 0: Heal is to say so in the log.
+  bool renew = false;                      // Heal is to leave and join again.
+  absl::Status failure;                    // Why it is wished and not joined.
 };
 
 }  // namespace mcgw::gateway

@@ -193,7 +193,7 @@ InterfaceManager::Healed InterfaceManager::Heal(bool now) {
       if (channel.holds.empty() || channel.reception.is_open()) continue;
       const bool was_open = channel.reception.was_open();
       const absl::Status before = channel.failure;
-      const absl::Status status = Open(&channel, channel.Wished());
+      const absl::Status status = Open(&channel, channel.wished.Get());
       refused = refused || !status.ok();
       if (status.ok() && (!was_open || !before.ok())) {
         healed.changes.push_back({StatusLocked(channel), fanout::ChangeCause::kInterfaceAppeared});

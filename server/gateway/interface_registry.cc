@@ -1,6 +1,8 @@
 #include "server/gateway/interface_registry.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 namespace mcgw::gateway {
@@ -52,6 +54,21 @@ std::vector<InterfaceRegistry::ManagerPtr> InterfaceRegistry::All() const {
   all.reserve(entries_.size());
   for (const Entry& entry : entries_) all.push_back(entry.manager);
   return all;
+}
+
+bool InterfaceRegistry::DropOldestLeft() {
+  while (true) {
+    ManagerPtr oldest;
+    int64_t oldest_ns = INT64_MAX;
+    for (const ManagerPtr& manager : All()) {
+      const std::optional<int64_t> left_ns = manager->OldestLeftNs();
+      if (!left_ns.has_value() || *left_ns >= oldest_ns) continue;
+      oldest_ns = *left_ns;
+      oldest = manager;
+    }
+    if (oldest == nullptr) return false;
+    if (oldest->DropOldestLeft()) return true;  // Else it was joined again meanwhile.
+  }
 }
 
 std::shared_ptr<const net::InterfaceTable> InterfaceRegistry::table() const {

@@ -35,6 +35,9 @@ class InterfaceRegistry {
   // The manager of the interface that bears this name; if none does, of the one that will. Made on first use.
   ManagerPtr Manager(std::string_view name);
   std::vector<ManagerPtr> All() const;
+  // Drops the log that has been kept longest after its channel was left, on whatever interface, to make room for
+  // another channel. False if none is kept.
+  bool DropOldestLeft();
 
   // The interfaces as the managers know them. Never null.
   std::shared_ptr<const net::InterfaceTable> table() const;

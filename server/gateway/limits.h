@@ -18,7 +18,10 @@ struct Limits {
   size_t channels = 20'000;
   size_t sessions = 10'000;
   size_t subscribers = 10'000;
+  size_t memberships = 2'000'000;  // Of all sessions and streams together.
   size_t memberships_per_holder = 10'000;
+  size_t sources = 1'000'000;  // In the filters of all memberships together.
+  size_t sources_per_holder = 100'000;
   size_t sources_per_filter = 1'000;
   size_t sending_sessions = 1'000;  // Those that send from a port of their own.
 };

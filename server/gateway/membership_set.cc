@@ -113,8 +113,15 @@ absl::StatusOr<std::vector<std::string>> MembershipSet::InterfacesOf(const Membe
 
 absl::StatusOr<MembershipSet::Hold*> MembershipSet::HoldOn(InterfaceManager* manager, Membership* membership,
                                                            InterfaceManager::Patience patience, fanout::Cursor* start) {
-  absl::StatusOr<std::unique_ptr<Hold>> hold =
-      manager->Acquire(membership->group, membership->port, membership->facts, membership->filter, patience, start);
+  const auto acquire = [&] {
+    return manager->Acquire(membership->group, membership->port, membership->facts, membership->filter, patience,
+                            start);
+  };
+  absl::StatusOr<std::unique_ptr<Hold>> hold = acquire();
+  // A channel that somebody wants comes before one that nobody has any more.
+  while (net::ReasonOf(hold.status()) == Reason::kChannelLimit && services_->registry->DropOldestLeft()) {
+    hold = acquire();
+  }
   if (!hold.ok()) return hold.status();
   Hold* const taken = hold->get();
   by_channel_.insert(taken);
@@ -135,24 +142,74 @@ void MembershipSet::ForgetChannel(const Hold* hold) {
   by_channel_.erase(std::find(begin, end, hold));
 }
 
+// ---- What there may be ----
+
+absl::Status MembershipSet::CountNew() {
+  const Limits& limits = services_->limits;
+  if (memberships_.size() >= limits.memberships_per_holder) {
+    return Error(Reason::kMembershipLimit, "",
+                 net::StrCat("more than ", limits.memberships_per_holder,
+                             " memberships of one holder (max_memberships): leave some first, or use another session"));
+  }
+  if (services_->memberships.fetch_add(1) < limits.memberships) return absl::OkStatus();
+  services_->memberships.fetch_sub(1);
+  return Error(Reason::kMembershipLimit, "",
+               net::StrCat("the gateway holds ", limits.memberships,
+                           " memberships, its limit for all clients together (max_total_memberships): leave some"));
+}
+
+void MembershipSet::AssignAnyway(Membership* membership, const SourceFilter& filter) {
+  const size_t before = membership->filter.sources().size();
+  const size_t after = filter.sources().size();
+  // Wraps around, and back, where it shrinks.
+  sources_ += after - before;
+  services_->sources.fetch_add(after - before);
+  membership->filter = filter;
+}
+
+absl::Status MembershipSet::Assign(Membership* membership, const SourceFilter& filter) {
+  const SourceFilter before = membership->filter;
+  AssignAnyway(membership, filter);
+  if (filter.sources().size() <= before.sources().size()) return absl::OkStatus();
+  const Limits& limits = services_->limits;
+  std::string full;
+  if (sources_ > limits.sources_per_holder) {
+    full =
+        net::StrCat("more than ", limits.sources_per_holder,
+                    " sources in all filters of one holder (max_holder_sources): list fewer, or use another session");
+  } else if (services_->sources.load() > limits.sources) {
+    full = net::StrCat("more than ", limits.sources,
+                       " sources in the filters of all clients together (max_total_sources): list fewer");
+  }
+  if (full.empty()) return absl::OkStatus();
+  AssignAnyway(membership, before);
+  return Error(Reason::kSourceLimit, "source_filter.sources", full);
+}
+
+MembershipSet::~MembershipSet() {
+  services_->memberships.fetch_sub(memberships_.size());
+  services_->sources.fetch_sub(sources_);
+}
+
 absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest& request) {
   if (absl::Status status = CheckMembership(request, services_->limits.sources_per_filter); !status.ok()) return status;
   const MembershipKey key{request.selector, request.group, request.port};
   const auto at = memberships_.find(key);
   const bool is_new = at == memberships_.end();
-  if (is_new && memberships_.size() >= services_->limits.memberships_per_holder) {
-    return Error(Reason::kMembershipLimit, "",
-                 net::StrCat("more than ", services_->limits.memberships_per_holder,
-                             " memberships of one holder (max_memberships): leave some first, or use another session"));
-  }
   const absl::StatusOr<std::vector<std::string>> names =
       InterfacesOf(key, is_new ? nullptr : at->get(), request.wait_for_interface);
   if (!names.ok()) return names.status();
+  if (is_new) {
+    if (absl::Status status = CountNew(); !status.ok()) return status;
+  }
   Membership& membership =
       is_new ? **memberships_.insert(std::make_unique<Membership>(NewFacts(key), key)).first : **at;
   if (is_new) by_id_.insert(&membership);
   const SourceFilter filter_before = membership.filter;
-  membership.filter = request.filter;
+  if (absl::Status status = Assign(&membership, request.filter); !status.ok()) {
+    if (is_new) Erase(&membership);
+    return status;
+  }
 
   Added added{.membership_id = membership.facts.id, .channels = {}, .touched = {}};
   const bool every = request.selector == kEvery;
@@ -165,7 +222,7 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
     const absl::Status status = hold->SetFilter(request.filter);
     if (status.ok()) continue;
     if (!every) {
-      membership.filter = filter_before;
+      AssignAnyway(&membership, filter_before);
       return status;
     }
     fail(*hold->manager(), status);
@@ -270,6 +327,8 @@ MembershipSet::Removed MembershipSet::Take(Membership* membership) {
 }
 
 void MembershipSet::Erase(Membership* membership) {
+  AssignAnyway(membership, SourceFilter::AnySource());
+  services_->memberships.fetch_sub(1);
   by_id_.erase(membership);
   refused_.erase(membership->facts.id);
   memberships_.erase(memberships_.find(membership->key()));

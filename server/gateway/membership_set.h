@@ -12,6 +12,7 @@
 #define MCGW_GATEWAY_MEMBERSHIP_SET_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -47,6 +48,9 @@ struct MembershipServices {
   InterfaceDirectory* directory = nullptr;
   InterfaceRegistry* registry = nullptr;
   std::atomic<uint64_t> next_membership_id{1};
+  // Of all sets together.
+  std::atomic<size_t> memberships{0};
+  std::atomic<size_t> sources{0};
   Limits limits;
 };
 
@@ -76,6 +80,7 @@ class MembershipSet {
   MembershipSet(MembershipServices* services, Holder owner) : services_(services), owner_(std::move(owner)) {}
   MembershipSet(const MembershipSet&) = delete;
   MembershipSet& operator=(const MembershipSet&) = delete;
+  ~MembershipSet();
 
   // Checks, resolves (among the interfaces that the registry knows) and joins. Idempotent: the same key again replaces
   // the filter and keeps the id. On failure nothing has changed. With "*", an interface on which the kernel refuses is
@@ -167,12 +172,18 @@ class MembershipSet {
   void LetGo(Membership* membership, const InterfaceManager* manager, bool quiet);
   void ForgetChannel(const Hold* hold);
   void FollowOne(Membership* membership, std::vector<Followed>* followed);
+  // Counts one more membership. MEMBERSHIP_LIMIT.
+  absl::Status CountNew();
+  // Gives a membership a filter, and counts its sources; the other without a limit, to take the first back.
+  absl::Status Assign(Membership* membership, const fanout::SourceFilter& filter);
+  void AssignAnyway(Membership* membership, const fanout::SourceFilter& filter);
   Removed Take(Membership* membership);
   void Erase(Membership* membership);
 
   MembershipServices* const services_;
   const Holder owner_;
   absl::btree_set<std::unique_ptr<Membership>, ByKey> memberships_;
+  size_t sources_ = 0;  // In their filters.
   absl::btree_set<Membership*, ById> by_id_;
   absl::btree_multiset<const Hold*, ByChannel> by_channel_;
   // Interfaces that refused a membership, by its id, of which the streams were told.

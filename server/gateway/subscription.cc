@@ -96,23 +96,18 @@ absl::Status Subscription::Open(const SubscribeRequest& request) {
   return StartReading(AllStatuses(), request);
 }
 
-SubscriberSnapshot Subscription::Snapshot(bool whole) const {
-  SubscriberSnapshot snapshot{.id = id_,
-                              .peer = caller_.peer,
-                              .identity = caller_.identity,
-                              .created_unix_ns = created_unix_ns_,
-                              .options = options_,
-                              .retain_ns = retain_ns_,
-                              .has_session = session_ != nullptr,
-                              .pinned_bytes = subscriber_.pinned()->load(std::memory_order_relaxed)};
-  if (whole) {
-    snapshot.ledgers = subscriber_.Ledger();
-    for (const fanout::LedgerEntry& entry : snapshot.ledgers) snapshot.total.Add(entry);
-    snapshot.lags = subscriber_.Lags();
-  } else {
-    snapshot.total = subscriber_.Total();
-  }
-  return snapshot;
+SubscriberSnapshot Subscription::Snapshot(uint64_t channel_id) const {
+  return {.id = id_,
+          .peer = caller_.peer,
+          .identity = caller_.identity,
+          .created_unix_ns = created_unix_ns_,
+          .options = options_,
+          .retain_ns = retain_ns_,
+          .has_session = session_ != nullptr,
+          .channels = subscriber_.channel_count(),
+          .total = subscriber_.Total(),
+          .lag = channel_id != 0 ? subscriber_.LagIn(channel_id) : subscriber_.GreatestLag(),
+          .pinned_bytes = subscriber_.pinned()->load(std::memory_order_relaxed)};
 }
 
 std::vector<ChannelStatus> Subscription::AllStatuses() const ABSL_NO_THREAD_SAFETY_ANALYSIS {

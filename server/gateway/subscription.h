@@ -76,8 +76,9 @@ class Subscription {
   const fanout::Subscriber::Options& options() const { return options_; }
   int64_t retain_ns() const { return retain_ns_; }
   fanout::Subscriber& subscriber() { return subscriber_; }
-  // All but `ledgers` and `lags`, unless `whole`.
-  SubscriberSnapshot Snapshot(bool whole) const;
+  const fanout::Subscriber& subscriber() const { return subscriber_; }
+  // With its lag in this channel; 0: in the one where it is greatest.
+  SubscriberSnapshot Snapshot(uint64_t channel_id) const;
   // Every channel as it was when the stream began; next_sequence is where the stream starts in it.
   const std::vector<fanout::ChannelStatus>& channels() const { return channels_; }
   // Nobody will ask for channels() any more. By the thread that asks for them.

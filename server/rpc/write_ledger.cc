@@ -63,23 +63,17 @@ void WriteGatewayLedger(const gateway::GatewayAccount& account, const gateway::S
   message->set_sent_payload_bytes(sent.payload_bytes.load(std::memory_order_relaxed));
 }
 
-void WriteSubscriberInfo(const gateway::SubscriberSnapshot& snapshot, uint64_t channel_id,
-                         v1::SubscriberInfo* message) {
+void WriteSubscriberInfo(const gateway::SubscriberSnapshot& snapshot, v1::SubscriberInfo* message) {
   message->set_subscriber_id(snapshot.id);
   message->set_peer(snapshot.peer);
   message->set_identity(snapshot.identity);
   WriteTime(snapshot.created_unix_ns, message->mutable_create_time());
   WriteOptions(snapshot.options, snapshot.retain_ns, message->mutable_options());
   message->set_has_session(snapshot.has_session);
-  message->set_channel_count(static_cast<uint32_t>(snapshot.lags.size()));
+  message->set_channel_count(static_cast<uint32_t>(snapshot.channels));
   WriteSubscriberLedger(snapshot.total, snapshot.id, message->mutable_ledger());
   message->set_pinned_bytes(snapshot.pinned_bytes);
-  fanout::Lag shown;
-  for (const fanout::Lag& lag : snapshot.lags) {
-    const bool wanted =
-        channel_id != 0 ? lag.channel_id == channel_id : shown.channel_id == 0 || lag.bytes > shown.bytes;
-    if (wanted) shown = lag;
-  }
+  const fanout::Lag shown = snapshot.lag.value_or(fanout::Lag());
   v1::SubscriberLag* const out = message->mutable_lag();
   out->set_channel_id(shown.channel_id);
   out->set_next_sequence(shown.next_sequence);

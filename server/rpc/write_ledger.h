@@ -25,8 +25,7 @@ void WriteChannelLedger(uint64_t channel_id, const gateway::ChannelAccount& acco
 void WriteSocket(const gateway::SocketSnapshot& snapshot, v1::SocketLedger* message);
 void WriteGatewayLedger(const gateway::GatewayAccount& account, const gateway::SendCounters& sent,
                         v1::GatewayLedger* message);
-// `channel_id`: whose lag is shown; 0 for the greatest.
-void WriteSubscriberInfo(const gateway::SubscriberSnapshot& snapshot, uint64_t channel_id, v1::SubscriberInfo* message);
+void WriteSubscriberInfo(const gateway::SubscriberSnapshot& snapshot, v1::SubscriberInfo* message);
 
 }  // namespace mcgw::rpc
 

@@ -60,6 +60,9 @@ TEST_F(ConfigTest, WithoutAnythingTheDefaultsHold) {
   EXPECT_EQ(config.channel_log_bytes(), 4u << 20);
   EXPECT_EQ(config.subscriber_lag_limit_bytes(), 4u << 20);
   EXPECT_EQ(config.max_channels(), 20000u);
+  EXPECT_EQ(config.max_holder_sources(), 100'000u);
+  EXPECT_EQ(config.max_total_memberships(), 2'000'000u);
+  EXPECT_EQ(config.max_total_sources(), 1'000'000u);
 }
 
 TEST_F(ConfigTest, AFlagRulesOverTheEnvironmentAndThatOverTheFile) {

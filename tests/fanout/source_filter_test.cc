@@ -3,6 +3,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -67,6 +68,35 @@ TEST(SourceFilter, SaysWhatItMeans) {
   EXPECT_EQ(SourceFilter().ToString(), "any source");
   EXPECT_EQ(Include({"10.0.0.3", "10.0.0.2"}).ToString(), "from 10.0.0.2, 10.0.0.3");
   EXPECT_EQ(Exclude({"10.0.0.9"}).ToString(), "but 10.0.0.9");
+}
+
+TEST(SourceFilter, SaysBrieflyHowManyThereAre) {
+  EXPECT_EQ(SourceFilter().ToShortString(), "any source");
+  EXPECT_EQ(Exclude({"10.0.0.9"}).ToShortString(), "but 10.0.0.9");
+  EXPECT_EQ(Include({"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"}).ToShortString(),
+            "from 10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4 and 2 more");
+}
+
+TEST(SourceFilter, EqualOnesKeepTheirSourcesOnce) {
+  const SourceFilter one = Include({"10.0.0.2", "10.0.0.3"});
+  const SourceFilter other = Include({"10.0.0.3", "10.0.0.2"});
+  EXPECT_EQ(&one.sources(), &other.sources());
+  EXPECT_EQ(&Merge({one, other}).sources(), &one.sources());
+  EXPECT_NE(&one.sources(), &Exclude({"10.0.0.2", "10.0.0.3"}).sources());
+}
+
+TEST(SourceFilter, EqualOnesComeAndGoOnManyThreads) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([i] {
+      for (int round = 0; round < 2000; ++round) {
+        const SourceFilter filter = Include({"10.0.0.2", round % 2 == 0 ? "10.0.0.3" : "10.0.0.4"});
+        ASSERT_EQ(filter, Include({"10.0.0.2", round % 2 == 0 ? "10.0.0.3" : "10.0.0.4"})) << i;
+        ASSERT_EQ(filter.sources().size(), 2u);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 // ---- Merging (RFC 3376, 3.2) ----

@@ -176,16 +176,59 @@ TEST_F(SubscriberAccountsTest, TheLagIsWhatLiesAhead) {
   Fill(log_.get(), 1, 100, 1);
   TakeAll(subscriber.get());
   Fill(log_.get(), 4, 100, 1);
-  const std::vector<Lag> lags = subscriber->Lags();
-  ASSERT_THAT(lags, SizeIs(1));
-  EXPECT_EQ(lags[0].channel_id, 1u);
-  EXPECT_EQ(lags[0].next_sequence, 2u);
-  EXPECT_EQ(lags[0].datagrams, 4u);
-  EXPECT_EQ(lags[0].bytes, log_->committed_position() / 5 * 4);
-  EXPECT_GT(lags[0].age_ns, 0);
+  const std::optional<Lag> lag = subscriber->GreatestLag();
+  ASSERT_TRUE(lag.has_value());
+  EXPECT_EQ(lag->channel_id, 1u);
+  EXPECT_EQ(lag->next_sequence, 2u);
+  EXPECT_EQ(lag->datagrams, 4u);
+  EXPECT_EQ(lag->bytes, log_->committed_position() / 5 * 4);
+  EXPECT_GT(lag->age_ns, 0);
   TakeAll(subscriber.get());
-  EXPECT_EQ(subscriber->Lags()[0].datagrams, 0u);
-  EXPECT_EQ(subscriber->Lags()[0].age_ns, 0);
+  EXPECT_EQ(subscriber->GreatestLag()->datagrams, 0u);
+  EXPECT_EQ(subscriber->GreatestLag()->age_ns, 0);
+}
+
+TEST_F(SubscriberAccountsTest, TheGreatestLagIsThatOfTheChannelWithMostBytesAhead) {
+  const auto subscriber = NewSubscriber();
+  EXPECT_FALSE(subscriber->GreatestLag().has_value());
+  std::vector<std::shared_ptr<ChannelLog>> logs;
+  for (uint64_t id = 1; id <= 3; ++id) {
+    logs.push_back(NewLog(id));
+    Add(subscriber.get(), logs.back());
+  }
+  TakeAll(subscriber.get());
+  Fill(logs[0].get(), 1, 100);
+  Fill(logs[1].get(), 3, 100);
+  Fill(logs[2].get(), 2, 100);
+  EXPECT_EQ(subscriber->GreatestLag()->channel_id, 2u);
+  EXPECT_EQ(subscriber->LagIn(3)->datagrams, 2u);
+  EXPECT_FALSE(subscriber->LagIn(4).has_value());
+}
+
+TEST_F(SubscriberAccountsTest, TheLedgerComesInPages) {
+  const auto subscriber = NewSubscriber();
+  std::vector<std::shared_ptr<ChannelLog>> logs;
+  for (uint64_t id = 1; id <= 5; ++id) {
+    logs.push_back(NewLog(id));
+    Add(subscriber.get(), logs.back());
+    Fill(logs.back().get(), static_cast<int>(id), 10);
+  }
+  TakeAll(subscriber.get());
+  // What it has left is listed at its place.
+  subscriber->RemoveChannel(2, std::nullopt);
+  TakeAll(subscriber.get());
+  std::vector<uint64_t> ids;
+  std::vector<LedgerEntry> page;
+  for (uint64_t after = 0; !(page = subscriber->Ledger(after, 2)).empty(); after = page.back().channel_id) {
+    EXPECT_LE(page.size(), 2u);
+    for (const LedgerEntry& entry : page) {
+      ids.push_back(entry.channel_id);
+      EXPECT_EQ(entry.written, entry.channel_id);
+      EXPECT_EQ(subscriber->LedgerIn(entry.channel_id)->written, entry.written);
+    }
+  }
+  EXPECT_THAT(ids, ElementsAre(1, 2, 3, 4, 5));
+  EXPECT_FALSE(subscriber->LedgerIn(6).has_value());
 }
 
 TEST_F(SubscriberAccountsTest, AStreamThatWantsNothingGivesWayToOthers) {

@@ -2,6 +2,7 @@
 
 #include "server/gateway/channel_sockets.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <random>
@@ -93,14 +94,14 @@ TEST_F(ManySourcesTest, ASourceSpecificGroupTakesAsManySocketsAsItsSourcesNeed) 
               ElementsAre("INCLUDE{10.0.0.2, 10.0.0.3}", "INCLUDE{10.0.0.4, 10.0.0.5}", "INCLUDE{10.0.0.6}"));
   EXPECT_EQ(manager_.Sockets().at(Ip("232.1.1.1")), 3u);
   Settle();
-  const ChannelSnapshot snapshot = manager_.Snapshot().at(0);
+  const ChannelSnapshot snapshot = Snapshots().at(0);
   EXPECT_EQ(snapshot.told, snapshot.wished);
   EXPECT_THAT(snapshot.sockets, SizeIs(3));
   EXPECT_EQ(snapshot.socket.receive_buffer_bytes, 3u << 20);
   for (const auto& receiver : kernel_->receivers()) receiver->Inject({.payload = "x"});
   Settle();
   EXPECT_EQ(hold->log()->logged(), 3u);
-  EXPECT_EQ(manager_.Snapshot().at(0).sockets.at(1).read, 1u);
+  EXPECT_EQ(Snapshots().at(0).sockets.at(1).read, 1u);
 }
 
 TEST_F(ManySourcesTest, ASourceThatIsKeptStaysWhereItIs) {
@@ -147,7 +148,7 @@ TEST_F(ManySourcesTest, ARefusedChangeOfOneSiblingIsTakenBackFromTheOthers) {
   });
   EXPECT_FALSE(hold->SetFilter(Include({"10.0.0.2", "10.0.0.4"})).ok());
   EXPECT_THAT(Filters(), ElementsAre("INCLUDE{10.0.0.2, 10.0.0.3}", "INCLUDE{10.0.0.4, 10.0.0.5}"));
-  EXPECT_EQ(manager_.Snapshot().at(0).told, Include({"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"}));
+  EXPECT_EQ(Snapshots().at(0).told, Include({"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"}));
 }
 
 TEST_F(ManySourcesTest, WhereTheKernelKeepsFewerThanItSaysMoreSocketsDo) {
@@ -159,7 +160,7 @@ TEST_F(ManySourcesTest, WhereTheKernelKeepsFewerThanItSaysMoreSocketsDo) {
   const HoldPtr hold = Acquire("232.1.1.1", Sources(0, 7));
   EXPECT_THAT(Filters(), SizeIs(3));
   ASSERT_TRUE(hold->SetFilter(Sources(0, 10)).ok());
-  EXPECT_EQ(manager_.Snapshot().at(0).told, Sources(0, 10));
+  EXPECT_EQ(Snapshots().at(0).told, Sources(0, 10));
   EXPECT_NE(kernel_->Memberships().begin()->second, "DUPLICATES");
 }
 
@@ -180,7 +181,7 @@ TEST_F(InterfaceManagerTest, AnIpv6ExcludeBecomesAnIncludeOnlyWhileNothingComes)
   Settle();
   any.reset();
   EXPECT_EQ(receiver->filter(), "EXCLUDE{}");
-  EXPECT_EQ(manager_.Snapshot().at(0).wished, Include({"fd00::2"}));
+  EXPECT_EQ(Snapshots().at(0).wished, Include({"fd00::2"}));
   manager_.Sweep(0);
   receiver->Inject({.payload = "busy", .source = "fd00::2"});
   Settle();
@@ -188,7 +189,7 @@ TEST_F(InterfaceManagerTest, AnIpv6ExcludeBecomesAnIncludeOnlyWhileNothingComes)
   EXPECT_EQ(receiver->filter(), "EXCLUDE{}");
   manager_.Sweep(0);
   EXPECT_EQ(receiver->filter(), "INCLUDE{fd00::2}");
-  EXPECT_EQ(manager_.Snapshot().at(0).told, Include({"fd00::2"}));
+  EXPECT_EQ(Snapshots().at(0).told, Include({"fd00::2"}));
   any = Acquire("ff15::1");
   EXPECT_EQ(receiver->filter(), "EXCLUDE{}") << "at once";
 }
@@ -231,14 +232,18 @@ TEST_F(ManyGroupsTest, PastItsDescriptorsChannelsShareSockets) {
   EXPECT_FALSE(kernel_->receivers().at(1)->spec.group.IsUnspecified());
   EXPECT_TRUE(kernel_->receivers().at(2)->spec.group.IsUnspecified());
   EXPECT_THAT(kernel_->receivers().at(2)->filters(), SizeIs(20));
-  const std::vector<ChannelSnapshot> channels = manager_.Snapshot();
+  const std::vector<ChannelSnapshot> channels = Snapshots();
   std::map<uint64_t, int> by_inode;
   for (const ChannelSnapshot& channel : channels) {
     ASSERT_THAT(channel.sockets, SizeIs(1));
     ++by_inode[channel.sockets[0].facts.inode];
   }
   for (const ChannelSnapshot& channel : channels) {
-    EXPECT_EQ(channel.sockets[0].shared, by_inode.at(channel.sockets[0].facts.inode) > 1);
+    const auto sharing = static_cast<size_t>(by_inode.at(channel.sockets[0].facts.inode));
+    EXPECT_EQ(channel.sockets[0].shared, sharing > 1);
+    const std::vector<uint64_t> served = manager_.LedgerOf(channel.status.channel_id)->served.at(0);
+    EXPECT_THAT(served, SizeIs(sharing));
+    EXPECT_TRUE(std::binary_search(served.begin(), served.end(), channel.status.channel_id));
   }
   Settle();
   for (int i = 0; i < 42; ++i) {

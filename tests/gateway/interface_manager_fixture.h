@@ -41,6 +41,7 @@ class InterfaceManagerTest : public ::testing::Test {
     EXPECT_TRUE(hold.ok()) << hold.status();
     return hold.ok() ? *std::move(hold) : nullptr;
   }
+  std::vector<ChannelSnapshot> Snapshots() const { return manager_.Snapshot(manager_.ChannelIds({})); }
   // Runs what was posted to the shard.
   void Settle() {
     while (loop_->RunOnce(absl::ZeroDuration()) > 0) {

@@ -77,7 +77,7 @@ TEST_F(InterfaceManagerTest, WhatIsReceivedReachesTheLog) {
   kernel_->receiver("239.1.1.1")->Inject({.payload = "hello"});
   Settle();
   EXPECT_EQ(hold->log()->logged(), 1u);
-  const ChannelSnapshot snapshot = manager_.Snapshot().at(0);
+  const ChannelSnapshot snapshot = Snapshots().at(0);
   EXPECT_EQ(snapshot.account.read, 1u);
   EXPECT_EQ(snapshot.account.logged, 1u);
   EXPECT_EQ(snapshot.last_source, "10.0.0.2");
@@ -87,7 +87,7 @@ TEST_F(InterfaceManagerTest, TheKernelIsToldWhatAllWantTogether) {
   const HoldPtr first = Acquire("239.1.1.1", Include({"10.0.0.2"}));
   HoldPtr second = Acquire("239.1.1.1", Include({"10.0.0.3"}));
   HoldPtr third = Acquire("239.1.1.1", Exclude({"10.0.0.2", "10.0.0.9"}));
-  EXPECT_EQ(manager_.Snapshot().at(0).told, Exclude({"10.0.0.9"}));
+  EXPECT_EQ(Snapshots().at(0).told, Exclude({"10.0.0.9"}));
   third.reset();
   second.reset();
   EXPECT_THAT(kernel_->receiver("239.1.1.1")->calls(),
@@ -117,7 +117,7 @@ TEST_F(InterfaceManagerTest, AJoinThatFailsLeavesNothingBehind) {
   });
   const absl::StatusOr<HoldPtr> hold = TryAcquire("239.1.1.1");
   EXPECT_EQ(net::ErrnoOf(hold.status()), EPERM);
-  EXPECT_THAT(manager_.Snapshot(), IsEmpty());
+  EXPECT_THAT(Snapshots(), IsEmpty());
   EXPECT_EQ(services_.channels.load(), 0u);
   EXPECT_TRUE(kernel_->receiver("239.1.1.1")->closed());
   kernel_->set_refusal(nullptr);
@@ -141,7 +141,7 @@ TEST_F(InterfaceManagerTest, AFilterThatIsRefusedChangesNothing) {
   EXPECT_FALSE(TryAcquire("239.1.1.1").ok());
   EXPECT_FALSE(first->SetFilter(Include({"10.0.0.3"})).ok());
   EXPECT_EQ(first->filter(), Include({"10.0.0.2"}));
-  const ChannelSnapshot snapshot = manager_.Snapshot().at(0);
+  const ChannelSnapshot snapshot = Snapshots().at(0);
   EXPECT_THAT(snapshot.holders, SizeIs(1));
   EXPECT_EQ(snapshot.told, Include({"10.0.0.2"}));
   EXPECT_EQ(snapshot.wished, Include({"10.0.0.2"}));
@@ -167,7 +167,7 @@ TEST_F(InterfaceManagerTest, WithTooManySourcesTheKernelPassesAll) {
   EXPECT_THAT(kernel_->receivers(), SizeIs(2));  // The failed join is not built upon.
   Settle();
   EXPECT_TRUE(kernel_->receivers().at(0)->closed());
-  const ChannelSnapshot snapshot = manager_.Snapshot().at(0);
+  const ChannelSnapshot snapshot = Snapshots().at(0);
   EXPECT_EQ(snapshot.told, SourceFilter::AnySource());
   EXPECT_EQ(snapshot.wished, Include({"10.0.0.2", "10.0.0.3", "10.0.0.4"}));
 }
@@ -194,7 +194,7 @@ class NarrowingTest : public InterfaceManagerTest {
     start_ns_ = net::MonotonicNs();
   }
   std::string filter() const { return kernel_->receiver("ff15::1")->filter(); }
-  ChannelSnapshot snapshot() const { return manager_.Snapshot().at(0); }
+  ChannelSnapshot snapshot() const { return Snapshots().at(0); }
   // The sweep of a second, with a datagram just before it.
   void SecondWithTraffic(int second) {
     kernel_->receiver("ff15::1")->Inject({.payload = "unwanted", .source = "fd00::2"});
@@ -294,9 +294,9 @@ TEST_F(InterfaceManagerTest, AChannelJoinedAgainTooLateBeginsAnew) {
   Settle();
   const int64_t keep_ns = absl::ToInt64Nanoseconds(services_.options.keep_after_leave);
   manager_.Sweep(net::MonotonicNs() + keep_ns - 1'000'000'000);
-  EXPECT_THAT(manager_.Snapshot(), SizeIs(1));
+  EXPECT_THAT(Snapshots(), SizeIs(1));
   manager_.Sweep(net::MonotonicNs() + keep_ns);
-  EXPECT_THAT(manager_.Snapshot(), IsEmpty());
+  EXPECT_THAT(Snapshots(), IsEmpty());
   EXPECT_EQ(services_.channels.load(), 0u);
   hold = Acquire("239.1.1.1");
   EXPECT_NE(hold->log()->epoch(), epoch);
@@ -308,7 +308,7 @@ TEST_F(InterfaceManagerTest, AChannelJoinedAgainTooLateBeginsAnew) {
 TEST_F(InterfaceManagerTest, AHeldChannelIsNotSwept) {
   const HoldPtr hold = Acquire("239.1.1.1");
   manager_.Sweep(net::MonotonicNs() + absl::ToInt64Nanoseconds(absl::Hours(1)));
-  EXPECT_THAT(manager_.Snapshot(), SizeIs(1));
+  EXPECT_THAT(Snapshots(), SizeIs(1));
 }
 
 TEST_F(InterfaceManagerTest, AFailedReturnKeepsTheLog) {
@@ -351,7 +351,7 @@ TEST_F(InterfaceManagerTest, ASnapshotShowsIntentAndFactApart) {
   const Holder stream = {.kind = Holder::Kind::kStream, .subscriber_id = 9, .identity = "me"};
   const MembershipFacts membership = {.holder = std::make_shared<HolderFacts>(stream, "*"), .id = 4};
   HoldPtr hold = manager_.Acquire(testing::Ip("239.1.1.1"), 5000, membership, Include({"10.0.0.2"}), {}).value();
-  ChannelSnapshot snapshot = manager_.Snapshot().at(0);
+  ChannelSnapshot snapshot = Snapshots().at(0);
   EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kJoined);
   EXPECT_EQ(snapshot.status.interface_name, "a0");
   EXPECT_EQ(snapshot.status.group, testing::Ip("239.1.1.1"));
@@ -364,7 +364,7 @@ TEST_F(InterfaceManagerTest, ASnapshotShowsIntentAndFactApart) {
   EXPECT_EQ(manager_.Holds(net::Family::kIpv6), 0u);
   EXPECT_EQ(manager_.Sockets().at(testing::Ip("239.1.1.1")), 1u);
   hold.reset();
-  snapshot = manager_.Snapshot().at(0);
+  snapshot = Snapshots().at(0);
   EXPECT_FALSE(snapshot.joined);
   EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kLeft);
   EXPECT_THAT(snapshot.holders, IsEmpty());

@@ -72,6 +72,9 @@ class ServerTest : public testing::Test {
     config_.set_max_connections(100);
     config_.set_max_memberships(100);
     config_.set_max_sources(5);
+    config_.set_max_holder_sources(100'000);
+    config_.set_max_total_memberships(1'000'000);
+    config_.set_max_total_sources(1'000'000);
   }
   ~ServerTest() override {
     if (server_ != nullptr) server_->Stop(absl::ZeroDuration());

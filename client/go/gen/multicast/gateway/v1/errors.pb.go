@@ -109,8 +109,8 @@ const (
 	// PERMISSION_DENIED. The gateway's policy does not allow this RPC to the caller. Remedy: a change
 	// of the policy.
 	ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED ErrorReason = 54
-	// RESOURCE_EXHAUSTED. The gateway has as many channels as it may. Metadata `limit`. Remedy: leave
-	// channels that are not needed, or raise max_channels.
+	// RESOURCE_EXHAUSTED. The gateway has as many channels as it may, and each is held. Metadata
+	// `limit`. Remedy: leave channels that are not needed, or raise max_channels.
 	ErrorReason_ERROR_REASON_CHANNEL_LIMIT ErrorReason = 70
 	// RESOURCE_EXHAUSTED. The gateway or the caller has as many sessions as it may. Metadata `limit`.
 	// Remedy: leave sessions that are not needed, or raise max_sessions.
@@ -118,11 +118,13 @@ const (
 	// RESOURCE_EXHAUSTED. The gateway has as many Subscribe streams as it may. Metadata `limit`.
 	// Remedy: one stream with several memberships, or raise max_subscribers.
 	ErrorReason_ERROR_REASON_SUBSCRIBER_LIMIT ErrorReason = 72
-	// RESOURCE_EXHAUSTED. The session or stream holds as many memberships as it may. Metadata
-	// `limit`. Remedy: several sessions or streams, or raise max_memberships.
+	// RESOURCE_EXHAUSTED. The session or stream holds as many memberships as it may, or all of them
+	// together do. Metadata `limit`. Remedy: several sessions or streams, or raise max_memberships;
+	// for all together, leave some, or raise max_total_memberships. The message names the limit.
 	ErrorReason_ERROR_REASON_MEMBERSHIP_LIMIT ErrorReason = 73
-	// RESOURCE_EXHAUSTED. The filter lists more sources than it may. Metadata `limit`. Remedy: fewer
-	// sources, or raise max_sources.
+	// RESOURCE_EXHAUSTED. The filter lists more sources than it may, or all filters of the session or
+	// stream do, or those of all clients together. Metadata `limit`. Remedy: fewer sources, or raise
+	// max_sources, max_holder_sources or max_total_sources. The message names the limit.
 	ErrorReason_ERROR_REASON_SOURCE_LIMIT ErrorReason = 74
 	// RESOURCE_EXHAUSTED. The caller sends or asks faster than the policy allows. Remedy: wait as
 	// RetryInfo says.
