@@ -84,6 +84,7 @@ class Caller : private Http2Client::Listener {
   struct Pending {
     size_t place;
     int64_t asked_ns;
+    bool counts;
     std::optional<std::string> answer;
   };
 
@@ -91,7 +92,8 @@ class Caller : private Http2Client::Listener {
     const Call call = load_.next(place, answer);
     const uint32_t id = client_.Open(call.path);
     client_.Write(id, call.request, true);
-    pending_[id] = {.place = place, .asked_ns = NowNs(), .answer = std::nullopt};
+    const bool counts = load_.counted.empty() || call.path == load_.counted;
+    pending_[id] = {.place = place, .asked_ns = NowNs(), .counts = counts, .answer = std::nullopt};
   }
 
   absl::Status TakeMessage(uint32_t id, absl::string_view message) override {
@@ -106,7 +108,7 @@ class Caller : private Http2Client::Listener {
     pending_.erase(at);
     if (!ended.answer.has_value())
       return absl::UnavailableError(absl::StrCat("a call failed: ", absl::CHexEscape(block)));
-    tally_.Answered(ended.asked_ns);
+    if (ended.counts) tally_.Answered(ended.asked_ns);
     Ask(ended.place, &*ended.answer);
     return absl::OkStatus();
   }

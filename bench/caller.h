@@ -29,6 +29,8 @@ struct CallLoad {
   std::function<Call(size_t place, const std::string* answer)> next;
   // Calls that make one: a Join and its Leave, for instance.
   int calls_in_one = 1;
+  // Only calls of this path are counted and timed; empty: all.
+  std::string counted = {};
 };
 
 // A call that fails is a status that is not OK.

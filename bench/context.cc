@@ -30,6 +30,8 @@ const std::vector<Case>& AllCases() {
       {kChannelsCase, "1 to 10,000 channels joined, few of them active", RunChannelsCase},
       {kStalledCase, "receiving and logging beside subscribers that do not read", RunStalledCase},
       {kCursorsCase, "100 subscribers with a cursor in each of 10,000 channels", RunCursorsCase},
+      {kControlCase, "control calls, sweeps and interface changes beside 10,000 channels and 1,000 subscribers",
+       RunControlCase},
       {kMemoryCase, "memory for idle subscribers, cursors and quiet channels", RunMemoryCase},
       {kFlatMemoryCase, "memory over 50 million deliveries", RunFlatMemoryCase},
       {kStartUpCase, "from the start to ready", RunStartUpCase},

@@ -107,6 +107,7 @@ void RunJoinsCase(Context* context);
 void RunChannelsCase(Context* context);
 void RunStalledCase(Context* context);
 void RunCursorsCase(Context* context);
+void RunControlCase(Context* context);
 void RunMemoryCase(Context* context);
 void RunFlatMemoryCase(Context* context);
 void RunStartUpCase(Context* context);

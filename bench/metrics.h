@@ -12,6 +12,9 @@ inline constexpr char kCpuPerDelivery[] = "cpu_ns_per_delivery";
 inline constexpr char kUserCpuPerDatagram[] = "user_cpu_ns_per_datagram";  // Received by the server.
 inline constexpr char kCpuPerDatagram[] = "cpu_ns_per_datagram";           // Received, or sent, by the server.
 inline constexpr char kCpuPerCall[] = "cpu_us_per_call";
+inline constexpr char kReceiveThread[] = "receive_thread_us_per_second";  // Of CPU, while nothing happens.
+inline constexpr char kControlThread[] = "control_thread_us_per_second";
+inline constexpr char kCpuPerFlap[] = "cpu_ms_per_flap";      // Over what the server takes while nothing happens.
 inline constexpr char kSwitches[] = "switches_per_delivery";  // Voluntary context switches.
 inline constexpr char kServerBusy[] = "server_busy";          // 0 to 1: of its core.
 
@@ -63,6 +66,9 @@ inline constexpr std::array kMetrics = {
     Metric{kCpuPerDatagram, "CPU ns/datagram", Shown::kWithRatio},
     Metric{kUserCpuPerDatagram, "user CPU ns/datagram", Shown::kWithRatio},
     Metric{kCpuPerCall, "CPU us/call", Shown::kWithRatio},
+    Metric{kReceiveThread, "receive thread us/s", Shown::kYes},
+    Metric{kControlThread, "control thread us/s", Shown::kYes},
+    Metric{kCpuPerFlap, "CPU ms/flap", Shown::kYes},
     Metric{kP50, "p50 us", Shown::kWithRatio},
     Metric{kP90, "p90 us", Shown::kYes},
     Metric{kP99, "p99 us", Shown::kWithRatio},

@@ -34,6 +34,7 @@ inline constexpr char kJoinsCase[] = "joins";
 inline constexpr char kChannelsCase[] = "channels";
 inline constexpr char kStalledCase[] = "stalled";
 inline constexpr char kCursorsCase[] = "cursors";
+inline constexpr char kControlCase[] = "control";
 inline constexpr char kMemoryCase[] = "memory";
 inline constexpr char kFlatMemoryCase[] = "flat-memory";
 inline constexpr char kStartUpCase[] = "start-up";

@@ -134,6 +134,18 @@ Usage Process::usage() const {
   return usage;
 }
 
+int64_t Process::thread_cpu_ns(const std::string& name) const {
+  int64_t cpu_ns = 0;
+  std::error_code ignored;
+  for (const auto& task : std::filesystem::directory_iterator(absl::StrCat("/proc/", pid_, "/task"), ignored)) {
+    std::string said;
+    if (!std::getline(std::ifstream(task.path() / "comm"), said) || said != name) continue;
+    int64_t on_core_ns = 0;
+    if (std::ifstream(task.path() / "schedstat") >> on_core_ns) cpu_ns += on_core_ns;
+  }
+  return cpu_ns;
+}
+
 int64_t Process::resident_bytes() const { return NumberOf(absl::StrCat("/proc/", pid_, "/status"), "VmRSS:") * 1024; }
 
 }  // namespace mcgw::bench

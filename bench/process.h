@@ -37,6 +37,8 @@ class Process {
   int64_t start_up_ns() const { return start_up_ns_; }
   bool running() const;
   Usage usage() const;
+  // User and system time of its threads of that name.
+  int64_t thread_cpu_ns(const std::string& name) const;
   int64_t resident_bytes() const;
 
  private:

@@ -97,8 +97,13 @@ bool AllHave(const ReaderLoop& loop, size_t channels, uint64_t last) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject, int count, const Subscription& wish) {
+  return OpenReaders(subject, std::vector<Subscription>(static_cast<size_t>(count), wish));
+}
+
+absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject,
+                                                        const std::vector<Subscription>& wishes) {
   std::vector<std::unique_ptr<Reader>> readers;
-  for (int i = 0; i < count; ++i) {
+  for (const Subscription& wish : wishes) {
     auto reader = subject.MakeReader(wish);
     if (!reader.ok()) return reader.status();
     readers.push_back(*std::move(reader));

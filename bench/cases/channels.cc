@@ -11,20 +11,15 @@
 #include "absl/strings/str_format.h"
 #include "bench/caller.h"
 #include "bench/context.h"
+#include "bench/join_calls.h"
 #include "bench/metrics.h"
 #include "bench/stamp.h"
 #include "bench/statistics.h"
-#include "multicast/gateway/v1/gateway_service.pb.h"
 
 namespace mcgw::bench {
 namespace {
 
-namespace v1 = multicast::gateway::v1;
-
-constexpr char kJoinPath[] = "/multicast.gateway.v1.MulticastGatewayService/Join";
-constexpr char kLeavePath[] = "/multicast.gateway.v1.MulticastGatewayService/Leave";
 constexpr double kNsPerSecond = 1e9;
-constexpr int kGroupsInTurn = 64;  // For each place in flight.
 
 Group GroupOf(int index, int family, const std::string& interface) {
   const std::string address = family == 6 ? absl::StrFormat("ff15::77:%x", index + 1)
@@ -37,34 +32,6 @@ std::vector<Group> Groups(int count, int family, const std::string& interface) {
   for (int i = 0; i < count; ++i) groups.push_back(GroupOf(i, family, interface));
   return groups;
 }
-
-// A session with one membership, then the session's end, and so on.
-class JoinsAndLeaves {
- public:
-  explicit JoinsAndLeaves(std::string interface) : interface_(std::move(interface)) {}
-
-  Call Next(size_t place, const std::string* answer) {
-    if (turns_.size() <= place) turns_.resize(place + 1);
-    int& turn = turns_[place];
-    v1::JoinResponse joined;
-    if (turn++ % 2 == 1 && answer != nullptr && joined.ParseFromString(*answer)) {
-      v1::LeaveRequest leave;
-      leave.set_session_id(joined.session_id());
-      leave.mutable_whole_session();
-      return {.path = kLeavePath, .request = leave.SerializeAsString()};
-    }
-    const Group group = GroupOf(static_cast<int>(place) * kGroupsInTurn + turn / 2 % kGroupsInTurn, 4, interface_);
-    v1::JoinRequest join;
-    join.mutable_membership()->set_group(group.address);
-    join.mutable_membership()->set_port(group.port);
-    join.mutable_membership()->set_interface(group.interface);
-    return {.path = kJoinPath, .request = join.SerializeAsString()};
-  }
-
- private:
-  const std::string interface_;
-  std::vector<int> turns_;
-};
 
 // What the kernel alone takes for a socket that joins and is closed: in this process.
 absl::StatusOr<Outcome> JoinDirectly(const std::string& interface, double seconds) {
@@ -153,7 +120,7 @@ void RunJoinsCase(Context* context) {
       }
       contestants.push_back(
           {subject->name(), [context, in_flight, interface, seconds, subject = subject.get()] {
-             JoinsAndLeaves calls(interface);
+             JoinsAndLeaves calls([interface](int number) { return GroupOf(number, 4, interface); });
              const CallLoad load = {
                  .in_flight = in_flight,
                  .seconds = seconds,

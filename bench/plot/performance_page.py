@@ -36,6 +36,11 @@ CASES = {
         [("cpu_ns_per_datagram", "CPU ns/datagram"), ("user_cpu_ns_per_datagram", "of it user"), P50, P99],
     ),
     "cursors": ("Many cursors", [CPU, ("bytes_per_cursor", "bytes/cursor"), ("set_up_ms", "set-up ms"), P50, P99]),
+    "control": (
+        "Control calls beside what exists",
+        [*CALLS[:-1], ("receive_thread_us_per_second", "receive thread us/s"),
+         ("control_thread_us_per_second", "control thread us/s"), ("cpu_ms_per_flap", "CPU ms/flap")],
+    ),
     "memory": (
         "Memory",
         [("bytes_per_subscriber", "bytes/subscriber"), ("bytes_per_cursor", "bytes/cursor"),
