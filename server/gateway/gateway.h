@@ -18,8 +18,8 @@
 // against a newer table; managers find their interfaces again and close sockets that are of no use any more, streams
 // are told, what is wished is joined again, and memberships whose selector means something else now move. The owner
 // calls it when net::InterfaceWatch has heard something (InterfaceFollower); Join and Subscribe do where a selector is
-// not found; and Sweep does every ten seconds, whatever was heard, and compares with what the kernel says it has
-// joined.
+// not found, or is "*" and something has changed since; and Sweep does every ten seconds, whatever was heard, and
+// compares with what the kernel says it has joined.
 
 #ifndef MCGW_GATEWAY_GATEWAY_H_
 #define MCGW_GATEWAY_GATEWAY_H_
@@ -228,7 +228,8 @@ class Gateway {
   absl::Status TryBind(const ChannelFacts& channel, const net::Interface& interface) const;
   // Ends streams that hold more memory than their share, where what streams hold together is too much.
   void SweepPinned() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Reads the interfaces again if a request's selector is not found among those that are known.
+  // Follows the interfaces if a request's selector is not found among those that are known, or is "*" and something has
+  // changed since they were followed.
   absl::Status CatchUp(const std::vector<MembershipRequest>& requests);
   bool IsKnown(const MembershipRequest& request);
   absl::Status FollowLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(follow_mutex_);

@@ -24,9 +24,10 @@ constexpr int kMostReadings = 4;
 }  // namespace
 
 bool Gateway::IsKnown(const MembershipRequest& request) {
-  if (request.selector == "*") return false;
-  const absl::StatusOr<std::vector<Selected>> known =
-      directory_.ResolveIn(registry_.table(), request.selector, request.group);
+  const InterfaceDirectory::Table table = registry_.table();
+  // Any change may give "*" another interface.
+  if (request.selector == "*") return directory_.IsCurrent(table);
+  const absl::StatusOr<std::vector<Selected>> known = directory_.ResolveIn(table, request.selector, request.group);
   if (known.ok()) return known->front().interface->up && !known->front().interface->ReceivesForMaster();
   // Other errors do not come from the interfaces: the membership itself answers them.
   const Reason reason = net::ReasonOf(known.status());

@@ -109,6 +109,13 @@ InterfaceDirectory::Table InterfaceDirectory::table() const {
   return table_;
 }
 
+bool InterfaceDirectory::IsCurrent(const Table& table) {
+  const bool news = HasNews();
+  net::MutexLock lock(&mutex_);
+  if (news) TakeNews();
+  return table == table_ && table_changes_ == changes_;
+}
+
 absl::StatusOr<InterfaceDirectory::Table> InterfaceDirectory::CurrentTable() {
   const bool news = HasNews();
   {

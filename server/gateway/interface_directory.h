@@ -58,6 +58,9 @@ class InterfaceDirectory {
   // The same if something has changed since; true if the table is another one now.
   bool CatchUp();
   Table table() const;
+  // Whether nothing has changed since that table was read. Asks no kernel for a table. Where the host cannot be watched
+  // it is never known.
+  bool IsCurrent(const Table& table);
 
   // The interfaces that a selector means for a group: exactly one, but for "*", which may mean none. A name or address
   // that is not in the table is looked up again before it is refused, so that an interface is found as soon as it
