@@ -27,6 +27,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "server/fanout/channel_log.h"
 #include "server/fanout/event.h"
@@ -297,6 +298,8 @@ class Subscriber {
   static LedgerEntry ShareOf(const Channel& channel);
   static LedgerEntry LedgerOf(const Channel& channel);
   static Lag LagOf(const Channel& channel, int64_t now_ns);
+  // Looks at the channels that may have something ahead: who waits in a log has nothing.
+  void ForEachAhead(absl::FunctionRef<void(const Channel&)> look) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   LedgerEntry TotalLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
