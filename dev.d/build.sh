@@ -6,7 +6,7 @@ help_build() {
 Usage: ./dev build [--preset NAME] [TARGET...]
 
 Builds the preset (default: release, in build/; others in build/NAME), or only the targets named.
-Presets: release dev asan asan-floors tsan tidy coverage (CMakePresets.json tells what each is for).
+Presets: release dev asan asan-floors tsan tidy coverage (CMakePresets.json explains each).
 END
 }
 
@@ -47,15 +47,15 @@ help_test() {
   cat <<'END'
 Usage: ./dev test [--sanitizers] [--long] [--preset NAME] [--filter REGEX]
 
-Builds the release preset and runs all its tests. The last line counts what passed, failed and was skipped. Works as
-root and, where the kernel allows user namespaces, as an ordinary user. With CI=true a skipped test is a failure.
+Builds the release preset and runs all its tests. The last line counts passed, failed and skipped tests. Works as
+root and, if the kernel allows user namespaces, as an ordinary user. With CI=true a skipped test is a failure.
 
-  --sanitizers    then also the floors below gRPC under AddressSanitizer with UndefinedBehaviorSanitizer, and under
+  --sanitizers    also test the floors below gRPC under AddressSanitizer with UndefinedBehaviorSanitizer, and under
                   ThreadSanitizer
-  --long          also what takes longer, the tests of the kernel under a second kernel, everything under
+  --long          also run the long tests, the kernel tests under a second kernel, all tests under
                   AddressSanitizer, and the floors under ThreadSanitizer
-  --preset NAME   only this preset
-  --filter REGEX  only the tests whose CTest name matches; without --preset only in the release preset
+  --preset NAME   test only this preset
+  --filter REGEX  run only tests whose CTest name matches; without --preset only in the release preset
 END
 }
 
@@ -99,7 +99,7 @@ cmd_test() {
   if [[ -n $filter ]]; then arguments+=(--tests-regex "$filter"); fi
   if [[ -z $long ]]; then arguments+=(--label-exclude '^long$'); fi
   for suite in "${suites[@]}"; do
-    build_preset "$suite" # Outside of any condition, so that a failed build ends the run.
+    build_preset "$suite" # Not inside a condition, so that a failed build ends the run.
     run_suite "$suite" "${arguments[@]}" || status=1
   done
   say "test: took $SECONDS s"
@@ -111,9 +111,9 @@ help_demo() {
   cat <<'END'
 Usage: ./dev demo
 
-Builds the gateway and shows it at work: a multicast stream of an ordinary program comes out of a gRPC subscription,
-and what is published over gRPC arrives at an ordinary program. Two hosts are played by network namespaces, which vanish
-at the end. Takes a few seconds once built; changes nothing on this machine.
+Builds the gateway and shows it at work: a gRPC subscription receives the multicast stream of an ordinary program, and
+an ordinary program receives datagrams published over gRPC. Network namespaces simulate two hosts, and are removed at
+the end. Takes a few seconds once built. Leaves this machine's network unchanged.
 END
 }
 
@@ -128,7 +128,7 @@ help_run() {
   cat <<'END'
 Usage: ./dev run [ARGUMENT...]
 
-Builds the gateway and starts it in the foreground, on 127.0.0.1:50051 unless told otherwise. Arguments go to mcgwd
+Builds the gateway and starts it in the foreground, by default on 127.0.0.1:50051. Arguments go to mcgwd
 (./dev run -- --help lists them).
 END
 }

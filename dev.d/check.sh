@@ -28,14 +28,14 @@ help_lint() {
   cat <<'END'
 Usage: ./dev lint [CHECK...]
 
-Runs the checks named, or all of them:
+Runs the named checks, or all of them:
 
   floors     includes between the floors of the server point down only
   shell      shellcheck on the scripts
   python     the Python files compile; ruff and, for the client, mypy
   go         go vet on the client
   format     clang-format, buf format, gofmt and, for the client, ruff format would change nothing
-  generated  the committed code that ./dev gen makes is what the protocol definitions give
+  generated  the committed generated code matches the protocol definitions
   proto      buf lint
   tidy       clang-tidy and clang's thread-safety analysis (results are cached per file)
 END
@@ -69,7 +69,7 @@ END
 
 lint_go() {
   if ! command -v go >/dev/null; then
-    say "there is no Go on this machine: left out"
+    say "Go is not installed: skipped"
     [[ ${CI-} != true ]]
     return
   fi
@@ -110,7 +110,7 @@ cmd_lint() {
     "lint_${checks[0]}"
     return
   fi
-  # Each in a process of its own, since a condition switches `set -e` off.
+  # Each in a separate process, because a condition switches `set -e` off.
   for check in "${checks[@]}"; do
     say "lint: $check"
     ./dev lint "$check" || failed+=("$check")
@@ -123,8 +123,8 @@ help_gen() {
   cat <<'END'
 Usage: ./dev gen
 
-Generates from proto/ the committed code of the clients in Go (client/go/gen) and Python (client/python/src/mcgw/v1).
-That of the client in Java is made by Maven at each build, that of C++ by CMake.
+Generates the committed code of the Go client (client/go/gen) and the Python client (client/python/src/mcgw/v1) from
+proto/. Maven generates the Java code at each build, and CMake the C++ code.
 END
 }
 
@@ -138,8 +138,8 @@ help_clients() {
   cat <<'END'
 Usage: ./dev clients [go] [java] [python]
 
-Builds the clients in these languages (default: all), each by its own tool: client/LANGUAGE/README.md tells how. Leaves
-each one's example as build/clients/LANGUAGE/mcgw-example.
+Builds the clients in these languages (default: all), each by its own tool, as client/LANGUAGE/README.md explains. Leaves
+each example as build/clients/LANGUAGE/mcgw-example.
 END
 }
 

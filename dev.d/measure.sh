@@ -6,17 +6,17 @@ help_bench() {
 Usage: ./dev bench [--quick] [--case NAME] [ARGUMENT...]
        ./dev bench --docs [REPORT.json]
 
-Builds the gateway and measures it beside references with build/bin/mcgw-bench, in network namespaces of its own; takes
-at most 40 minutes, with --quick 3, and the build before. Prints tables, and leaves every round in
-build/reports/bench.json (or where --json says). Arguments go to mcgw-bench (./dev bench -- --help lists them). Exit
-status 3 if mcgw lost a datagram without a word, or delivered one twice or out of order.
+Builds the gateway and measures it beside references with build/bin/mcgw-bench, in its own network namespaces. Takes at
+most 40 minutes after the build, or 3 with --quick. Prints tables, and leaves every round in build/reports/bench.json
+(or the file of --json). Arguments go to mcgw-bench (./dev bench -- --help lists them). The exit status is 3 if mcgw
+lost a datagram without announcing it, or delivered one twice or out of order.
 
   --docs   write the measured part of docs/performance.md and its plots from the JSON of a full run; without one,
            measure first
 END
 }
 
-# A library that was installed after the build was configured is found only by configuring again.
+# CMake finds a library that was installed after the build was configured only if it configures again.
 configure_for_bench() {
   configure release
   if command -v pkg-config >/dev/null && pkg-config --exists libzmq &&
@@ -57,8 +57,8 @@ help_soak() {
   cat <<'END'
 Usage: ./dev soak [ARGUMENT...]
 
-Builds the gateway and keeps it under load for a long time, in network namespaces of its own. Exit status 2 if there is
-no soak test.
+Builds the gateway and keeps it under load for a long time, in its own network namespaces. The exit status is 2 if there
+is no soak test.
 END
 }
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What this machine needs: ./dev setup. Sourced by dev.
+# The dependencies of this machine: ./dev setup. Sourced by dev.
 
-# Packages of Debian 12, Debian 13 and Ubuntu 24.04, by what needs them.
+# Packages of Debian 12, Debian 13 and Ubuntu 24.04, by their purpose.
 packages_build=(cmake ninja-build g++ ccache pkgconf libgrpc++-dev protobuf-compiler protobuf-compiler-grpc
   libprotobuf-dev libabsl-dev libspdlog-dev libgtest-dev libgmock-dev libcli11-dev libyaml-cpp-dev libmnl-dev
   libsystemd-dev iproute2 procps util-linux python3)
@@ -9,7 +9,7 @@ packages_demo=(socat)
 packages_test=(tcpdump tshark socat smcroute ffmpeg multicat faketime nftables python3-pytest python3-venv python3-yaml systemd)
 packages_container=(podman buildah debootstrap runc netavark catatonit debian-archive-keyring)
 packages_languages=(python3-venv)
-packages_bench=(libzmq3-dev) # References that may be missing; nats-server is unpacked, see unpack_nats_server.
+packages_bench=(libzmq3-dev) # Optional references; nats-server is unpacked, see unpack_nats_server.
 packages_lint=(clang clang-tidy clang-format libclang-rt-dev shellcheck)
 buf_version=1.75.0
 kubernetes_validate_version=1.37.0
@@ -17,7 +17,7 @@ kubernetes_validate_version=1.37.0
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/mcgw/tools
 buf=$tools/buf-$buf_version/node_modules/.bin/buf
 nats=$tools/nats
-# Unpacked, not installed: pimd and igmpproxy would start as services.
+# Unpacked, not installed, because pimd and igmpproxy would start as services.
 packages_long=(user-mode-linux igmpproxy pimd)
 export MCGW_UNPACKED=$tools/long
 export MCGW_KUBERNETES_VALIDATE=$tools/kubernetes-validate-$kubernetes_validate_version/bin/kubernetes-validate
@@ -26,17 +26,21 @@ help_setup() {
   cat <<'END'
 Usage: ./dev setup [build] [demo] [test] [languages] [lint] [container] [long] [bench]
 
-Installs the distribution packages that this machine lacks for these groups (default: all but container, long and bench).
-When it does not run as root, it asks before it calls sudo; with CI=true or MCGW_INSTALL=yes it does not ask. It also
-installs, into ${XDG_CACHE_HOME:-~/.cache}/mcgw/tools the protobuf linter for lint and a
-checker of Kubernetes manifests for test. The group container builds and runs the container image. The group
-long unpacks there what ./dev test --long has besides: a second kernel, which runs as a process (user-mode-linux), and
-two routing daemons. The group bench holds other
-systems that ./dev bench measures beside the gateway, and leaves out what cannot be had; nats-server is only unpacked,
-so that no service starts. The group languages holds what the clients in Go, Java and Python need: the toolchains,
-unless others are on the PATH, and by a first build what their tools fetch from their registries, in the versions that
-go.sum, pom.xml and requirements-dev.txt name. What cannot be had is named and left out; with CI=true that is a failure,
-but for bench. Silent when nothing is missing. The other commands call it for the groups that they need.
+Installs the missing distribution packages of these groups (default: all except container, long and bench). Without
+root, it asks before it calls sudo, unless CI=true or MCGW_INSTALL=yes. Tools go into
+${XDG_CACHE_HOME:-~/.cache}/mcgw/tools.
+
+  build, demo  packages only
+  test         packages, and a checker of Kubernetes manifests
+  languages    the toolchains of the clients in Go, Java and Python, unless others are on the PATH. A first build fetches
+               their dependencies, in the versions of go.sum, pom.xml and requirements-dev.txt
+  lint         packages, and the protobuf linter
+  container    packages to build and run the container image
+  long         unpacks a second kernel, which runs as a process (user-mode-linux), and two routing daemons
+  bench        other systems for ./dev bench, as available; nats-server is only unpacked, so that no service starts
+
+It names and skips unavailable parts; with CI=true, except in bench, that is a failure. It prints nothing if nothing is
+missing. The other commands call it for the groups that they need.
 END
 }
 
@@ -48,7 +52,7 @@ missing_packages() {
   done
 }
 
-# A person's machine is changed only with a yes.
+# Changes a person's machine only after a yes.
 agree_to_install() {
   local command="sudo apt-get install --no-install-recommends $*" answer
   command -v sudo >/dev/null || die "run as root: apt-get install --no-install-recommends $*"
@@ -67,7 +71,7 @@ install_packages() {
   fi
   as_root+=(env DEBIAN_FRONTEND=noninteractive)
   say "installing $*"
-  "${as_root[@]}" apt-get update -qq || say "apt-get update failed; going on with the package lists that are there"
+  "${as_root[@]}" apt-get update -qq || say "apt-get update failed; using the existing package lists"
   for package in "$@"; do
     if apt-cache show --no-all-versions "$package" >/dev/null 2>&1; then
       known+=("$package")
@@ -76,7 +80,7 @@ install_packages() {
     fi
   done
   if [[ ${#unknown[@]} != 0 ]]; then
-    say "not in this distribution: ${unknown[*]}; what needs them is skipped or fails"
+    say "not in this distribution: ${unknown[*]}; whatever needs them is skipped or fails"
   fi
   if [[ ${#known[@]} != 0 ]]; then
     "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${known[@]}" </dev/null >/dev/null
@@ -90,7 +94,7 @@ install_buf() {
     "@bufbuild/buf@$buf_version" </dev/null >&2
 }
 
-# Holds the manifests against the schemas of Kubernetes, which it brings along.
+# Checks the manifests against the schemas of Kubernetes, which it includes.
 install_kubernetes_validate() {
   local environment=${MCGW_KUBERNETES_VALIDATE%/bin/*}
   say "installing kubernetes-validate $kubernetes_validate_version into $tools"
@@ -102,20 +106,20 @@ install_kubernetes_validate() {
   fi
 }
 
-# The toolchains of the clients in other languages, where none is on the PATH.
+# The toolchains of the clients in other languages, unless they are on the PATH.
 packages_toolchains() {
   command -v go >/dev/null || echo golang-go
   command -v javac >/dev/null || echo default-jdk-headless
   command -v mvn >/dev/null || echo maven
 }
 
-# Building a client makes its build tool fetch what it needs; once for each list of versions.
+# Building a client makes its build tool fetch its dependencies, once for each list of versions.
 fetch_languages() {
   local lists fetched
   lists=(client/go/go.sum client/java/pom.xml client/python/requirements-dev.txt)
   fetched=${tools%/tools}/fetched-$(cat "${lists[@]}" | sha256sum | cut -c -12)
   if [[ -f $fetched ]]; then return; fi
-  say "fetching what the clients in Go, Java and Python need"
+  say "fetching the dependencies of the clients in Go, Java and Python"
   if client/build; then
     mkdir -p "${fetched%/*}"
     touch "$fetched"
@@ -126,16 +130,16 @@ fetch_languages() {
   fi
 }
 
-# Installed, the package would start a server on all addresses.
+# Unpacked only: if installed, the package would start a server on all addresses.
 unpack_nats_server() {
   say "unpacking nats-server into $nats"
   mkdir -p "$nats"
   if ! (cd "$nats" && apt-get download -qq nats-server >/dev/null 2>&1 && dpkg-deb -x nats-server_*.deb .); then
-    say "nats-server cannot be had; it is left out"
+    say "nats-server is not available; skipped"
   fi
 }
 
-# Each package is looked for by itself, so that one that cannot be had takes only its own tests away.
+# Downloads each package separately, so that an unavailable one skips only its own tests.
 setup_long() {
   local package
   for package in "${packages_long[@]}"; do
@@ -147,17 +151,17 @@ setup_long() {
       mv "$MCGW_UNPACKED/$package.part" "$MCGW_UNPACKED/$package"
     else
       rm -rf "$MCGW_UNPACKED/$package.part"
-      say "$package cannot be had; what needs it is skipped"
+      say "$package is not available; whatever needs it is skipped"
     fi
   done
 }
 
-# What the benchmark can do without.
+# The benchmark's optional parts.
 setup_bench() {
   local missing
   mapfile -t missing < <(missing_packages "${packages_bench[@]}")
   if [[ ${#missing[@]} != 0 ]]; then
-    (install_packages "${missing[@]}") || say "not installed: ${missing[*]}; what needs them is left out"
+    (install_packages "${missing[@]}") || say "not installed: ${missing[*]}; whatever needs them is skipped"
   fi
   if [[ ! -x $nats/usr/sbin/nats-server && ! -x /usr/sbin/nats-server ]] && ! command -v nats-server >/dev/null; then
     unpack_nats_server
@@ -168,7 +172,7 @@ cmd_setup() {
   local groups=("$@") group wanted=() missing
   [[ $# != 0 ]] || groups=(build demo test languages lint)
   if ! command -v dpkg-query >/dev/null; then
-    say "not a Debian or Ubuntu system: nothing is installed; the list of what is needed is at the top of dev.d/setup.sh"
+    say "not a Debian or Ubuntu system: nothing is installed; dev.d/setup.sh lists the packages at its top"
     return
   fi
   for group in "${groups[@]}"; do
@@ -181,8 +185,8 @@ cmd_setup() {
         wanted+=("${packages_languages[@]}" "${missing[@]}")
         ;;
       container) wanted+=("${packages_container[@]}") ;;
-      long) ;;  # By setup_long: nothing of it is installed.
-      bench) ;; # By setup_bench: nothing of it is needed.
+      long) ;;  # setup_long unpacks these; nothing is installed.
+      bench) ;; # setup_bench installs these; all are optional.
       lint)
         wanted+=("${packages_lint[@]}")
         command -v npm >/dev/null || wanted+=(npm)

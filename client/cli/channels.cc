@@ -13,12 +13,12 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "List the gateway's channels: what clients wish, what the kernel has, what came";
+constexpr char kDescription[] = "List the gateway's channels: what clients requested, what the kernel has, what came";
 
 constexpr char kFooter[] =
-    R"(Columns: HOLDERS are the memberships that include the channel, KERNEL whether the host's kernel has joined it,
-SOURCES the filter (+ only these, ! all but these; 20 of them and how many more), DATAGRAMS and BYTES what was received, DROPPED what the
-kernel dropped because the gateway was too slow. -o json prints all that the gateway knows.
+    R"(Columns: HOLDERS counts the memberships that include the channel. KERNEL shows whether the host's kernel has
+joined it. SOURCES is the filter (+ only these, ! all but these; 20 sources, then how many more). DATAGRAMS and BYTES
+count what was received, DROPPED what the kernel dropped because the gateway was too slow. -o json prints all fields.
 
 Examples:
   mcgw channels

@@ -24,7 +24,7 @@ int ExitCodeOf(const absl::Status& status) {
 
 namespace {
 
-// The gateway speaks of fields. How what it misses is written here; empty if that is plain.
+// The gateway's errors name fields. This is how to write the missing field on the command line; empty if that is plain.
 absl::string_view Spelling(const absl::Status& status) {
   const std::string reason = client::DetailsOf(status).reason;
   if (reason == "SOURCE_REQUIRED") return "; write SOURCE@GROUP:PORT, such as 10.0.0.2@232.1.1.1:5000";
@@ -37,7 +37,7 @@ absl::string_view Spelling(const absl::Status& status) {
 }  // namespace
 
 int Fail(const absl::Status& status) {
-  // Where nobody answered, the text says all; a code before it would only look like the gateway's.
+  // If no gateway answered, the text is complete; a code before it would look like the gateway's.
   Note(client::IsUnreachable(status) ? std::string(status.message())
                                      : absl::StrCat(client::Describe(status), Spelling(status)));
   return ExitCodeOf(status);
@@ -45,7 +45,7 @@ int Fail(const absl::Status& status) {
 
 void Note(absl::string_view text) {
   const std::string line = absl::StrCat("mcgw: ", Printable(text), "\n");
-  // Nothing can be done about a standard error that does not take it.
+  // If standard error does not take the line, nothing can be done.
   if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
 }
 

@@ -22,10 +22,10 @@ struct GlobalOptions {
   std::string gateway = mcgw::client::kDefaultGatewayAddress;
 };
 
-// Does what the command line asked for, once it was read whole, and returns the exit code.
+// Runs the command after the whole command line was parsed, and returns the exit code.
 using Run = std::function<int()>;
 
-// Each adds one command to `app`; if the command line names the command, *run is set. Both pointers outlive `app`.
+// Each adds one command to `app`, and sets *run if the command line names it. Both pointers outlive `app`.
 void AddSub(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddPub(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddPing(CLI::App* app, const GlobalOptions* global, Run* run);
@@ -40,30 +40,30 @@ void AddLedger(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddSubscribers(CLI::App* app, const GlobalOptions* global, Run* run);
 void AddHealth(CLI::App* app, const GlobalOptions* global, Run* run);
 
-// Writes "mcgw: REASON: message (field: group)" to standard error, and how what is missing is written on the command
-// line, and returns the exit code that belongs to it.
+// Writes "mcgw: REASON: message (field: group)" to standard error, with how to write a missing field on the command
+// line. Returns the matching exit code.
 int Fail(const absl::Status& status);
 int ExitCodeOf(const absl::Status& status);
 
-// Writes "mcgw: text", made printable, and a line end to standard error, in one piece. Thread-safe.
+// Writes "mcgw: text", made printable, and a line end to standard error in one write. Thread-safe.
 void Note(absl::string_view text);
 
-// Says why the output could not be written. kFailed.
+// Prints why the output could not be written. Returns kFailed.
 int FailToWrite(const OutputFile& output);
 
-// Writes text for people to standard output, all of it and made printable. A reader that has gone is not an error.
-// kDone or kFailed.
+// Writes all of a text for people to standard output, made printable. A reader that has gone is not an error.
+// Returns kDone or kFailed.
 int Print(absl::string_view text);
-// The same for JSON, which is printable by itself.
+// The same for JSON, which is already printable.
 int PrintJson(absl::string_view text);
 
-// ParseChannel for each; the first failure.
+// Calls ParseChannel for each text. Returns the first failure.
 absl::StatusOr<std::vector<multicast::gateway::v1::Membership>> ParseChannels(const std::vector<std::string>& texts);
 
 // "JOINED" for JOIN_STATE_JOINED.
 std::string JoinStateText(multicast::gateway::v1::JoinState state);
 
-// The messages as a JSON array, with the field names of the API and also the fields that have their default value.
+// The messages as a JSON array, with the field names of the API. Fields with default values are included.
 std::string ToJsonArray(const std::vector<const google::protobuf::Message*>& messages);
 std::string ToJson(const google::protobuf::Message& message);
 

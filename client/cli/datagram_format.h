@@ -26,9 +26,9 @@ class DatagramFormatter {
   DatagramFormatter(OutputFormat format, const ChannelTable* channels) : format_(format), channels_(channels) {}
 
   // text: one line:  TIME CHANNEL SOURCE:PORT ttl=N seq=N size=N PREVIEW
-  //       TIME is UTC; PREVIEW is the first 64 bytes, what is not printable ASCII as dots.
+  //       TIME is UTC; PREVIEW is the first 64 bytes, with dots for bytes that are not printable ASCII.
   // json: one object on a line, the payload in base64.
-  // hex:  the line of text without its preview, then sixteen bytes to a line.
+  // hex:  the text line without the preview, then sixteen bytes to a line.
   // raw:  the payload.
   void Append(const multicast::gateway::v1::Datagram& datagram, std::string* out);
 
@@ -39,7 +39,7 @@ class DatagramFormatter {
 
   const OutputFormat format_;
   const ChannelTable* const channels_;
-  // The text of the last second, since most datagrams share it with the one before.
+  // The text of the last second: most datagrams share it with the previous one.
   int64_t second_ = INT64_MIN;
   std::string second_text_;
 };
@@ -47,7 +47,7 @@ class DatagramFormatter {
 // "hello.." for printable and other bytes, at most `most_bytes` of them, then "..." if there are more.
 std::string Preview(absl::string_view payload, size_t most_bytes);
 
-// The offset, sixteen bytes in hexadecimal, and what of them is printable, on each line.
+// Each line has the offset, sixteen bytes in hexadecimal, and their printable form.
 void AppendHexdump(absl::string_view payload, std::string* out);
 
 // The text as a JSON string with its quotes. Bytes outside ASCII are escaped as Latin-1.

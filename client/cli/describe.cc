@@ -17,13 +17,13 @@ namespace v1 = multicast::gateway::v1;
 constexpr char kDescription[] = "Explain a group: scope, registered purpose, MAC, hop limit";
 
 constexpr char kFooter[] =
-    R"(Only the address is looked at: nothing is joined or sent, and the group need not be in use.
+    R"(describe looks only at the address. It joins and sends nothing, and the group need not be in use.
 
---ttl names the hop limit that you mean to send with; where it contradicts the group's scope, a warning says so.
-The advised hop limit fits the scope as routers with the customary thresholds (32 at the border of a site, 64 of
-a region) treat it. A warning is no failure: describe exits with 0 for every multicast group.
+--ttl is the hop limit that you intend to send with; a warning shows if it contradicts the group's scope. The advised
+hop limit fits the scope for routers with the customary thresholds (32 at the border of a site, 64 of a region). A
+warning is not a failure: describe exits with 0 for every multicast group.
 
--o json prints the answer of the API as it is, with all groups that share the MAC.
+-o json prints the API's answer, with all groups that share the MAC.
 
 Examples:
   mcgw describe 239.255.1.1

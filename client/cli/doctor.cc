@@ -17,26 +17,26 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Say why nothing arrives: check the gateway's host, an interface or a channel";
+constexpr char kDescription[] = "Find out why nothing arrives: check the gateway's host, an interface or a channel";
 
 constexpr char kFooter[] =
-    R"(Without CHANNEL the host and all channels that clients have joined are checked. With one, its interface, its
-memberships and what came by it; with a SOURCE, also whether that sender's datagrams would pass.
+    R"(Without CHANNEL, doctor checks the host and all channels that clients have joined. With CHANNEL, it checks the
+channel's interface, memberships and traffic; with a SOURCE, also whether that sender's datagrams would pass.
 
-Each finding says how it bears on the question, what was checked and on which interface, what was seen, why it
-matters, and what to do: the command after "mend with" does it on the gateway's host, the one after "find out
-with" only looks. The gravest come first. What is in order is counted, and shown with --all.
+Each finding shows its severity, the check, the interface, what was seen, why it matters, and what to do. Run the
+command after "fix with" on the gateway's host; the command after "find out with" changes nothing. The most severe
+findings come first. Checks that passed are counted, and shown with --all.
   ERROR    keeps datagrams away
   WARNING  may keep them away, or will when conditions change
   UNKNOWN  could not be checked
   INFO     worth knowing
 
-The exit code is 7 if an ERROR was found, and 0 if not.
+The exit code is 7 if there is an ERROR, and 0 otherwise.
 
 Examples:
   mcgw doctor
   mcgw doctor 239.1.1.1:5000%eth0
-  mcgw doctor 10.0.0.2@239.1.1.1:5000%eth0     would what 10.0.0.2 sends arrive?
+  mcgw doctor 10.0.0.2@239.1.1.1:5000%eth0     would datagrams from 10.0.0.2 arrive?
   mcgw doctor --interface eth0 --all
   mcgw doctor -o json | jq '.findings[] | select(.severity == "FINDING_SEVERITY_ERROR") | .remedy_command'
 )";
@@ -57,13 +57,13 @@ absl::StatusOr<v1::DiagnoseRequest> Request(const Options& options) {
   if (membership->source_filter().sources_size() > 1) {
     return client::InvalidInput(v1::ERROR_REASON_INVALID_SOURCE, "source_address",
                                 absl::StrCat(options.channel, " names ", membership->source_filter().sources_size(),
-                                             " sources: name the one that nothing arrives from"));
+                                             " sources: name only the one whose datagrams do not arrive"));
   }
   if (!membership->interface().empty()) {
     if (!options.interface.empty()) {
       return client::InvalidInput(v1::ERROR_REASON_CONFLICTING_FIELDS, "interface",
-                                  absl::StrCat("--interface ", options.interface, " and %", membership->interface(),
-                                               ": name the interface once"));
+                                  absl::StrCat("both --interface ", options.interface, " and %",
+                                               membership->interface(), " name an interface: give only one"));
     }
     request.set_interface(membership->interface());
   }
@@ -75,7 +75,7 @@ absl::StatusOr<v1::DiagnoseRequest> Request(const Options& options) {
   return request;
 }
 
-// "WARNING" for FINDING_SEVERITY_WARNING, "bridge-snooping" for FINDING_CODE_BRIDGE_SNOOPING. A number where this
+// "WARNING" for FINDING_SEVERITY_WARNING, "bridge-snooping" for FINDING_CODE_BRIDGE_SNOOPING. A number if this
 // version of mcgw does not know the name.
 std::string SeverityText(const v1::Finding& finding) {
   const std::string& name = v1::FindingSeverity_Name(finding.severity());
@@ -96,7 +96,7 @@ std::string Text(const v1::Finding& finding) {
   if (!finding.why().empty()) absl::StrAppend(&text, "    ", finding.why(), "\n");
   if (!finding.remedy_command().empty()) {
     const bool only_looks = finding.severity() == v1::FINDING_SEVERITY_UNKNOWN;
-    absl::StrAppend(&text, only_looks ? "    find out with: " : "    mend with: ", finding.remedy_command(), "\n");
+    absl::StrAppend(&text, only_looks ? "    find out with: " : "    fix with: ", finding.remedy_command(), "\n");
   }
   if (!finding.remedy().empty()) absl::StrAppend(&text, "    ", finding.remedy(), "\n");
   return text;
@@ -106,7 +106,7 @@ std::string Count(int count, absl::string_view one, absl::string_view many) {
   return absl::StrCat(count, " ", count == 1 ? one : many);
 }
 
-// "1 error, no warnings, ...; 12 checks found all in order".
+// "1 error, 0 warnings, 2 unknown, 0 info, 12 ok".
 std::string Summary(const v1::DiagnoseResponse& response) {
   std::array<int, 6> counts = {};
   for (const v1::Finding& finding : response.findings()) {
@@ -115,8 +115,8 @@ std::string Summary(const v1::DiagnoseResponse& response) {
   }
   return absl::StrCat(Count(counts[v1::FINDING_SEVERITY_ERROR], "error", "errors"), ", ",
                       Count(counts[v1::FINDING_SEVERITY_WARNING], "warning", "warnings"), ", ",
-                      counts[v1::FINDING_SEVERITY_UNKNOWN], " unknown, ", counts[v1::FINDING_SEVERITY_INFO],
-                      " to know, ", counts[v1::FINDING_SEVERITY_OK], " in order\n");
+                      counts[v1::FINDING_SEVERITY_UNKNOWN], " unknown, ", counts[v1::FINDING_SEVERITY_INFO], " info, ",
+                      counts[v1::FINDING_SEVERITY_OK], " ok\n");
 }
 
 int RunDoctor(const Options& options, const GlobalOptions& global) {
@@ -144,11 +144,12 @@ void AddDoctor(CLI::App* app, const GlobalOptions* global, Run* run) {
   CLI::App* command = app->add_subcommand("doctor", kDescription);
   command->footer(kFooter);
   auto options = std::make_shared<Options>();
-  command->add_option("channel", options->channel, "What nothing arrives from: [SOURCE@]GROUP:PORT[%INTERFACE]")
+  command->add_option("channel", options->channel, "The channel to check: [SOURCE@]GROUP:PORT[%INTERFACE]")
       ->type_name("CHANNEL");
-  command->add_option("--interface", options->interface, "Only this interface: its name, one of its addresses, or *")
+  command
+      ->add_option("--interface", options->interface, "Check only this interface: a name, one of its addresses, or *")
       ->type_name("INTERFACE");
-  command->add_flag("--all", options->all, "Also show what is in order");
+  command->add_flag("--all", options->all, "Also show the checks that passed");
   command->add_option("-o,--output", options->format, "text or json; json holds all findings")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"text", "json"}).description(""))

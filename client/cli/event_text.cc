@@ -43,7 +43,7 @@ std::vector<EventLine> DescribeSubscribed(const v1::Subscribed& subscribed) {
   for (const v1::ChannelState& state : subscribed.channels()) {
     lines.push_back({StateText(state), state.state() == v1::JOIN_STATE_FAILED});
   }
-  if (lines.empty() && !subscribed.continued()) lines.push_back({"subscribed; no channel is there yet"});
+  if (lines.empty() && !subscribed.continued()) lines.push_back({"subscribed; there is no channel yet"});
   return lines;
 }
 
@@ -87,11 +87,11 @@ std::string GapCauseText(v1::GapCause cause) {
     case v1::GAP_CAUSE_EXPIRED:
       return "no longer in the gateway's log";
     case v1::GAP_CAUSE_OTHER_EPOCH:
-      return "the gateway's log began anew";
+      return "the gateway's log started again";
     case v1::GAP_CAUSE_INTERFACE_LOST:
       return "the interface was lost meanwhile, or joined again";
     case v1::GAP_CAUSE_NOT_JOINED:
-      return "nobody had the channel joined meanwhile";
+      return "the channel was not joined meanwhile";
     default:
       return absl::StrCat("cause ", static_cast<int>(cause));
   }

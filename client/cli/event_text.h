@@ -1,4 +1,4 @@
-// What the events of a stream mean, for people.
+// Describes the events of a stream for people.
 
 #ifndef MCGW_CLIENT_CLI_EVENT_TEXT_H_
 #define MCGW_CLIENT_CLI_EVENT_TEXT_H_
@@ -13,7 +13,7 @@ namespace mcgw::cli {
 
 struct EventLine {
   std::string text;
-  bool loss = false;  // It tells of a loss, and so is shown whatever else is silenced.
+  bool loss = false;  // The line reports a loss, so it is shown even with --quiet.
 };
 
 // The lines for an event; none for those that only programs need (Position, Ledger).
@@ -22,7 +22,7 @@ std::vector<EventLine> DescribeEvent(const multicast::gateway::v1::Event& event,
 // "dropped by the kernel" for GAP_CAUSE_KERNEL_DROP.
 std::string GapCauseText(multicast::gateway::v1::GapCause cause);
 
-// Takes what an event says of channels (new ones, other names) into the table.
+// Updates the table with an event's new channels and new names.
 void UpdateChannels(const multicast::gateway::v1::Event& event, ChannelTable* channels);
 
 }  // namespace mcgw::cli

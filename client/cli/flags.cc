@@ -14,7 +14,7 @@ namespace v1 = multicast::gateway::v1;
 
 absl::Status OutOfRange(absl::string_view flag, absl::string_view text, absl::string_view right) {
   return client::InvalidInput(v1::ERROR_REASON_VALUE_OUT_OF_RANGE, flag.substr(2),
-                              absl::StrCat(flag, " ", absl::CHexEscape(text), ": ", right, " is needed"));
+                              absl::StrCat(flag, " ", absl::CHexEscape(text), " must be ", right));
 }
 
 }  // namespace
@@ -26,7 +26,7 @@ absl::StatusOr<int64_t> ParseNumber(const NumberFlag& flag, absl::string_view te
                                                         : absl::StrCat("from ", flag.minimum, " to ", flag.maximum);
     return client::InvalidInput(
         flag.reason, flag.field,
-        absl::StrCat(flag.flag, " ", absl::CHexEscape(text), ": a whole number ", range, " is needed"));
+        absl::StrCat(flag.flag, " ", absl::CHexEscape(text), " must be a whole number ", range));
   }
   return value;
 }
@@ -55,7 +55,7 @@ absl::StatusOr<double> ParseRate(absl::string_view flag, absl::string_view text)
   }
   double value = 0;
   if (!absl::SimpleAtod(number, &value) || !(value > 0) || value * factor > kMaximum) {
-    return OutOfRange(flag, text, "a number greater than 0, such as 2500, 0.5 or 4M,");
+    return OutOfRange(flag, text, "a number greater than 0 and at most 1e12, such as 2500, 0.5 or 4M");
   }
   return value * factor;
 }

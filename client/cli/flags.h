@@ -1,4 +1,4 @@
-// Values of flags: read with errors that name the flag, the value and the range.
+// Parses values of flags. Errors name the flag, the value and the range.
 
 #ifndef MCGW_CLIENT_CLI_FLAGS_H_
 #define MCGW_CLIENT_CLI_FLAGS_H_
@@ -13,7 +13,7 @@
 
 namespace mcgw::cli {
 
-// What a flag may hold, and what its error says.
+// The range of a flag, and how its errors name it.
 struct NumberFlag {
   absl::string_view flag;   // "--ttl"
   absl::string_view field;  // The field of the API: "hop_limit".
@@ -28,7 +28,7 @@ absl::StatusOr<int64_t> ParseNumber(const NumberFlag& flag, absl::string_view te
 absl::StatusOr<absl::Duration> ParseSeconds(absl::string_view flag, absl::string_view text, absl::Duration minimum,
                                             absl::Duration maximum);
 
-// A positive number up to 1e12, such as "2500" or "0.5", with k, M or G for thousands, millions or milliards: "4M".
+// A positive number up to 1e12, such as "2500" or "0.5", with k, M or G for 1e3, 1e6 or 1e9: "4M".
 absl::StatusOr<double> ParseRate(absl::string_view flag, absl::string_view text);
 
 }  // namespace mcgw::cli

@@ -7,11 +7,11 @@
 namespace mcgw::cli {
 namespace {
 
-constexpr char kDescription[] = "Ask whether the gateway serves";
+constexpr char kDescription[] = "Check whether the gateway serves";
 
 constexpr char kFooter[] =
-    R"(Prints SERVING or NOT_SERVING and exits with 0 only for SERVING. SERVICE is nothing for the gateway as a
-whole, the full name of a service, or interface/NAME.
+    R"(Prints SERVING or NOT_SERVING, and exits with 0 only for SERVING. SERVICE is the full name of a service or
+interface/NAME. Without it, health checks the gateway as a whole.
 
 Examples:
   mcgw health
@@ -38,7 +38,7 @@ void AddHealth(CLI::App* app, const GlobalOptions* global, Run* run) {
   CLI::App* command = app->add_subcommand("health", kDescription);
   command->footer(kFooter);
   auto service = std::make_shared<std::string>();
-  command->add_option("service", *service, "What to ask for; nothing means the gateway as a whole")
+  command->add_option("service", *service, "The service to check; default: the gateway as a whole")
       ->type_name("SERVICE");
   command->callback([=] { *run = [=] { return RunHealth(*service, *global); }; });
 }

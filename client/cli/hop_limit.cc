@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kMostHops = 255;
 
-// The customary thresholds: a router at the edge of a site, region or continent passes what has more left.
+// The customary thresholds: a router at the edge of a site, region or continent forwards datagrams with more hops left.
 struct Preset {
   absl::string_view name;
   uint32_t hops;
@@ -29,8 +29,8 @@ absl::StatusOr<uint32_t> ParseHopLimit(absl::string_view flag, absl::string_view
   uint32_t hops = 0;
   if (absl::SimpleAtoi(text, &hops) && hops <= kMostHops) return hops;
   return client::InvalidInput(multicast::gateway::v1::ERROR_REASON_INVALID_HOP_LIMIT, "hop_limit",
-                              absl::StrCat(flag, " '", absl::CHexEscape(text), "': a whole number from 0 to ",
-                                           kMostHops, " is needed, or one of: ", HopLimitPresets()));
+                              absl::StrCat(flag, " '", absl::CHexEscape(text), "' must be a whole number from 0 to ",
+                                           kMostHops, " or one of: ", HopLimitPresets()));
 }
 
 std::string HopLimitPresets() {

@@ -28,9 +28,8 @@ InputFile::Result InputFile::Next(bool may_wait, absl::string_view* item) {
       end_ = false;
     }
     if (buffer_.size() - begin_ > kLongestLineBytes) {
-      error_ =
-          client::InvalidInput(multicast::gateway::v1::ERROR_REASON_PAYLOAD_TOO_LARGE, "payload",
-                               "a line of the input is longer than 1 MiB: use --file and --size for what is not text");
+      error_ = client::InvalidInput(multicast::gateway::v1::ERROR_REASON_PAYLOAD_TOO_LARGE, "payload",
+                                    "a line of the input is longer than 1 MiB: use --file and --size for binary input");
       return Result::kFailed;
     }
     const Result result = Fill(may_wait);

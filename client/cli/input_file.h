@@ -1,4 +1,4 @@
-// Where pub takes its datagrams from: the lines of a file, or chunks of it.
+// The input of pub: the lines of a file, or chunks of it.
 
 #ifndef MCGW_CLIENT_CLI_INPUT_FILE_H_
 #define MCGW_CLIENT_CLI_INPUT_FILE_H_
@@ -11,21 +11,21 @@
 
 namespace mcgw::cli {
 
-// Cuts what it reads into items. Not thread-safe.
+// Cuts a file into items. Not thread-safe.
 class InputFile {
  public:
   enum class Result {
     kItem,
-    kNotYet,  // Nothing whole is at hand, and the caller did not want to wait.
-    kEnd,     // Also once stop_fd is readable.
+    kNotYet,  // No whole item is available, and the caller did not want to wait.
+    kEnd,     // The file has ended, or stop_fd is readable.
     kFailed,  // error() says why.
   };
 
   // Lines, without their line ends; the last one may lack its line end.
   static constexpr size_t kLines = 0;
 
-  // Items are chunks of `chunk_bytes`, the last one as short as it is, or lines. Neither descriptor is owned.
-  // `stop_fd`: -1 for none. With `repeat`, a file begins again at its end; it must be seekable.
+  // Items are lines, or chunks of `chunk_bytes` of which the last may be shorter. Neither descriptor is owned.
+  // `stop_fd`: -1 for none. With `repeat`, the file starts again at its end; it must be seekable.
   InputFile(int fd, int stop_fd, size_t chunk_bytes, bool repeat);
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
@@ -44,8 +44,8 @@ class InputFile {
   const size_t chunk_bytes_;
   const bool repeat_;
   std::string buffer_;
-  size_t begin_ = 0;    // Of what is not taken yet.
-  size_t scanned_ = 0;  // Up to here there is no line end.
+  size_t begin_ = 0;    // Start of the bytes not taken yet.
+  size_t scanned_ = 0;  // There is no line end before this.
   bool end_ = false;
   bool any_ = false;
   absl::Status error_;

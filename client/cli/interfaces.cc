@@ -16,11 +16,11 @@ namespace v1 = multicast::gateway::v1;
 constexpr char kDescription[] = "List the network interfaces of the gateway's host";
 
 constexpr char kFooter[] =
-    R"(Columns: STATE is what keeps the interface from being used, or "ok"; DEFAULT the families for which an empty
-interface means this one; STAR those for which * takes it; WISHED the memberships of the gateway's clients on
-it; JOINED the groups that the host's kernel has joined on it. --long shows each interface with its flags, the
-versions of IGMP and MLD in force, its counters, why * leaves it out, and each group that the kernel has joined with
-its users. -o json prints all that the gateway knows.
+    R"(Columns: STATE is "ok", or why the interface cannot be used. DEFAULT lists the families for which an empty
+interface means this one, STAR those for which * takes it. REQUESTED counts the memberships of the gateway's clients
+on it, JOINED the groups that the host's kernel has joined on it. --long shows for each interface its flags, the
+versions of IGMP and MLD in force, its counters, why * leaves it out, and each group that the kernel has joined, with
+its users. -o json prints all fields.
 
 Examples:
   mcgw interfaces
@@ -90,7 +90,7 @@ void AppendFamily(absl::string_view name, absl::string_view protocol, const v1::
                            return v1::StarExclusion_Name(static_cast<v1::StarExclusion>(value));
                          }));
   absl::StrAppend(text, "  ", name, "       ", version, "; ", family.default_interface() ? "default; " : "", star, "; ",
-                  family.wished_memberships(), " wished, ", family.kernel_membership_count(), " joined\n");
+                  family.wished_memberships(), " requested, ", family.kernel_membership_count(), " joined\n");
   for (const v1::KernelMembership& membership : family.kernel_memberships()) {
     absl::StrAppend(text, "             ", membership.group(), ": users ", membership.users(), ", of the gateway ",
                     membership.gateway_users(), "\n");
@@ -141,7 +141,7 @@ int RunInterfaces(const Options& options, const GlobalOptions& global) {
     return Print(absl::StrJoin(*interfaces, "\n",
                                [](std::string* out, const auto& interface) { out->append(Block(interface)); }));
   std::vector<std::vector<std::string>> rows = {
-      {"NAME", "INDEX", "STATE", "MTU", "DEFAULT", "STAR", "WISHED", "JOINED", "ADDRESSES"}};
+      {"NAME", "INDEX", "STATE", "MTU", "DEFAULT", "STAR", "REQUESTED", "JOINED", "ADDRESSES"}};
   for (const v1::NetworkInterface& interface : *interfaces) rows.push_back(Row(interface));
   return Print(FormatTable(rows));
 }
@@ -154,9 +154,9 @@ void AddInterfaces(CLI::App* app, const GlobalOptions* global, Run* run) {
   auto options = std::make_shared<Options>();
   command
       ->add_option("interface", options->interface,
-                   "Only this one: its name, an alternative name, or one of its addresses")
+                   "Show only this interface: its name, an alternative name, or one of its addresses")
       ->type_name("INTERFACE");
-  command->add_flag("--long", options->full, "Show everything of each interface, in lines instead of columns");
+  command->add_flag("--long", options->full, "Show all about each interface, in lines instead of columns");
   command->add_option("-o,--output", options->format, "text or json")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"text", "json"}).description(""))

@@ -17,12 +17,12 @@ namespace v1 = multicast::gateway::v1;
 constexpr char kDescription[] = "Join channels in a session that outlives this command";
 
 constexpr char kFooter[] =
-    R"(The session holds what it has joined until its lease is over; joining again renews the lease, and an open
-`mcgw sub --session ID` holds it. `mcgw leave --session ID` ends it.
+    R"(The session holds its channels until its lease expires. Joining again renews the lease, and an open
+`mcgw sub --session ID` keeps the session alive. `mcgw leave --session ID` ends it.
 
-Standard output says "session ID", then a line for each channel: the channel, its state (JOINED, WAITING or
-FAILED), and why it is not joined. -o json prints the gateway's answers. If a channel is refused, none stays
-joined in a new session.
+Standard output shows "session ID", then a line for each channel: the channel, its state (JOINED, WAITING or
+FAILED), and why it is not joined. -o json prints the gateway's answers. If a channel is refused, a new session
+is left again with all its channels.
 
 Examples:
   mcgw join 239.1.1.1:5000%eth0
@@ -78,7 +78,7 @@ std::string Json(const std::vector<v1::JoinResponse>& responses) {
   return ToJsonArray(messages);
 }
 
-// A new session in which not everything could be joined is of no use.
+// A new session that could not join everything is useless.
 void LeaveSession(client::Client* client, const std::string& session_id) {
   v1::LeaveRequest request;
   request.set_session_id(session_id);
@@ -86,12 +86,12 @@ void LeaveSession(client::Client* client, const std::string& session_id) {
   client->Leave(request).status().IgnoreError();
 }
 
-// Where `*` takes no interface, no channel says why.
+// If `*` takes no interface, there is no channel to show the reason.
 void ExplainStar(client::Client* client, const v1::Membership& membership) {
   if (membership.interface() != "*") return;
   const auto interfaces = client->ListInterfaces();
   const std::string text = interfaces.ok() ? DescribeStar(*interfaces, membership.group()) : "";
-  if (!text.empty()) Note(absl::StrCat("no channel is there yet: ", text));
+  if (!text.empty()) Note(absl::StrCat("there is no channel yet: ", text));
 }
 
 int RunJoin(const Options& options, const GlobalOptions& global) {
@@ -121,14 +121,14 @@ void AddJoin(CLI::App* app, const GlobalOptions* global, Run* run) {
   CLI::App* command = app->add_subcommand("join", kDescription);
   command->footer(kFooter);
   auto options = std::make_shared<Options>();
-  command->add_option("channels", options->channels, "What to join: [SOURCE@]GROUP:PORT[%INTERFACE]")
+  command->add_option("channels", options->channels, "Channels to join: [SOURCE@]GROUP:PORT[%INTERFACE]")
       ->type_name("CHANNEL")
       ->required();
-  command->add_option("--session", options->session, "Join in this session; otherwise in a new one")->type_name("ID");
-  command->add_option("--lease", options->lease, "How long the session lives unless renewed, 1 to 3600")
+  command->add_option("--session", options->session, "Join in this session; default: a new one")->type_name("ID");
+  command->add_option("--lease", options->lease, "Lifetime of the session unless renewed, 1 to 3600")
       ->type_name("SECONDS");
   command->add_flag("--wait-for-interface", options->wait_for_interface,
-                    "Also where the interface is not there yet: joins once it is up");
+                    "Accept an interface that does not exist yet, and join once it is up");
   command->add_option("-o,--output", options->format, "text or json")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"text", "json"}).description(""))

@@ -13,9 +13,9 @@ namespace v1 = multicast::gateway::v1;
 constexpr char kDescription[] = "Leave channels of a session, or the whole session";
 
 constexpr char kFooter[] =
-    R"(A channel is left by what was asked for: group, port and interface as in `mcgw join`; leaving %* does not
-leave what was joined by an interface's name. Sources do not matter here. Without channels the whole session
-ends. What is not held is an error (exit code 1).
+    R"(Name each channel as in `mcgw join`: the same group, port and interface. Leaving %* does not leave a channel
+that was joined by an interface's name. Sources are ignored. Without channels the whole session ends. Leaving a
+channel that the session does not hold is an error (exit code 1).
 
 Examples:
   mcgw leave --session 0123456789abcdef0123456789abcdef
@@ -47,7 +47,7 @@ int RunLeave(const Options& options, const GlobalOptions& global) {
   for (v1::LeaveRequest& request : requests) {
     request.set_session_id(options.session);
     const auto response = (*client)->Leave(request);
-    // One that is not held does not keep the others.
+    // A channel that is not held does not keep the others from being left.
     if (!response.ok()) {
       const int failed = Fail(response.status());
       if (code == kDone) code = failed;
@@ -67,7 +67,7 @@ void AddLeave(CLI::App* app, const GlobalOptions* global, Run* run) {
   CLI::App* command = app->add_subcommand("leave", kDescription);
   command->footer(kFooter);
   auto options = std::make_shared<Options>();
-  command->add_option("channels", options->channels, "What to leave: GROUP:PORT[%INTERFACE]; nothing means all")
+  command->add_option("channels", options->channels, "Channels to leave: GROUP:PORT[%INTERFACE]; default: all")
       ->type_name("CHANNEL");
   command->add_option("--session", options->session, "The session, as `mcgw join` printed it")
       ->type_name("ID")

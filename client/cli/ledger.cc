@@ -13,13 +13,13 @@ namespace v1 = multicast::gateway::v1;
 
 constexpr char kDescription[] = "Show the gateway's accounts: what became of every datagram";
 
-constexpr char kFooter[] = R"(Every count is made where it happens, and they add up when nothing flows:
+constexpr char kFooter[] = R"(Each number is counted where it happens. When traffic is quiet, they add up:
 
   channels     read = logged + mismatched
   subscribers  offered = written + filtered + dropped + lagged + expired + in flight + pending + abandoned
 
-The difference that text shows is what is unaccounted for; it is 0 then. Channels and streams that are gone are counted
-in the gateway's sums. -o json prints all, and with --channel or --subscriber also their sockets and streams.
+The text output shows the unaccounted difference, which is then 0. The gateway's sums include closed channels and
+streams. -o json prints all fields, and with --channel or --subscriber also their sockets and streams.
 
 Examples:
   mcgw ledger
@@ -94,9 +94,10 @@ void AddLedger(CLI::App* app, const GlobalOptions* global, Run* run) {
   CLI::App* command = app->add_subcommand("ledger", kDescription);
   command->footer(kFooter);
   auto options = std::make_shared<Options>();
-  CLI::Option* channel = command->add_option("--channel", options->channel, "Also those of this channel, by its id");
+  CLI::Option* channel =
+      command->add_option("--channel", options->channel, "Also show the accounts of this channel, by its id");
   channel->type_name("ID");
-  command->add_option("--subscriber", options->subscriber, "Also those of this stream, by its id")
+  command->add_option("--subscriber", options->subscriber, "Also show the accounts of this stream, by its id")
       ->type_name("ID")
       ->excludes(channel);
   command->add_option("-o,--output", options->format, "text or json")

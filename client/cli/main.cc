@@ -15,22 +15,22 @@ namespace {
 
 constexpr char kDescription[] =
     "Receives and sends IP multicast through a gateway (mcgwd), over gRPC.\n"
-    "Data goes to standard output, everything else to standard error.";
+    "Data goes to standard output, messages to standard error.";
 
 constexpr char kFooter[] = R"(A CHANNEL is written [SOURCE@]GROUP:PORT[%INTERFACE]:
   239.1.1.1:5000                 a group on the gateway's default interface
-  239.1.1.1:5000%eth0            on one interface, by name or address; %* is all of them
-  10.0.0.2@232.1.1.1:5004        from one source; several with commas
-  [ff15::1]:5000%eth0            IPv6 groups stand in brackets
+  239.1.1.1:5000%eth0            on one interface, by name or address; %* means all interfaces
+  10.0.0.2@232.1.1.1:5004        from one source; separate several with commas
+  [ff15::1]:5000%eth0            write IPv6 groups in brackets
 
 Exit codes:
-  0    done; also when the reader of standard output has gone
+  0    done; also if the reader of standard output has gone
   1    the gateway refused or failed, or a file could not be read or written
   2    wrong usage, or invalid input
   3    no gateway answers, or the connection to it broke
   4    sub: ended before --count datagrams came
   5    pub: some datagrams were sent, others not
-  6    ping: nobody answered
+  6    ping: no answer
   7    doctor: an error was found
   130  stopped by Ctrl-C before --count or the end of the input; 143 by SIGTERM
 
@@ -39,7 +39,7 @@ Examples:
   echo hello | mcgw pub 239.1.1.1:5000%eth0
   mcgw --gateway unix:/run/mcgw/mcgw.sock interfaces
 
-`mcgw COMMAND --help` says more about each command.)";
+`mcgw COMMAND --help` describes a command.)";
 
 // The command that the command line names, or mcgw itself.
 std::string HelpCommand(const CLI::App& app) {
@@ -47,8 +47,8 @@ std::string HelpCommand(const CLI::App& app) {
   return commands.empty() ? "mcgw --help" : "mcgw " + commands.front()->get_name() + " --help";
 }
 
-// Opens descriptors 0 to 2 where the parent closed them: the connection to the gateway must not get the number that
-// datagrams are printed to. They are opened so that reading from 0 and writing to 1 and 2 fail.
+// Opens those of descriptors 0 to 2 that the parent closed, so that the connection to the gateway cannot get the number
+// that datagrams are printed to. Reading from 0 and writing to 1 and 2 then fail.
 void OpenStandardDescriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
@@ -56,8 +56,8 @@ void OpenStandardDescriptors() {
   }
 }
 
-// The option or variable that has an empty value, such as that of a script's variable that is not set: taken for the
-// default, it could mean another gateway, session or interface than the user's.
+// The option or variable with an empty value, as from an unset variable in a script. The default in its place could
+// mean another gateway, session or interface than the user intended.
 std::optional<std::string> FindEmptyValue(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& value : option->results()) {
@@ -73,12 +73,12 @@ std::optional<std::string> FindEmptyValue(const CLI::App& app) {
   return std::nullopt;
 }
 
-// Before the constructors of libraries, some of which open descriptors.
+// Runs before the constructors of libraries, some of which open descriptors.
 __attribute__((section(".preinit_array"), used)) void (*const before_all)() = OpenStandardDescriptors;
 
 int Main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  // What goes wrong is said by mcgw; the log of gRPC would only repeat it.
+  // mcgw reports failures; gRPC's log would only repeat them.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
 
   GlobalOptions global;
@@ -118,11 +118,11 @@ int Main(int argc, char** argv) {
     return kBadInput;
   }
   if (const std::optional<std::string> empty = FindEmptyValue(app); empty.has_value()) {
-    Note(*empty + ": an empty value; leave it out for the default");
+    Note(*empty + " has an empty value: give one, or omit it to use the default");
     return kBadInput;
   }
   if (!run) {
-    Note("a command is missing\n" + app.help());
+    Note("no command given\n" + app.help());
     return kBadInput;
   }
   return run();

@@ -1,4 +1,4 @@
-// Standard output as a command with much to say needs it: large writes, and never stuck for good.
+// Standard output for a command with much output: large writes that never block forever.
 
 #ifndef MCGW_CLIENT_CLI_OUTPUT_FILE_H_
 #define MCGW_CLIENT_CLI_OUTPUT_FILE_H_
@@ -10,13 +10,13 @@
 
 namespace mcgw::cli {
 
-// Not thread-safe. Blocks while the reader is slow. Once `stop_fd` is readable, a reader that takes nothing for a
-// second is given up.
+// Not thread-safe. Blocks while the reader is slow. Once `stop_fd` is readable, gives up a reader that takes nothing
+// for a second.
 class OutputFile {
  public:
   enum class Result {
     kWritten,
-    kReaderGone,  // The reader has closed its end, or was given up: the command ends, without noise.
+    kReaderGone,  // The reader has closed its end, or was given up: the command ends silently.
     kFailed,      // error() says why.
   };
 
@@ -41,7 +41,7 @@ class OutputFile {
 
   const int given_fd_;
   const int stop_fd_;
-  // For a pipe, a descriptor of its own that does not block: to change the given one would change it for every process
+  // For a pipe, a separate non-blocking descriptor, because changing the given one would change it for every process
   // that shares it. Otherwise the given one.
   const int fd_;
   std::string buffer_;

@@ -1,4 +1,4 @@
-// When datagrams may go, so that a rate is kept.
+// Decides when datagrams may go, to keep a rate.
 
 #ifndef MCGW_CLIENT_CLI_PACER_H_
 #define MCGW_CLIENT_CLI_PACER_H_
@@ -7,19 +7,18 @@
 
 namespace mcgw::cli {
 
-// Keeps an absolute schedule: what a late wake-up missed is made up for, so that the mean rate is exact. Datagrams go
-// in bursts of at most 1 ms worth of the rate (and at least one datagram), 0.5 ms apart at the least. More than 100 ms
-// behind, as after a pause of the input, the schedule begins anew. Knows no clock: the caller says what time it is. Not
-// thread-safe.
+// Keeps an absolute schedule and catches up after a late wake-up, so that the mean rate is exact. Datagrams go in
+// bursts of at most 1 ms worth of the rate (and at least one datagram), at least 0.5 ms apart. More than 100 ms behind,
+// as after a pause of the input, the schedule starts again. Has no clock: the caller passes the time. Not thread-safe.
 class Pacer {
  public:
   // A unit is what the rate counts: a datagram, or a bit.
   explicit Pacer(double units_per_second);
 
-  // How long to wait, from now, until the next datagram may go. 0: it may go now.
+  // How long to wait from now until the next datagram may go. 0: it may go now.
   int64_t WaitNs(int64_t now_ns);
 
-  // A datagram of so many units has gone.
+  // Records that a datagram of `units` was sent.
   void Sent(double units);
 
  private:

@@ -21,19 +21,19 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Search for the nearest mcgw pong, with hop limits that grow";
+constexpr char kDescription[] = "Search for the nearest mcgw pong, with growing hop limits";
 
 constexpr char kFooter[] =
     R"(An expanding-ring search: ping joins the group and sends probes to it with hop limit 1, then 2, 4, 8 and so on
-up to --max-ttl. After each probe it waits --timeout for answers. The first ring with an answer is the last one,
-unless --all. On the other side runs `mcgw pong` with the same group and port.
+up to --max-ttl. After each probe it waits --timeout for answers. It stops after the first ring with an answer,
+unless --all. On the other side, run `mcgw pong` with the same group and port.
 
-Each answer is a line: the ring (the probe's hop limit), who answered, the round trip (through both gateways), the
-routers on the way there, and the hop limit left of the answer. A ring of 1 is the same network; ring 2 is at most
-one router away. Routers that do not forward the group look like nobody there.
+Each answer is a line: the ring (the probe's hop limit), the responder, the round trip (through both gateways), the
+routers on the way there, and the hop limit left in the answer. Ring 1 is the same network; ring 2 is at most one
+router away. If routers do not forward the group, there is no answer either.
 
-Datagrams of others on the group are counted and otherwise ignored. ping exits with 0 if somebody answered and
-with 6 if nobody did; Ctrl-C before any answer gives 130.
+Other datagrams on the group are counted and otherwise ignored. ping exits with 0 if there was an answer and
+with 6 if there was none; Ctrl-C before any answer gives 130.
 
 Examples:
   mcgw ping 239.255.1.1:5000%eth0
@@ -73,7 +73,7 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
   if (!last.ok()) return last.status();
   if (*first > *last) {
     return client::InvalidInput(v1::ERROR_REASON_INVALID_HOP_LIMIT, "hop_limit",
-                                absl::StrCat("--min-ttl ", *first, " is more than --max-ttl ", *last));
+                                absl::StrCat("--min-ttl ", *first, " must not be greater than --max-ttl ", *last));
   }
   plan.rings = RingsBetween(static_cast<uint8_t>(*first), static_cast<uint8_t>(*last));
   const auto timeout = ParseSeconds("--timeout", options.timeout, absl::Milliseconds(1), absl::Hours(1));
@@ -98,8 +98,8 @@ class Pinger {
       for (int64_t n = 0; n < plan_.count && code == kGoOn; ++n) code = TryRing(plan_.rings[i]);
       if (search_.nearest().has_value() && !plan_.all) break;
     }
-    if (code == kGoOn) code = search_.nearest().has_value() ? kDone : kNobodyAnswered;
-    if (code == kDone || code == kNobodyAnswered) code = Conclude(code);
+    if (code == kGoOn) code = search_.nearest().has_value() ? kDone : kNoAnswer;
+    if (code == kDone || code == kNoAnswer) code = Conclude(code);
     return code;
   }
 
@@ -109,12 +109,12 @@ class Pinger {
   int FromResult(RingStream::Result result) const {
     if (result == RingStream::Result::kFailed) return Fail(stream_.status());
     if (result != RingStream::Result::kStopped) return kGoOn;
-    // Without a signal the reader of the output has gone: it had enough.
+    // Without a signal, the reader of the output has gone.
     if (stop_.signal() == 0 || search_.nearest().has_value()) return kDone;
     return kSignalBase + stop_.signal();
   }
 
-  // Sends one probe and takes what comes until its time is over.
+  // Sends one probe and takes answers until its timeout.
   int TryRing(uint8_t ring) {
     const int64_t begin_ns = MonotonicNs();
     const absl::Status sent = stream_.Send(plan_.membership.interface(), ring, search_.Probe(ring, begin_ns));
@@ -171,9 +171,9 @@ class Pinger {
       absl::StrAppendFormat(&text, "%d answered, the nearest in ring %d after %.3f ms", search_.responders(),
                             nearest->ring, Milliseconds(nearest->round_trip_ns));
     } else {
-      absl::StrAppendFormat(&text, "nobody answered in the rings %s", absl::StrJoin(RingTexts(), " "));
+      absl::StrAppendFormat(&text, "no answer in rings %s", absl::StrJoin(RingTexts(), " "));
     }
-    if (search_.duplicates() > 0) absl::StrAppend(&text, "; ", search_.duplicates(), " answers repeated");
+    if (search_.duplicates() > 0) absl::StrAppend(&text, "; ", search_.duplicates(), " repeated answers");
     if (search_.others() > 0) absl::StrAppend(&text, "; ignored ", search_.others(), " datagrams of other searches");
     if (search_.foreign() > 0) absl::StrAppend(&text, "; ignored ", search_.foreign(), " foreign datagrams");
     Note(text);
@@ -220,7 +220,7 @@ void AddPing(CLI::App* app, const GlobalOptions* global, Run* run) {
   command->add_option("--max-ttl", options->max_ttl, absl::StrCat("The last ring: 0 to 255, or ", HopLimitPresets()))
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--min-ttl", options->min_ttl, "The first ring; host (0) finds who is on the gateway's own host")
+  command->add_option("--min-ttl", options->min_ttl, "The first ring; host (0) searches the gateway's own host")
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--timeout", options->timeout, "How long to wait for answers to each probe")
@@ -229,7 +229,7 @@ void AddPing(CLI::App* app, const GlobalOptions* global, Run* run) {
   command->add_option("--count", options->count, "Probes for each ring, 1 to 1000")
       ->type_name("N")
       ->capture_default_str();
-  command->add_flag("--all", options->all, "Go through all rings, though somebody has answered");
+  command->add_flag("--all", options->all, "Try all rings, even after an answer");
   command->add_option("-o,--output", options->format, "text or json")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"text", "json"}).description(""))

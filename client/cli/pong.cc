@@ -23,15 +23,15 @@ namespace v1 = multicast::gateway::v1;
 constexpr char kDescription[] = "Answer the searches of mcgw ping";
 
 constexpr char kFooter[] =
-    R"(pong joins the group, and answers each probe of `mcgw ping` on the same group and interface, with the hop limit
-that the probe still had. Answers go out with hop limit --ttl, or with the probe's own if that is more, so that
-they reach as far as the probe came.
+    R"(pong joins the group and answers each probe of `mcgw ping` on the same group and interface. The answer reports
+the hop limit that the probe had left. Answers are sent with hop limit --ttl, or with the probe's own if that is
+more, so that they get back to the sender of the probe.
 
-Only probes are answered, never answers, and at most --rate of them a second; so several pongs on a group cannot
-excite each other. Whatever else comes to the group is counted and ignored.
+pong answers only probes, never answers, and at most --rate of them a second, so several pongs on a group cannot
+trigger each other. Other datagrams are counted and ignored.
 
-Each answered probe is a line on standard output. pong runs until Ctrl-C and then exits with 0; with --count it exits
-with 0 after that many answers, and with 130 on Ctrl-C before.
+Each answered probe is a line on standard output. pong runs until Ctrl-C and then exits with 0. With --count, it
+exits with 0 after that many answers, and with 130 after an earlier Ctrl-C.
 
 Examples:
   mcgw pong 239.255.1.1:5000%eth0
@@ -71,8 +71,8 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
   if (!hop_limit.ok()) return hop_limit.status();
   if (*hop_limit < kLeastAnswerHops) {
     return client::InvalidInput(v1::ERROR_REASON_INVALID_HOP_LIMIT, "hop_limit",
-                                absl::StrCat("--ttl ", options.ttl, ": at least ", kLeastAnswerHops,
-                                             " is needed, so that answers reach who searched"));
+                                absl::StrCat("--ttl ", options.ttl, " must be at least ", kLeastAnswerHops,
+                                             ", so that answers reach the searcher"));
   }
   plan.hop_limit = *hop_limit;
   const auto rate = ParseNumber({.flag = "--rate", .field = "rate", .minimum = 1, .maximum = kMostRate}, options.rate);
@@ -127,7 +127,7 @@ class Answerer {
   // The exit code, once pong is done.
   std::optional<int> Take(const v1::Datagram& datagram) {
     const std::optional<RingMessage> probe = DecodeRingMessage(datagram.payload());
-    // A probe never gains hops on its way.
+    // A genuine probe never gains hops on its way.
     if (!probe.has_value() || (probe->type == RingMessage::Type::kProbe && datagram.hop_limit() > probe->ring)) {
       ++foreign_;
       return std::nullopt;
@@ -148,7 +148,7 @@ class Answerer {
                                            std::max<uint32_t>(plan_.hop_limit, probe->ring), EncodeRingMessage(answer));
     if (client::IsUnreachable(sent)) return Fail(sent);
     if (!sent.ok()) {
-      // An interface may come back, and another search with it.
+      // The interface may come back, so go on.
       if (++failed_ <= kMostFailureNotes) Note(absl::StrCat("not answered: ", client::Describe(sent)));
       return std::nullopt;
     }
@@ -215,7 +215,7 @@ void AddPong(CLI::App* app, const GlobalOptions* global, Run* run) {
                    "Hop limit of the answers, at least 32; or site, region, continent, unrestricted")
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--rate", options->rate, "Most answers a second, 1 to 10000")
+  command->add_option("--rate", options->rate, "Maximum answers a second, 1 to 10000")
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--count", options->count, "End after N answers")->type_name("N");
@@ -223,7 +223,7 @@ void AddPong(CLI::App* app, const GlobalOptions* global, Run* run) {
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"text", "json"}).description(""))
       ->capture_default_str();
-  command->add_flag("-q,--quiet", options->quiet, "On standard error, say only what failed");
+  command->add_flag("-q,--quiet", options->quiet, "On standard error, show only failures");
   command->callback([=] { *run = [=] { return RunPong(*options, *global); }; });
 }
 

@@ -13,7 +13,7 @@ struct Range {
   uint32_t last;
 };
 
-// Beside ASCII: the second set of control characters, those of Unicode's category Cf, and its line ends.
+// Unprintable beyond ASCII: the second set of control characters, Unicode's category Cf, and its line ends.
 constexpr Range kUnseen[] = {{0x80, 0x9f},       {0xad, 0xad},      {0x600, 0x605},   {0x61c, 0x61c},
                              {0x6dd, 0x6dd},     {0x70f, 0x70f},    {0x180e, 0x180e}, {0x200b, 0x200f},
                              {0x2028, 0x202e},   {0x2060, 0x206f},  {0xfeff, 0xfeff}, {0xfff9, 0xfffb},
@@ -21,7 +21,7 @@ constexpr Range kUnseen[] = {{0x80, 0x9f},       {0xad, 0xad},      {0x600, 0x60
 
 bool IsPlain(char c) { return c == '\n' || (c >= ' ' && c <= '~'); }
 
-// The bytes of the UTF-8 character at the begin of `text`, if it can be seen; 0 otherwise.
+// The length of the UTF-8 character at the start of `text`, if it is visible; 0 otherwise.
 size_t SizeOfVisible(absl::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   if (lead < 0x80) return IsPlain(text[0]) ? 1 : 0;

@@ -9,8 +9,8 @@
 
 namespace mcgw::cli {
 
-// The text with whatever could do something to a terminal as \x1b: control characters but line ends, characters that
-// cannot be seen or that turn the direction of writing, and bytes that are no UTF-8.
+// The text with everything that could affect a terminal escaped as in \x1b: control characters except line ends,
+// invisible characters, characters that change the direction of writing, and bytes that are not UTF-8.
 std::string Printable(absl::string_view text);
 
 }  // namespace mcgw::cli

@@ -34,21 +34,22 @@ constexpr char kDescription[] = "Send datagrams to a channel";
 
 constexpr char kFooter[] =
     R"(Without --file, each line of standard input is one datagram, without its line end. With --file, the file is
-cut into datagrams of --size bytes; the last one is as short as it is. --file - is standard input.
+cut into datagrams of --size bytes; the last one may be shorter. --file - is standard input.
 
---count N sends at most N datagrams. A file begins again at its end with --repeat, until --count or Ctrl-C.
+--count N sends at most N datagrams. --repeat starts the file again at its end, until --count or Ctrl-C.
 
---rate and --bitrate pace what is sent; a bitrate counts the payload alone. Without them pub sends as fast
-as the gateway takes it. The first Ctrl-C ends the input and sends what was read, the second one ends pub.
+--rate and --bitrate set the pace; a bitrate counts only payload. Without them pub sends as fast as the gateway
+accepts. The first Ctrl-C ends the input and sends what was read; the second one ends pub.
 
---ttl says how far datagrams may go: host (they stay on the gateway's host), subnet, site, region, continent,
-unrestricted, or a number of hops. A router passes what has more hops left than the threshold it is set to.
+--ttl sets how far datagrams may go: host (they stay on the gateway's host), subnet, site, region, continent,
+unrestricted, or a number of hops. A router forwards a datagram only if it has more hops left than the router's
+threshold.
 
 A source before the group (10.0.0.1@239.1.1.1:5000) means the same as --source.
 
-Standard error says how many datagrams were sent, and which ones were not and why. pub exits with 0 if the
-gateway's kernel took all of them, with 5 if it took some; if it took none, with 2 for what is invalid and
-with 1 otherwise.
+Standard error shows how many datagrams were sent, which ones were not, and why. pub exits with 0 if the
+gateway's kernel took all of them, and with 5 if it took some. If it took none, pub exits with 2 for invalid
+input and with 1 otherwise.
 
 Examples:
   echo hello | mcgw pub 239.1.1.1:5000%eth0
@@ -94,7 +95,7 @@ absl::Status SetSource(const Options& options, const v1::Membership& channel, Pl
   const auto& sources = channel.source_filter().sources();
   if (sources.size() > 1 || (!sources.empty() && !options.source.empty())) {
     return client::InvalidInput(v1::ERROR_REASON_CONFLICTING_FIELDS, "source_address",
-                                "more than one source address to send from: name one, before the group or by --source");
+                                "more than one source address to send from: give one, before the group or by --source");
   }
   if (!sources.empty()) plan->send.set_source_address(sources[0]);
   if (options.source.empty()) return absl::OkStatus();
@@ -103,7 +104,7 @@ absl::Status SetSource(const Options& options, const v1::Membership& channel, Pl
   if (absl::StrContains(*source, ":") != absl::StrContains(channel.group(), ":")) {
     return client::InvalidInput(
         v1::ERROR_REASON_INVALID_SOURCE, "source_address",
-        absl::StrCat("source address ", *source, " is of another family than the group ", channel.group()));
+        absl::StrCat("source address ", *source, " is not of the same family as the group ", channel.group()));
   }
   plan->send.set_source_address(*source);
   return absl::OkStatus();
@@ -172,7 +173,7 @@ int64_t NowNs() {
   return now.tv_sec * kNsPerSecond + now.tv_nsec;
 }
 
-// What failed, said as it comes, and remembered for the exit code. Thread-safe.
+// Prints failures as they come, and remembers the first one for the exit code. Thread-safe.
 class Failures {
  public:
   void Take(const client::PublishFailureRun& run) {
@@ -188,7 +189,7 @@ class Failures {
     if (notes_ == 0) first_code_ = code;
     ++notes_;
     if (notes_ <= kMostFailureNotes) Note(text);
-    if (notes_ == kMostFailureNotes) Note("more failures are counted, but not shown");
+    if (notes_ == kMostFailureNotes) Note("further failures are counted but not shown");
   }
 
   absl::StatusCode first_code() const {
@@ -202,7 +203,7 @@ class Failures {
   absl::StatusCode first_code_ ABSL_GUARDED_BY(mutex_) = absl::StatusCode::kOk;
 };
 
-// Reads the input and publishes it, at the rate asked for.
+// Reads the input and publishes it, at the requested rate.
 class Sender {
  public:
   Sender(Plan* plan, client::Publisher* publisher, InputFile* input, const StopWatcher* stop, Failures* failures)
@@ -210,7 +211,7 @@ class Sender {
     target_ = publisher_.AddTarget(plan_.destination, plan_.send);
   }
 
-  // Until the input ends, --count is reached, or the command is stopped. kFailed if the input cannot be read.
+  // Runs until the input ends, --count is reached, or the command is stopped. kFailed if the input cannot be read.
   int Run() {
     uint64_t read = 0;
     absl::string_view payload;
@@ -310,7 +311,7 @@ int RunPub(const Options& options, const GlobalOptions& global) {
   const auto client = client::Client::Connect(global.gateway);
   if (!client.ok()) return Fail(client.status());
 
-  // The first signal ends the input; the second one ends the process, as the watcher has it.
+  // The first signal ends the input; on the second one the watcher ends the process.
   StopWatcher stop(/*output_fd=*/-1, nullptr);
   const absl::Status connected = (*client)->WaitForConnection(client::ConnectOptions().rpc_timeout);
   if (!connected.ok()) return Fail(connected);
@@ -343,7 +344,7 @@ void AddPub(CLI::App* app, const GlobalOptions* global, Run* run) {
   command->footer(kFooter);
   auto options = std::make_shared<Options>();
   options->size = "1316";
-  command->add_option("channel", options->channel, "Where to: GROUP:PORT[%INTERFACE]")
+  command->add_option("channel", options->channel, "Where to send: GROUP:PORT[%INTERFACE]")
       ->type_name("CHANNEL")
       ->required();
   auto* file = command->add_option("--file", options->file, "Send this file, cut into datagrams; - is standard input")
@@ -358,18 +359,19 @@ void AddPub(CLI::App* app, const GlobalOptions* global, Run* run) {
       ->excludes(rate);
   command
       ->add_option("--ttl", options->ttl,
-                   absl::StrCat("Hop limit, 0 to 255, or ", HopLimitPresets(), "; 1 unless given: the local network"))
+                   absl::StrCat("Hop limit, 0 to 255, or ", HopLimitPresets(), "; default 1, the local network"))
       ->type_name("N");
-  command->add_flag("--no-loop", options->no_loop, "Not to receivers on the gateway's own host");
+  command->add_flag("--no-loop", options->no_loop, "Do not deliver to receivers on the gateway's own host");
   command->add_option("--dscp", options->dscp, "Differentiated services code point, 0 to 63")->type_name("N");
   command->add_option("--ecn", options->ecn, "Explicit congestion notification field, 0 to 3")->type_name("N");
-  command->add_flag("--dont-fragment", options->dont_fragment, "Fail what does not leave the interface in one piece");
+  command->add_flag("--dont-fragment", options->dont_fragment,
+                    "Refuse datagrams that do not fit the interface's MTU in one piece");
   command->add_option("--source", options->source, "Send from this address of the interface")->type_name("ADDRESS");
   command->add_option("--count", options->count, "Send at most N datagrams")->type_name("N");
-  command->add_flag("--repeat", options->repeat, "Begin the file again at its end")->needs(file);
-  command->add_option("--session", options->session, "Send on behalf of this session, from a port of its own")
+  command->add_flag("--repeat", options->repeat, "Start the file again at its end")->needs(file);
+  command->add_option("--session", options->session, "Send on behalf of this session, from the session's own port")
       ->type_name("ID");
-  command->add_flag("-q,--quiet", options->quiet, "On standard error, say only what failed");
+  command->add_flag("-q,--quiet", options->quiet, "On standard error, show only failures");
   command->callback([=] { *run = [=] { return RunPub(*options, *global); }; });
 }
 

@@ -44,7 +44,7 @@ void ReceiveAccount::TakeSubscribed(const v1::Subscribed& subscribed) {
       account = std::move(*former);
       former_.erase(former);
     }
-    // Within an epoch the new stream goes on where the old one was.
+    // Within an epoch the new stream continues where the old one was.
     if (account.next_sequence != 0 && account.epoch == channel.epoch() &&
         channel.next_sequence() > account.next_sequence) {
       account.unannounced += channel.next_sequence() - account.next_sequence;
@@ -63,7 +63,7 @@ void ReceiveAccount::Take(const v1::Event& event) {
   } else if (event.has_ledger()) {
     ledger_ = event.ledger();
   } else if (event.has_membership_changed() && !event.membership_changed().left()) {
-    // A change of filter moves the place too; what lies before it is not owed any more.
+    // A change of filter moves the position too; datagrams before it are no longer expected.
     const v1::Channel& channel = event.membership_changed().channel().channel();
     ChannelAccount& account = channels_[channel.channel_id()];
     account.next_sequence = channel.next_sequence();
@@ -81,7 +81,7 @@ void ReceiveAccount::Take(const v1::Event& event) {
     ChannelAccount& account = channels_[gap.channel_id()];
     if (!gap.has_range()) {
       ++account.unknown_gaps[gap.cause()];
-      // Another epoch counts anew.
+      // Another epoch starts its own count.
       account.next_sequence = gap.unknown().before_sequence();
       return;
     }
@@ -96,8 +96,7 @@ void ReceiveAccount::Take(const v1::Event& event) {
 std::string ReceiveAccount::FaultsOf(const std::string& name, const ChannelAccount& account) const {
   std::string text;
   if (account.unannounced > 0 && !filtered_) {
-    absl::StrAppend(&text, name, ": ", account.unannounced,
-                    " datagrams are missing that the gateway announced no gap for\n");
+    absl::StrAppend(&text, name, ": ", account.unannounced, " datagrams are missing without an announced gap\n");
   }
   if (account.out_of_order > 0) {
     absl::StrAppend(&text, name, ": ", account.out_of_order, " datagrams came twice or out of order\n");

@@ -1,4 +1,4 @@
-// The subscriber's own count of what came and what did not, by the sequences it sees.
+// The subscriber's own count of received and missing datagrams, by the sequences it sees.
 
 #ifndef MCGW_CLIENT_CLI_RECEIVE_ACCOUNT_H_
 #define MCGW_CLIENT_CLI_RECEIVE_ACCOUNT_H_
@@ -23,17 +23,17 @@ class ReceiveAccount {
     uint64_t bytes = 0;
     std::map<multicast::gateway::v1::GapCause, uint64_t> lost;          // Announced in ranges.
     std::map<multicast::gateway::v1::GapCause, uint64_t> unknown_gaps;  // Announced without an extent.
-    uint64_t unannounced = 0;    // Sequences that did not come and that no gap announced: a filter's, or a fault.
-    uint64_t out_of_order = 0;   // Sequences that came again, or late: a fault.
+    uint64_t unannounced = 0;    // Sequences missing without an announced gap: filtered out, or a fault.
+    uint64_t out_of_order = 0;   // Sequences that came twice or late: a fault.
     uint64_t next_sequence = 0;  // 0: not known.
     uint64_t epoch = 0;
     std::string name;
   };
 
-  // `filtered`: whether a source filter may hold datagrams back, so that a hole in the sequences is no fault.
+  // `filtered`: a source filter may hold datagrams back, so a hole in the sequences is not a fault.
   explicit ReceiveAccount(bool filtered) : filtered_(filtered) {}
 
-  // Events are taken in order, before the datagrams of their message.
+  // Take events in order, before the datagrams of their message.
   void Take(const multicast::gateway::v1::Event& event);
   void Take(const multicast::gateway::v1::Datagram& datagram) {
     ChannelAccount& account = channels_[datagram.channel_id()];
@@ -52,14 +52,14 @@ class ReceiveAccount {
   uint64_t bytes() const { return bytes_; }
   const std::map<uint64_t, ChannelAccount>& channels() const { return channels_; }
 
-  // Whether what came contradicts what the gateway announced; empty, or lines that say how.
+  // Lines that describe where the received datagrams contradict the gateway's announcements; empty if nowhere.
   std::string Faults(const ChannelTable& channels) const;
 
-  // Lines for people: one for all, one for each channel.
+  // Lines for people: one for all channels, then one for each.
   std::string Summary(absl::Duration elapsed, const ChannelTable& channels) const;
 
  private:
-  // A stream has begun: accounts of channels that it has too go on.
+  // Starts a stream. The accounts of channels that the stream shares with the last one continue.
   void TakeSubscribed(const multicast::gateway::v1::Subscribed& subscribed);
   std::string FaultsOf(const std::string& name, const ChannelAccount& account) const;
   std::string SummaryOf(const std::string& name, const ChannelAccount& account) const;
@@ -67,8 +67,8 @@ class ReceiveAccount {
 
   const bool filtered_;
   std::map<uint64_t, ChannelAccount> channels_;
-  std::vector<ChannelAccount> former_;                              // Of streams before this one, and not of this one.
-  bool announcing_ = false;                                         // More Subscribed events of this stream come.
+  std::vector<ChannelAccount> former_;                              // Of earlier streams, not in this one.
+  bool announcing_ = false;                                         // More Subscribed events of this stream follow.
   std::optional<multicast::gateway::v1::SubscriberLedger> ledger_;  // The gateway's last report.
   uint64_t datagrams_ = 0;
   uint64_t bytes_ = 0;

@@ -55,7 +55,7 @@ RingStream::Result RingStream::WaitForSubscribed(v1::SubscribeResponse* message)
   while (!subscribed_) {
     const Result result = Read(client::ConnectOptions().rpc_timeout, message);
     if (result == Result::kTimedOut) {
-      status_ = absl::DeadlineExceededError("the gateway does not answer in time");
+      status_ = absl::DeadlineExceededError("the gateway did not answer in time");
       return Result::kFailed;
     }
     if (result != Result::kMessage) return result;

@@ -21,7 +21,7 @@ namespace mcgw::cli {
 int64_t MonotonicNs();
 uint64_t RandomNumber();  // Never 0.
 
-// A stream on one channel that knows its channels and says what was lost. Not thread-safe.
+// A stream for one membership that keeps track of its channels and prints losses. Not thread-safe.
 class RingStream {
  public:
   // The pointers outlive it.
@@ -30,17 +30,17 @@ class RingStream {
 
   enum class Result { kMessage, kTimedOut, kStopped, kFailed };
 
-  // Reads one message. Its events have been noted. On kFailed, status() says why.
+  // Reads one message and prints its events. On kFailed, status() says why.
   Result Read(absl::Duration timeout, multicast::gateway::v1::SubscribeResponse* message);
   const absl::Status& status() const { return status_; }
 
   // Reads until the gateway has accepted the subscription.
   Result WaitForSubscribed(multicast::gateway::v1::SubscribeResponse* message);
 
-  // Sends one datagram to the group of the stream. With `*`, OK if any interface took it; the others are noted.
+  // Sends one datagram to the stream's group. With `*`, returns OK if any interface took it, and prints other failures.
   absl::Status Send(absl::string_view interface, uint32_t hop_limit, std::string payload);
 
-  // The interface on which a datagram came.
+  // The interface on which a datagram arrived.
   std::string InterfaceOf(const multicast::gateway::v1::Datagram& datagram) const;
 
  private:

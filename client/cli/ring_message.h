@@ -13,8 +13,8 @@
 //   18      2     0
 //   20      8     responder, chosen at random by pong, never 0; 0 in a probe
 //
-// An answer repeats ring, nonce and sequence of its probe, and goes to the group of the probe. Whatever is not exactly
-// so is somebody else's datagram: groups are shared.
+// An answer repeats ring, nonce and sequence of its probe, and goes to the probe's group. Groups are shared, so any
+// datagram of another form is treated as another program's.
 
 #ifndef MCGW_CLIENT_CLI_RING_MESSAGE_H_
 #define MCGW_CLIENT_CLI_RING_MESSAGE_H_
@@ -42,8 +42,8 @@ struct RingMessage {
 
 std::string EncodeRingMessage(const RingMessage& message);
 
-// nullopt for anything that EncodeRingMessage cannot have made of a message of ping or pong: also for a probe that
-// names a responder, and for an answer that names none or whose probe gained hops on its way.
+// nullopt for bytes that EncodeRingMessage cannot have made for ping or pong, including a probe with a responder, an
+// answer without one, and an answer whose probe gained hops on its way.
 std::optional<RingMessage> DecodeRingMessage(absl::string_view payload);
 
 }  // namespace mcgw::cli

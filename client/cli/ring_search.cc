@@ -29,7 +29,7 @@ std::optional<RingAnswer> RingSearch::Take(absl::string_view payload, int64_t no
     ++others_;
     return std::nullopt;
   }
-  // The gateway's host hears its own probes.
+  // The gateway's host receives its own probes.
   if (message->type == RingMessage::Type::kProbe) return std::nullopt;
   if (message->sequence >= probes_.size() || probes_[message->sequence].ring != message->ring) {
     ++foreign_;

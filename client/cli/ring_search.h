@@ -1,6 +1,6 @@
-// An expanding-ring search: which hop limits are tried, what the answers mean, and how often pong answers.
+// An expanding-ring search: which hop limits to try, what the answers mean, and how often pong answers.
 //
-// Nothing here sends, waits or knows a clock: the caller says what time it is. Not thread-safe.
+// Nothing here sends, waits or reads a clock: the caller passes the time. Not thread-safe.
 
 #ifndef MCGW_CLIENT_CLI_RING_SEARCH_H_
 #define MCGW_CLIENT_CLI_RING_SEARCH_H_
@@ -23,10 +23,10 @@ namespace mcgw::cli {
 std::vector<uint8_t> RingsBetween(uint8_t first, uint8_t last);
 
 struct RingAnswer {
-  uint8_t ring = 0;        // The hop limit of the probe that is answered.
+  uint8_t ring = 0;        // The hop limit of the answered probe.
   uint16_t sequence = 0;   // The probe's number.
-  uint8_t routers = 0;     // That the probe crossed.
-  uint64_t responder = 0;  // Who answers; several may share a host, and so an address.
+  uint8_t routers = 0;     // Routers that the probe crossed.
+  uint64_t responder = 0;  // The pong that answers; several may share a host and its address.
   int64_t round_trip_ns = 0;
 };
 
@@ -35,20 +35,20 @@ class RingSearch {
  public:
   explicit RingSearch(uint64_t nonce) : nonce_(nonce) {}
 
-  // The payload of the next probe, which is sent now. At most 65,536 in a search.
+  // The payload of the next probe, to be sent now. At most 65,536 in a search.
   std::string Probe(uint8_t ring, int64_t now_ns);
 
-  // What came to the group. An answer to this search, the first of its responder to its probe, is returned; all else is
-  // counted.
+  // Takes a datagram of the group. Returns the first answer of each responder to each probe of this search, and counts
+  // everything else.
   std::optional<RingAnswer> Take(absl::string_view payload, int64_t now_ns);
 
   size_t probes() const { return probes_.size(); }
   size_t responders() const { return responders_.size(); }
-  // The answer with the smallest ring, and of these the fastest. nullopt while there is none.
+  // The answer with the smallest ring, and among these the fastest. nullopt while there is none.
   const std::optional<RingAnswer>& nearest() const { return nearest_; }
-  uint64_t duplicates() const { return duplicates_; }  // Answers that the network, or several interfaces, repeated.
-  uint64_t others() const { return others_; }          // Of other searches.
-  uint64_t foreign() const { return foreign_; }        // No message of ping or pong, or one that cannot be true.
+  uint64_t duplicates() const { return duplicates_; }  // Answers repeated by the network or several interfaces.
+  uint64_t others() const { return others_; }          // Datagrams of other searches.
+  uint64_t foreign() const { return foreign_; }        // Datagrams not of ping or pong, or with impossible values.
 
  private:
   struct SentProbe {
@@ -66,7 +66,7 @@ class RingSearch {
   uint64_t foreign_ = 0;
 };
 
-// Bounds how often pong answers: at most `most` at once, and in the long run so many a second.
+// Limits how often pong answers: a burst of at most `most`, and in the long run `most` a second.
 class AnswerBudget {
  public:
   explicit AnswerBudget(uint32_t most) : most_(most), left_(most) {}

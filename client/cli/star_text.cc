@@ -30,7 +30,7 @@ absl::string_view Words(int exclusion) {
     case v1::STAR_EXCLUSION_VRF:
       return "a VRF, not one of its ports";
     default:
-      return "for a reason that this command does not know";
+      return "for a reason unknown to this version of mcgw";
   }
 }
 
@@ -40,7 +40,7 @@ std::string DescribeStar(const std::vector<v1::NetworkInterface>& interfaces, ab
   const bool is_v6 = absl::StrContains(group, ':');
   std::vector<std::string> left_out;
   for (const v1::NetworkInterface& interface : interfaces) {
-    if (interface.index() == 0) continue;  // It does not exist.
+    if (interface.index() == 0) continue;  // The interface does not exist.
     const v1::InterfaceFamily& family = is_v6 ? interface.ipv6() : interface.ipv4();
     if (family.star_exclusions().empty()) return "";
     if (left_out.size() == kMostNamed) {

@@ -11,8 +11,8 @@
 
 namespace mcgw::cli {
 
-// "`*` takes no interface for IPv4; it leaves out lo (loopback), eth0 (down)". `group` is the membership's. Long lists
-// are cut. Empty if `*` takes one.
+// "`*` takes no interface for IPv4; it leaves out lo (the loopback), eth0 (down)". `group` is the membership's. Long
+// lists are cut. Empty if `*` takes an interface.
 std::string DescribeStar(const std::vector<multicast::gateway::v1::NetworkInterface>& interfaces,
                          absl::string_view group);
 

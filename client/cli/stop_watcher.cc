@@ -14,7 +14,7 @@
 namespace mcgw::cli {
 namespace {
 
-// timeout(1) and shells signal the process and then its group: what comes so close is one request.
+// timeout(1) and shells signal the process and then its group, so two signals this close are one request.
 constexpr absl::Duration kOneRequest = absl::Milliseconds(500);
 
 sigset_t Signals() {
@@ -80,7 +80,7 @@ void StopWatcher::OnSignal() {
 }
 
 void StopWatcher::Watch() {
-  // poll reports a reader that has gone without being asked for it; -1 is skipped.
+  // poll always reports a reader that has gone; it skips -1.
   pollfd watched[] = {{end_fd_, POLLIN, 0}, {signal_fd_, POLLIN, 0}, {output_fd_, 0, 0}};
   while (true) {
     if (poll(watched, 3, -1) < 0) continue;

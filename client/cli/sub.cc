@@ -35,23 +35,23 @@ constexpr char kDescription[] = "Receive the datagrams of channels and write the
 
 constexpr char kFooter[] = R"(Formats:
   text  a line for each datagram: UTC time, channel, source, ttl, sequence, size, printable part of the payload
-  json  an object on a line for each datagram, the payload in base64
-  hex   a line as above and a hexadecimal dump
-  raw   the payloads back to back, and nothing else
+  json  an object on a line for each datagram, with the payload in base64
+  hex   a line as in text, then a hexadecimal dump
+  raw   only the payloads, back to back
 
-Standard error says what was subscribed to ("mcgw: subscribed to 239.1.1.1:5000 on eth0"), and of every
-loss which datagrams are missing and why; --quiet leaves only losses and errors.
+Standard error shows the subscribed channels ("mcgw: subscribed to 239.1.1.1:5000 on eth0"), and for every loss
+which datagrams are missing and why. With --quiet it shows only losses and errors.
 
 Without --count, sub runs until Ctrl-C, or until nothing has come for --wait seconds, and exits with 0. With
 --count, it exits with 0 once that many datagrams came, with 4 if --wait ended it before, and with 130 after
-Ctrl-C (143 after SIGTERM). If the reader of standard output goes, sub ends with 0.
+Ctrl-C (143 after SIGTERM). If the reader of standard output goes away, sub exits with 0.
 
-With --resume, a broken connection or a restart of the gateway does not end sub: it waits until the gateway is back,
-which it notices within a second (on a Unix socket at once), and goes on where it was. No datagram comes twice; what the gateway no longer has is
-said as a gap. The gateway keeps the channels joined for 10 s meanwhile.
+With --resume, sub survives a broken connection and a restart of the gateway. It finds a returning gateway within a
+second (on a Unix socket at once) and continues where it was. No datagram comes twice. A gap announces datagrams that
+the gateway no longer has. The gateway keeps the channels joined for 10 s meanwhile.
 
---stats says what came and what was lost, by the sequences that sub saw, and the gateway's own accounts of the stream
-as of its last report.
+--stats prints what came and what was lost, by the sequences that sub saw, and the gateway's last report on the
+stream.
 
 Examples:
   mcgw sub 239.1.1.1:5000%eth0
@@ -86,7 +86,7 @@ struct Plan {
   bool quiet = false;
 };
 
-// The stream that a Receiver reads: one that ends when it breaks, or one that comes back.
+// The stream that a Receiver reads: one that ends when it breaks, or one that resumes.
 struct Source {
   std::function<client::Subscription::ReadResult(absl::Duration, v1::SubscribeResponse*)> read;
   std::function<absl::Status()> finish;
@@ -105,8 +105,8 @@ absl::Status ReadStart(const std::string& text, v1::Start* start) {
       time = absl::Now() - ago;
     } else if (!absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
       return client::InvalidInput(v1::ERROR_REASON_VALUE_OUT_OF_RANGE, "start",
-                                  absl::StrCat("--start '", text, "': live, oldest, a time such as ",
-                                               "2026-01-31T12:00:00Z, or how long ago, such as 30s"));
+                                  absl::StrCat("--start '", text, "' must be live, oldest, a time such as ",
+                                               "2026-01-31T12:00:00Z, or a time ago such as 30s"));
     }
     const int64_t ns = absl::ToUnixNanos(time);
     start->mutable_time()->set_seconds(ns / 1'000'000'000);
@@ -124,7 +124,7 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
                                           : OutputFormat::kText;
   if (options.channels.empty() && options.session.empty()) {
     return client::InvalidInput(v1::ERROR_REASON_FIELD_REQUIRED, "channel",
-                                "no channel: name at least one, such as 239.1.1.1:5000%eth0, or a --session");
+                                "no channel given: name at least one, such as 239.1.1.1:5000%eth0, or a --session");
   }
   auto memberships = ParseChannels(options.channels);
   if (!memberships.ok()) return memberships.status();
@@ -157,7 +157,7 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
   return plan;
 }
 
-// Reads one stream to its end, or to what ends the command.
+// Reads one stream until it ends or the command does.
 class Receiver {
  public:
   Receiver(const Plan& plan, client::Client* client, Source source, const StopWatcher* stop)
@@ -196,7 +196,7 @@ class Receiver {
     while (true) {
       ReadResult result = source_.read(absl::ZeroDuration(), &message);
       if (result == ReadResult::kTimedOut) {
-        // Nothing more is at hand: what has come goes out before the wait.
+        // No message is ready: write out what has come before waiting.
         if (const auto code = CodeOf(output_.Flush())) return *code;
         result = source_.read(std::max(plan_.wait - Waited(), absl::ZeroDuration()), &message);
       }
@@ -219,7 +219,7 @@ class Receiver {
     if (event.has_subscribed() && !plan_.quiet) ExplainStar(event.subscribed());
   }
 
-  // Where `*` takes no interface, no channel says why.
+  // If `*` takes no interface, there is no channel to show the reason.
   void ExplainStar(const v1::Subscribed& subscribed) {
     if (!subscribed.channels().empty() || subscribed.continued()) return;
     for (const v1::Membership& membership : plan_.request.memberships()) {
@@ -256,7 +256,7 @@ class Receiver {
     if (stop_.stopped()) return StopCode();
     const absl::Status status = source_.finish();
     if (!status.ok()) return Fail(status);
-    if (!plan_.quiet) Note("the stream has ended: its session was left");
+    if (!plan_.quiet) Note("the stream has ended because its session was left");
     return plan_.count == 0 ? kDone : kCountNotReached;
   }
 
@@ -294,7 +294,7 @@ int RunSub(const Options& options, const GlobalOptions& global) {
   if (options.resume) {
     client::ResumingSubscription subscription(
         **client, plan->request, client::ResumeOptions(), [](const absl::Status& why, absl::Duration wait) {
-          Note(absl::StrCat(client::Describe(why), "; trying again in ", absl::ToInt64Milliseconds(wait), " ms"));
+          Note(absl::StrCat(client::Describe(why), "; retrying in ", absl::ToInt64Milliseconds(wait), " ms"));
         });
     return Receive(*plan, client->get(), &subscription, options.stats);
   }
@@ -308,34 +308,35 @@ void AddSub(CLI::App* app, const GlobalOptions* global, Run* run) {
   CLI::App* command = app->add_subcommand("sub", kDescription);
   command->footer(kFooter);
   auto options = std::make_shared<Options>();
-  command->add_option("channels", options->channels, "What to receive: [SOURCE@]GROUP:PORT[%INTERFACE]")
+  command->add_option("channels", options->channels, "Channels to receive: [SOURCE@]GROUP:PORT[%INTERFACE]")
       ->type_name("CHANNEL");
   command->add_option("-o,--output", options->format, "text, json, hex or raw")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"text", "json", "hex", "raw"}).description(""))
       ->capture_default_str();
   command->add_option("--count", options->count, "Stop after N datagrams")->type_name("N");
-  command->add_option("--wait", options->wait, "Stop when nothing has come for so long; fractions are possible")
+  command->add_option("--wait", options->wait, "Stop when nothing has come for this long; fractions are allowed")
       ->type_name("SECONDS");
   command->add_flag("--wait-for-interface", options->wait_for_interface,
-                    "Also where the interface is not there yet: receives once it is up");
-  command->add_option("--session", options->session, "Receive also what this session has joined")->type_name("ID");
+                    "Accept an interface that does not exist yet, and receive once it is up");
+  command->add_option("--session", options->session, "Also receive the channels of this session")->type_name("ID");
   command->add_flag("--exclude-own", options->exclude_own,
-                    "Leave out what was sent through this gateway; with --session, by that session");
+                    "Exclude datagrams sent through this gateway; with --session, those sent by that session");
   command
-      ->add_option(
-          "--start", options->start,
-          "Where to begin: live (the default), oldest, a UTC time (2026-01-31T12:00:00Z) or how long ago (30s)")
+      ->add_option("--start", options->start,
+                   "Where to start: live (the default), oldest, a UTC time (2026-01-31T12:00:00Z) or a time ago (30s)")
       ->type_name("WHEN");
-  command->add_option("--lag-policy", options->lag_policy, "When too slow: skip-oldest, skip-to-live or disconnect")
+  command
+      ->add_option("--lag-policy", options->lag_policy,
+                   "What to do if sub is too slow: skip-oldest, skip-to-live or disconnect")
       ->type_name("POLICY")
       ->check(CLI::IsMember({"skip-oldest", "skip-to-live", "disconnect"}).description(""));
   command->add_flag("--at-once", options->at_once,
-                    "Also under load hold no datagram back to go with the next ones: lower latency, more CPU time");
+                    "Never hold a datagram back to send it with the next ones: lower latency, more CPU time");
   command->add_flag("--resume", options->resume,
-                    "When the stream breaks, come back and go on where it broke; what was missed is said");
-  command->add_flag("--stats", options->stats, "At the end, say on standard error what came and what was lost");
-  command->add_flag("-q,--quiet", options->quiet, "On standard error, say only what was lost or failed");
+                    "If the stream breaks, reconnect and continue where it broke; gaps announce what was missed");
+  command->add_flag("--stats", options->stats, "At the end, print on standard error what came and what was lost");
+  command->add_flag("-q,--quiet", options->quiet, "On standard error, show only losses and failures");
   command->callback([=] { *run = [=] { return RunSub(*options, *global); }; });
 }
 

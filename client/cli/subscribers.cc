@@ -12,16 +12,16 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "List the open Subscribe streams: their accounts, and how far they are behind";
+constexpr char kDescription[] = "List the open Subscribe streams: their accounts, and how far behind they are";
 
 constexpr char kFooter[] =
     R"(Columns, in datagrams over all channels of the stream: OFFERED since it began, WRITTEN to it, FILTERED by its
-source filter, DROPPED by the kernel, LAGGED skipped since it was too slow, EXPIRED no longer held when it began,
-WAITING not written yet. BEHIND and AGE: bytes of log and age of what it has not taken in the channel where that is
-most. PINNED: bytes of log memory that its unread messages hold. -o json prints all that the gateway knows.
+source filter, DROPPED by the kernel, LAGGED (skipped because it was too slow), EXPIRED (no longer in the log when it
+began), WAITING (not written yet). BEHIND and AGE: bytes of log and age of the datagrams not yet taken, in the channel
+where they are greatest. PINNED: log memory held by unread messages, in bytes. -o json prints all fields.
 
-OFFERED is the sum of WRITTEN to WAITING, and of what was cut off with a write (JSON: abandoned_datagrams), when the
-stream is quiet.
+When the stream is quiet, OFFERED is the sum of WRITTEN to WAITING and of datagrams cut off in a write (JSON:
+abandoned_datagrams).
 
 Examples:
   mcgw subscribers

@@ -8,8 +8,8 @@
 
 namespace mcgw::cli {
 
-// The rows as lines, each column as wide as its widest cell. An empty cell shows as "-", so that scripts can cut
-// columns at spaces. All rows have as many cells as the first, the heading.
+// Formats the rows as lines, each column as wide as its widest cell. An empty cell shows as "-", so that scripts can
+// split columns at spaces. All rows have as many cells as the first, the heading.
 std::string FormatTable(const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace mcgw::cli

@@ -18,7 +18,7 @@ namespace v1 = multicast::gateway::v1;
 
 constexpr absl::string_view::size_type kNone = absl::string_view::npos;
 constexpr char kForm[] = "a channel is [SOURCE@]GROUP:PORT[%INTERFACE], such as 239.1.1.1:5000%eth0 or [ff15::1]:5000";
-constexpr char kPortRange[] = "a port is a number from 1 to 65535";
+constexpr char kPortRange[] = "must be a number from 1 to 65535";
 
 std::string Quoted(absl::string_view text) { return absl::StrCat("\"", absl::CHexEscape(text), "\""); }
 
@@ -45,7 +45,7 @@ bool ReadAddress(absl::string_view text, Address* address) {
   return true;
 }
 
-// The channel's text cut into its parts, none of them judged yet.
+// The channel's text cut into its parts, not checked yet.
 struct Parts {
   std::vector<absl::string_view> sources;
   absl::string_view group;
@@ -136,9 +136,9 @@ absl::StatusOr<Address> ReadGroup(const Parts& parts) {
                                      "239.255.255.255, IPv6 groups begin with ff"));
   }
   if (group.ipv6 && !parts.bracketed) {
-    return InvalidInput(v1::ERROR_REASON_INVALID_ADDRESS, "group",
-                        absl::StrCat("IPv6 group ", Quoted(parts.group), " stands without brackets: write [",
-                                     group.ToText(), "]:", parts.port));
+    return InvalidInput(
+        v1::ERROR_REASON_INVALID_ADDRESS, "group",
+        absl::StrCat("IPv6 group ", Quoted(parts.group), " lacks brackets: write [", group.ToText(), "]:", parts.port));
   }
   return group;
 }
@@ -152,7 +152,7 @@ absl::StatusOr<uint32_t> ReadPort(const Parts& parts) {
   const bool digits = parts.port.find_first_not_of("0123456789") == kNone;
   if (!digits || !absl::SimpleAtoi(parts.port, &port) || port < 1 || port > 65535) {
     return InvalidInput(v1::ERROR_REASON_INVALID_PORT, "port",
-                        absl::StrCat("port ", Quoted(parts.port), ": ", kPortRange));
+                        absl::StrCat("port ", Quoted(parts.port), " ", kPortRange));
   }
   return port;
 }
@@ -164,8 +164,8 @@ absl::StatusOr<std::string> ReadSource(absl::string_view text, const Address& gr
   const bool ipv6 = absl::StrContains(*source, ":");
   if (ipv6 != group.ipv6) {
     return InvalidInput(v1::ERROR_REASON_INVALID_SOURCE, "source_filter.sources",
-                        absl::StrCat("source ", *source, " is of another family than the ", group.family(), " group ",
-                                     group.ToText(), ": name a sender's ", group.family(), " address"));
+                        absl::StrCat("source ", *source, " is not of the same family as the ", group.family(),
+                                     " group ", group.ToText(), ": name a sender's ", group.family(), " address"));
   }
   return source;
 }

@@ -19,17 +19,17 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-// The messages of grpc.health.v1 as they are on the wire: a request is one string in field 1, an answer one enum in
-// field 1, exactly as these wrappers.
+// These wrappers have the wire format of grpc.health.v1: a request is one string in field 1, an answer one enum in
+// field 1.
 using HealthRequest = google::protobuf::StringValue;
 using HealthResponse = google::protobuf::UInt32Value;
 constexpr char kHealthCheckMethod[] = "/grpc.health.v1.Health/Check";
 
 constexpr uint32_t kPageSize = 1000;
-// Answers and stream messages stay below 1 MiB but for long lists.
+// Answers and stream messages stay below 1 MiB, except with long lists.
 constexpr int kMaxMessageBytes = 16 << 20;
-// Between two attempts to connect, of which gRPC makes up to a fifth more or less: a gateway that returns is found
-// within a second. And how long one attempt may take.
+// The wait between two attempts to connect, which gRPC varies by up to a fifth, and the time limit of one attempt. With
+// these, the client finds a returning gateway within a second.
 constexpr int kReconnectBackoffMs = 100;
 constexpr int kMostReconnectBackoffMs = 800;
 constexpr int kConnectTimeoutMs = 1000;
@@ -49,7 +49,7 @@ grpc::ChannelArguments ChannelArguments(const ConnectOptions& options) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectBackoffMs);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMostReconnectBackoffMs);
-  // Each client has connections of its own: a gateway takes a hundred streams on one.
+  // Clients do not share connections: a gateway accepts a hundred streams on one.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   return arguments;
@@ -81,7 +81,7 @@ absl::StatusOr<Response> Call(Stub& stub, Method method, const Request& request,
   return response;
 }
 
-// Asks page after page, until one is the last. `call` answers one page, `entries` are its entries.
+// Fetches page after page until the last. `call` fetches one page; `entries` returns the page's entries.
 template <typename Entry, typename Request, typename CallPage, typename Entries>
 absl::StatusOr<std::vector<Entry>> AllPages(Request request, CallPage call, Entries entries) {
   std::vector<Entry> all;
@@ -193,7 +193,7 @@ absl::StatusOr<v1::GetLedgerResponse> Client::GetLedger(v1::GetLedgerRequest req
     if (!page.ok()) return page.status();
     request.set_page_token(page->next_page_token());
     if (all.has_gateway() && request.has_channel_id()) {
-      page->clear_channels();  // The same on each page.
+      page->clear_channels();  // Every page repeats them.
       page->clear_sockets();
     }
     page->clear_next_page_token();
@@ -217,8 +217,8 @@ absl::StatusOr<ServingStatus> Client::CheckHealth(absl::string_view service) {
                            });
   done.WaitForNotification();
   if (status.error_code() == grpc::NOT_FOUND) {
-    return absl::NotFoundError(absl::StrCat("the gateway at ", address_, " reports no health of \"", service,
-                                            "\": name one of its services, interface/NAME, or nothing"));
+    return absl::NotFoundError(absl::StrCat("the gateway at ", address_, " does not know the health of \"", service,
+                                            "\": give one of its services, interface/NAME, or nothing"));
   }
   if (!status.ok()) return FromGrpc(status, address_, /*answered=*/false);
   return static_cast<ServingStatus>(response.value());

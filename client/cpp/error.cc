@@ -102,11 +102,11 @@ absl::Status FromGrpc(const grpc::Status& status, absl::string_view gateway, boo
       return absl::UnavailableError(absl::StrCat("the connection to the gateway at ", gateway, " broke: ", message));
     }
     return absl::UnavailableError(absl::StrCat("no gateway answers at ", gateway,
-                                               ": is mcgwd running, and does it listen there? (", message, ")"));
+                                               ": check that mcgwd is running and listens there (", message, ")"));
   }
   if (code == absl::StatusCode::kCancelled) {
     return absl::UnavailableError(absl::StrCat("the gateway at ", gateway,
-                                               " ended the stream without a reason, as it does with a client that has "
+                                               " ended the stream without a reason, as it does when a client has "
                                                "stopped reading"));
   }
   if (code == absl::StatusCode::kDeadlineExceeded && !answered) {

@@ -48,7 +48,7 @@ absl::StatusOr<std::string> GatewayTarget(absl::string_view address) {
   }
   if (host.empty()) return Wrong(address, absl::StrCat("has no host: ", kForms));
   if (bracketed && (!absl::EndsWith(host, "]") || !IsIpv6(host.substr(1, host.size() - 2)))) {
-    return Wrong(address, "does not hold an IPv6 address in brackets: write [::1]:50051");
+    return Wrong(address, "does not have an IPv6 address in its brackets: write [::1]:50051");
   }
   for (const char c : host) {
     if (absl::ascii_isspace(c) || c == '/') return Wrong(address, absl::StrCat("does not name a host: ", kForms));
@@ -56,7 +56,7 @@ absl::StatusOr<std::string> GatewayTarget(absl::string_view address) {
   const absl::string_view port_text = address.substr(colon + 1);
   int port = 0;
   if (!absl::SimpleAtoi(port_text, &port) || port < 1 || port > 65535) {
-    return Wrong(address, absl::StrCat("has the port \"", port_text, "\": a port is a number from 1 to 65535"));
+    return Wrong(address, absl::StrCat("has the port \"", port_text, "\": write a number from 1 to 65535"));
   }
   return absl::StrCat("dns:///", host, ":", port);
 }

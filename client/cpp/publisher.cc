@@ -157,7 +157,7 @@ class Publisher::Stream {
     ++totals_.queued;
   }
 
-  // Waits until a batch may go, and takes it. False if there will be no more.
+  // Waits until a batch may be sent, and takes it. False if there are no more batches.
   bool TakeBatch(v1::PublishRequest* batch) {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(this, &Stream::HasBatchOrMayWrite));
@@ -196,7 +196,7 @@ class Publisher::Stream {
     if (on_end_) on_end_();
   }
 
-  // Takes one answer into account. False if it answers nothing that was asked.
+  // Processes one answer. False if it does not match a request.
   bool Account(const v1::PublishResponse& response) {
     Unanswered batch;
     {
@@ -227,7 +227,7 @@ class Publisher::Stream {
 
   mutable absl::Mutex mutex_;
   std::vector<v1::Burst> targets_ ABSL_GUARDED_BY(mutex_);  // Without payloads.
-  v1::PublishRequest batch_ ABSL_GUARDED_BY(mutex_);        // The batch that fills.
+  v1::PublishRequest batch_ ABSL_GUARDED_BY(mutex_);        // The batch being filled.
   Target batch_target_ ABSL_GUARDED_BY(mutex_) = 0;
   int batch_datagrams_ ABSL_GUARDED_BY(mutex_) = 0;
   int batch_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -246,7 +246,7 @@ class Publisher::Stream {
   absl::Status result_ ABSL_GUARDED_BY(mutex_);
 
   grpc::ClientContext context_;
-  // One thread writes, one reads; Finish comes after both.
+  // One thread writes, one reads; Finish runs after both.
   const std::unique_ptr<grpc::ClientReaderWriter<v1::PublishRequest, v1::PublishResponse>> stream_;
   std::thread writer_;
   std::thread reader_;

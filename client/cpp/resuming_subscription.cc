@@ -40,7 +40,7 @@ v1::ResumePoint* ResumePoints::PointOf(uint64_t channel_id) {
 }
 
 void ResumePoints::TakeChannel(const v1::Channel& channel) {
-  if (channel.epoch() == 0) return;  // Not there yet.
+  if (channel.epoch() == 0) return;  // Not joined yet.
   const Key key = KeyOf(channel);
   ids_[channel.channel_id()] = key;
   v1::ResumePoint& point = places_[key];  // Keeps the time of the last datagram.
@@ -151,16 +151,16 @@ bool ResumingSubscription::Begin() {
 }
 
 bool ResumingSubscription::IsBreak(const absl::Status& status) {
-  if (status.code() == absl::StatusCode::kUnavailable) return true;  // FromGrpc makes it of CANCELLED by the gateway.
+  if (status.code() == absl::StatusCode::kUnavailable) return true;  // Also the gateway's CANCELLED, by FromGrpc.
   const std::string reason = DetailsOf(status).reason;
   if (status.code() == absl::StatusCode::kResourceExhausted) return reason == "SUBSCRIBER_TOO_SLOW";
-  // The transport's own ways of saying that a stream was cut.
+  // The transport's errors for a stream that was cut.
   return reason.empty() &&
          (status.code() == absl::StatusCode::kUnknown || status.code() == absl::StatusCode::kInternal);
 }
 
 bool ResumingSubscription::Break(const absl::Status& why) {
-  std::unique_ptr<Subscription> gone;  // After the lock: it waits for its end.
+  std::unique_ptr<Subscription> gone;  // Destroyed after the lock is released, because it waits for its end.
   {
     absl::MutexLock lock(&mutex_);
     gone = std::move(stream_);

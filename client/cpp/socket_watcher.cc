@@ -76,10 +76,10 @@ void SocketWatcher::DropEvents() const {
 
 void SocketWatcher::Run() {
   File last = before_;
-  int wait_ms = -1;  // Until the next call; without end while nothing has returned.
+  int wait_ms = -1;  // Until the next call; unlimited while nothing has returned.
   while (true) {
     if (!Arm()) Arm();
-    // After the watch stands, so that nothing falls between.
+    // Look only after the watch is set, so that no change is missed.
     if (const File now = Look(); now != last) {
       last = now;
       wait_ms = -1;

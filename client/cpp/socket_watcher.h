@@ -1,4 +1,4 @@
-// Notices when the file of a Unix socket appears.
+// Detects when the file of a Unix socket appears.
 
 #ifndef MCGW_CLIENT_CPP_SOCKET_WATCHER_H_
 #define MCGW_CLIENT_CPP_SOCKET_WATCHER_H_
@@ -9,19 +9,19 @@
 
 namespace mcgw::client {
 
-// Watches with inotify on a thread of its own. The directory of the socket may come later too, or go and come again, as
-// that of a service does that is started again. Where inotify is not to be had, it notices nothing.
+// Watches with inotify on its own thread. The directory of the socket may also appear later, or go and come back, as at
+// the restart of a service. Without inotify, it detects nothing.
 class SocketWatcher {
  public:
-  // `on_return` is called by that thread when the file appears at `path` or another takes its place, and several times
-  // during the second that follows, since a server listens only some time after its file is there.
+  // That thread calls `on_return` when the file appears at `path` or another takes its place, and several times in the
+  // next second, because a server listens only some time after its file appears.
   SocketWatcher(std::string path, std::function<void()> on_return);
   SocketWatcher(const SocketWatcher&) = delete;
   SocketWatcher& operator=(const SocketWatcher&) = delete;
   ~SocketWatcher();
 
  private:
-  // Which file it is. All zero: there is none.
+  // The identity of the file. All zero: there is no file.
   struct File {
     unsigned long device = 0;
     unsigned long inode = 0;
@@ -32,8 +32,8 @@ class SocketWatcher {
 
   File Look() const;
   void Run();
-  // Watches the socket's directory, or the nearest one above it that can be watched. False if the next one on the way
-  // down is there all the same: it may have come in between.
+  // Watches the socket's directory, or the nearest parent that can be watched. False if the next directory below that
+  // parent exists after all: it may have appeared in between.
   bool Arm();
   void DropEvents() const;
 

@@ -97,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"ff15:0:0:0:0:0:0:1:5000", "INVALID_ADDRESS", "group", "write [ff15::1]:5000"},
         Bad{"[ff15::1]", "FIELD_REQUIRED", "port", "ff15::1"}, Bad{"239.1.1.1", "FIELD_REQUIRED", "port", "239.1.1.1"},
         Bad{"239.1.1.1%eth0", "FIELD_REQUIRED", "port", "port"}, Bad{"239.1.1.1:", "FIELD_REQUIRED", "port", "port"},
-        Bad{"239.1.1.1:0", "INVALID_PORT", "port", "\"0\": a port is a number from 1 to 65535"},
+        Bad{"239.1.1.1:0", "INVALID_PORT", "port", "\"0\" must be a number from 1 to 65535"},
         Bad{"239.1.1.1:65536", "INVALID_PORT", "port", "65536"}, Bad{"239.1.1.1:http", "INVALID_PORT", "port", "http"},
         Bad{"239.1.1.1:-1", "INVALID_PORT", "port", "-1"}, Bad{"239.1.1.1:+5", "INVALID_PORT", "port", "+5"},
         Bad{"239.1.1.1:5000 ", "INVALID_PORT", "port", "5000 "},

@@ -202,7 +202,7 @@ TEST(FlagsTest, NumbersOutOfRangeNameFlagValueAndRange) {
     const auto number = ParseNumber(ttl, text);
     ASSERT_FALSE(number.ok()) << text;
     EXPECT_EQ(client::Describe(number.status()), std::string("INVALID_HOP_LIMIT: --ttl ") + text +
-                                                     ": a whole number from 0 to 255 is needed (field: hop_limit)");
+                                                     " must be a whole number from 0 to 255 (field: hop_limit)");
   }
 }
 

@@ -108,8 +108,8 @@ def _local_port(pid):
 
 
 def epochs(reader):
-    """How often it was told that the log began anew."""
-    return sum("began anew" in cause for cause in reader.unknowns())
+    """How often it was told that the log started again."""
+    return sum("log started again" in cause for cause in reader.unknowns())
 
 
 def judge_numbers(reader, name, filtered=False):

@@ -89,7 +89,7 @@ def test_nobody_answers(net, mcgw):
     with Capture("b0") as capture:
         result = mcgw.run("ping", channel(GROUP, 5000, "a0"), "--max-ttl", "6", "--timeout", "0.05")
         assert (result.returncode, result.stdout) == (6, "")
-        assert "4 probes sent, nobody answered in the rings 1 2 4 6" in result.stderr
+        assert "4 probes sent, no answer in rings 1 2 4 6" in result.stderr
         capture.wait_frame(lambda frame: frame[42:46] == b"mcgw" and frame[22] == 6, "the probe of the last ring")
         sent = [frame for frame in capture.frames() if frame[42:46] == b"mcgw"]
     assert [(frame[22], frame[48]) for frame in sent] == [(ring, ring) for ring in (1, 2, 4, 6)]

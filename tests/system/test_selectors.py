@@ -90,7 +90,7 @@ def test_the_star_says_what_it_leaves_out_and_why(net, mcgw):
     ip("link", "set", "a0", "down")
     why = "lo (without the MULTICAST flag, the loopback), a0 (down"
     with mcgw.subscribe(channel(GROUP, 5000, "*")) as subscriber:
-        subscriber.wait_error_line(r"no channel is there yet")
+        subscriber.wait_error_line(r"there is no channel yet")
         subscriber.wait_error_line(r"takes no interface for IPv4; it leaves out lo ")
         assert why in subscriber.errors()
         subscriber.signal(2)

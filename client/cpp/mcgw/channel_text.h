@@ -5,9 +5,9 @@
 //   239.1.1.1:5000%10.0.0.1             the interface that has this address
 //   239.1.1.1:5000%*                    every eligible interface
 //   10.0.0.2,10.0.0.3@232.1.1.1:5004    from these sources only
-//   [ff15::1]:5000%eth0                 IPv6 groups stand in brackets
+//   [ff15::1]:5000%eth0                 IPv6 groups need brackets
 //   [ff02::1%eth0]:5000                 the same as [ff02::1]:5000%eth0
-//   fd00::2@[ff35::1]:5000              IPv6 sources stand with or without brackets
+//   fd00::2@[ff35::1]:5000              IPv6 sources may have brackets
 //
 // All functions are thread-safe and never block.
 
@@ -24,12 +24,12 @@
 
 namespace mcgw::client {
 
-// Reads a channel; addresses come out in canonical form, sources as an INCLUDE filter. INVALID_ARGUMENT, naming the
-// field, the value and what would be right: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, FIELD_REQUIRED, INVALID_PORT,
-// INVALID_SOURCE, CONFLICTING_FIELDS. What only the gateway's host can tell is left to the gateway.
+// Parses a channel, with addresses in canonical form and sources as an INCLUDE filter. Errors are INVALID_ARGUMENT and
+// name the field, the value and what is right: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, FIELD_REQUIRED, INVALID_PORT,
+// INVALID_SOURCE, CONFLICTING_FIELDS. The gateway checks what depends on its host.
 absl::StatusOr<multicast::gateway::v1::Membership> ParseChannel(absl::string_view text);
 
-// Reads a unicast IP address into canonical form. `field` and `what` ("source") name it in the error.
+// Converts a unicast IP address to canonical form. `field` and `what` ("source") name it in the error.
 absl::StatusOr<std::string> ParseUnicastAddress(absl::string_view text, absl::string_view field,
                                                 absl::string_view what);
 

@@ -1,9 +1,9 @@
-// A client of one gateway: the connection, and the RPCs that answer once.
+// A client of one gateway: the connection, and the unary RPCs.
 //
 //   auto client = mcgw::client::Client::Connect("127.0.0.1:50051");
 //   auto interfaces = (*client)->ListInterfaces();
 //
-// Receiving is mcgw::client::Subscription (subscription.h), sending many datagrams mcgw::client::Publisher
+// To receive, use mcgw::client::Subscription (subscription.h); to send many datagrams, mcgw::client::Publisher
 // (publisher.h).
 
 #ifndef MCGW_CLIENT_CPP_CLIENT_H_
@@ -25,41 +25,42 @@
 namespace mcgw::client {
 
 struct ConnectOptions {
-  // While a call is open and nothing comes, the connection is probed this often, and given up after the timeout.
+  // While a call is open and silent, the connection is probed at this interval, and given up after the timeout.
   absl::Duration keepalive_interval = absl::Seconds(20);
   absl::Duration keepalive_timeout = absl::Seconds(10);
-  // How long an RPC that answers once may take.
+  // Time limit of a unary RPC.
   absl::Duration rpc_timeout = absl::Seconds(20);
-  // Whether the proxy that the environment names (https_proxy, http_proxy) is used. A gateway is usually near.
+  // Whether to use the proxy from the environment (https_proxy, http_proxy). Off because a gateway is usually near.
   bool use_http_proxy = false;
 };
 
 // The answer of a health check, as grpc.health.v1.HealthCheckResponse.ServingStatus.
 enum class ServingStatus { kUnknown = 0, kServing = 1, kNotServing = 2, kServiceUnknown = 3 };
 
-// Thread-safe. All RPCs block, until the answer comes or ConnectOptions::rpc_timeout is over. Failures are those of the
-// RPC in the API, in the form of error.h; UNAVAILABLE with a text that names the address if no gateway answers.
+// Thread-safe. Every RPC blocks until its answer comes or ConnectOptions::rpc_timeout expires. It fails as the API
+// documents, in the form of error.h. If no gateway answers, it fails with UNAVAILABLE and a text that names the
+// address.
 class Client {
  public:
   // Prepares a connection to "HOST:PORT", "[IPV6]:PORT" or "unix:PATH", without transport security. Does not block: the
-  // connection is made by the first RPC, and again whenever it broke. INVALID_ARGUMENT if the address is malformed.
+  // first RPC connects, and later ones reconnect if needed. INVALID_ARGUMENT if the address is malformed.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(absl::string_view address, const ConnectOptions& options = {});
 
-  // A client on a channel that the program made, with credentials of its own for instance. `address` is for texts.
+  // A client on a channel that the program made, for instance with its own credentials. `address` appears in errors.
   Client(std::shared_ptr<grpc::Channel> channel, std::string address, const ConnectOptions& options = {});
 
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   ~Client();
 
-  // Waits until the connection stands. UNAVAILABLE as soon as an attempt failed, DEADLINE_EXCEEDED after the timeout.
+  // Waits until the client is connected. UNAVAILABLE once an attempt has failed, DEADLINE_EXCEEDED after the timeout.
   absl::Status WaitForConnection(absl::Duration timeout);
 
   absl::StatusOr<multicast::gateway::v1::JoinResponse> Join(const multicast::gateway::v1::JoinRequest& request);
   absl::StatusOr<multicast::gateway::v1::LeaveResponse> Leave(const multicast::gateway::v1::LeaveRequest& request);
   absl::StatusOr<multicast::gateway::v1::SendResponse> Send(const multicast::gateway::v1::SendRequest& request);
 
-  // All pages as one list. page_size and page_token of the request are not used.
+  // All pages as one list. Ignores the request's page_size and page_token.
   absl::StatusOr<std::vector<multicast::gateway::v1::NetworkInterface>> ListInterfaces(
       multicast::gateway::v1::ListInterfacesRequest request = {});
   absl::StatusOr<std::vector<multicast::gateway::v1::ChannelInfo>> ListChannels(
@@ -76,7 +77,7 @@ class Client {
       multicast::gateway::v1::GetLedgerRequest request = {});
 
   // The standard health check. `service`: empty for the gateway as a whole, the full name of a service, or
-  // "interface/NAME". NOT_FOUND if the gateway knows no such service.
+  // "interface/NAME". NOT_FOUND if the gateway does not know the service.
   absl::StatusOr<ServingStatus> CheckHealth(absl::string_view service = "");
 
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }

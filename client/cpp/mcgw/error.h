@@ -1,8 +1,8 @@
 // How the client library reports failures: absl::Status, with the gateway's machine-readable details inside.
 //
-// The code is the canonical one. What the gateway says besides (a stable reason, the fields at fault, values such as a
-// limit, how long to wait) travels as a payload of the Status; DetailsOf takes it out. Failures that this library finds
-// by itself, such as a malformed channel, have the same form, so that a program handles both alike.
+// The code is the canonical one. The gateway's details (a stable reason, the fields at fault, values such as a limit,
+// how long to wait) travel as a payload of the Status; DetailsOf returns them. Failures that the library itself finds,
+// such as a malformed channel, have the same form, so a program handles both alike.
 //
 // All functions are thread-safe and never block.
 
@@ -32,31 +32,31 @@ struct ErrorDetails {
   std::string domain;  // "multicast.gateway" for reasons of the gateway.
   std::map<std::string, std::string> metadata;
   std::vector<FieldViolation> fields;
-  std::optional<absl::Duration> retry_delay;  // Set where waiting helps.
+  std::optional<absl::Duration> retry_delay;  // Set if waiting helps.
 };
 
-// What a failed Status carries; empty for one that carries nothing.
+// The details of a failed Status; empty if it has none.
 ErrorDetails DetailsOf(const absl::Status& status);
 
-// One line for people: "REASON: message (field: group)". Without a reason the canonical code stands in its place, and
-// without a field the parenthesis is left out.
+// One line for people: "REASON: message (field: group)". The canonical code replaces a missing reason; without a field
+// there are no parentheses.
 std::string Describe(const absl::Status& status);
 
-// The same for a failure inside an answer that otherwise stands.
+// The same for a failure inside a successful answer.
 std::string Describe(const multicast::gateway::v1::Failure& failure);
 
 // "NOT_JOINED" for ERROR_REASON_NOT_JOINED; the number for a value that this library does not know.
 std::string ReasonName(multicast::gateway::v1::ErrorReason reason);
 
-// True if no gateway answered, or the connection to it broke: UNAVAILABLE without a reason of the gateway's own.
+// True if no gateway answered, or the connection to it broke: UNAVAILABLE without a gateway's reason.
 bool IsUnreachable(const absl::Status& status);
 
-// The outcome of an RPC as a Status. `gateway` is the address for the text. `answered` says whether the gateway had
-// already answered something on this RPC; if not, UNAVAILABLE becomes "no gateway answers at ...". A stream that the
-// gateway cancelled without a reason becomes UNAVAILABLE, since a new attempt is the remedy.
+// Converts the outcome of an RPC to a Status. `gateway` is the address for the text. `answered`: the gateway has
+// already answered on this RPC; if not, UNAVAILABLE becomes "no gateway answers at ...". A stream that the gateway
+// cancelled without a reason becomes UNAVAILABLE, because a new attempt is the remedy.
 absl::Status FromGrpc(const grpc::Status& status, absl::string_view gateway, bool answered);
 
-// INVALID_ARGUMENT with the gateway's form of details, for input that cannot be sent.
+// INVALID_ARGUMENT with details in the gateway's form, for input that cannot be sent.
 absl::Status InvalidInput(multicast::gateway::v1::ErrorReason reason, absl::string_view field,
                           absl::string_view message);
 

@@ -10,11 +10,11 @@
 
 namespace mcgw::client {
 
-// Where a gateway listens unless told otherwise.
+// A gateway's default listening address.
 inline constexpr char kDefaultGatewayAddress[] = "127.0.0.1:50051";
 
-// The gRPC target for "HOST:PORT", "[IPV6]:PORT" or "unix:PATH". INVALID_ARGUMENT, with what would be right, for
-// anything else. Resolves no name, so it never blocks.
+// The gRPC target for "HOST:PORT", "[IPV6]:PORT" or "unix:PATH". Anything else is INVALID_ARGUMENT, with what is right.
+// Does not resolve names, so it never blocks.
 absl::StatusOr<std::string> GatewayTarget(absl::string_view address);
 
 }  // namespace mcgw::client

@@ -1,4 +1,4 @@
-// A Subscribe stream that comes back by itself.
+// A Subscribe stream that resumes automatically.
 
 #ifndef MCGW_CLIENT_CPP_RESUMING_SUBSCRIPTION_H_
 #define MCGW_CLIENT_CPP_RESUMING_SUBSCRIPTION_H_
@@ -25,14 +25,14 @@ namespace mcgw::client {
 
 class SocketWatcher;
 
-// Where a program is in the channels of its streams, from what it has read. Not thread-safe.
+// The positions up to which a program has read the channels of its streams. Not thread-safe.
 class ResumePoints {
  public:
-  // What is taken from now on is of another stream, whose channel ids are its own.
+  // Starts a new stream, with its own channel ids.
   void BeginStream();
-  // Takes in a message, events and datagrams.
+  // Takes a message: its events and datagrams.
   void Take(const multicast::gateway::v1::SubscribeResponse& message);
-  // Where a stream goes on that follows. Empty until a channel is known.
+  // Where the next stream continues. Empty until a channel is known.
   multicast::gateway::v1::Start::ResumePoints Get() const;
   bool empty() const { return places_.empty(); }
 
@@ -48,61 +48,63 @@ class ResumePoints {
 };
 
 struct ResumeOptions {
-  // How long the gateway keeps the stream's memberships joined after it broke, if the request does not say.
+  // How long the gateway keeps the stream's memberships joined after it breaks, unless the request sets it.
   absl::Duration retain = absl::Seconds(10);
-  // The wait before a new attempt: from the first to the most, doubled each time, and of that a random part between
-  // half and all. It begins again once a stream stands. An attempt that finds no gateway goes on until there is one.
+  // The wait before a new attempt: from first_wait to most_wait, doubled each time, of which a random part between half
+  // and all is waited. It starts again once a stream is open. An attempt that finds no gateway waits until there is
+  // one.
   absl::Duration first_wait = absl::Milliseconds(100);
   absl::Duration most_wait = absl::Seconds(1);
 };
 
-// Like Subscription, but when the stream breaks it subscribes again and goes on where the program is: no datagram comes
-// twice, and what was missed is announced as Gap, also across a restart of the gateway (GAP_CAUSE_OTHER_EPOCH). Each
-// new stream begins with a Subscribed; channel ids of streams before it mean nothing any more, since the gateway may be
+// Like Subscription, but when the stream breaks it subscribes again and continues where the program was. No datagram
+// comes twice, and a Gap announces what was missed, also across a restart of the gateway (GAP_CAUSE_OTHER_EPOCH). Each
+// new stream begins with a Subscribed. Channel ids of earlier streams are then invalid, because the gateway may be
 // another one.
 //
-// A gateway that returns is found within about a second; one on a Unix socket at once, since the socket's directory is
-// watched while the stream is broken.
+// It finds a returning gateway within about a second, and on a Unix socket at once: it watches the socket's directory
+// while the stream is broken.
 //
-// What breaks a stream: the connection (UNAVAILABLE), a gateway that stops (DRAINING), one that gave a slow reader up
-// (CANCELLED without a reason, or SUBSCRIBER_TOO_SLOW). Any other end is the end, also of an attempt to come back, and
-// so is a failure before the first stream ever stood.
+// A stream breaks when the connection does (UNAVAILABLE), when the gateway stops (DRAINING), or when the gateway gives
+// up a slow reader (CANCELLED without a reason, or SUBSCRIBER_TOO_SLOW). Any other end is final, also during an attempt
+// to resume, and so is a failure before the first stream was open.
 //
 // One thread reads and finishes; Cancel may be called by any thread while the object lives.
 class ResumingSubscription {
  public:
   using ReadResult = Subscription::ReadResult;
-  // Called by the reading thread when the stream broke: why, and how long it waits before the next attempt.
+  // The reading thread calls it when the stream breaks, with the reason and the wait before the next attempt.
   using OnBreak = std::function<void(const absl::Status& why, absl::Duration wait)>;
 
-  // `request` may have a start, which holds for the first stream.
+  // `request` may have a start, which applies to the first stream.
   ResumingSubscription(const Client& client, multicast::gateway::v1::SubscribeRequest request,
                        const ResumeOptions& options = {}, OnBreak on_break = nullptr);
   ResumingSubscription(const ResumingSubscription&) = delete;
   ResumingSubscription& operator=(const ResumingSubscription&) = delete;
   ~ResumingSubscription();
 
-  // As Subscription::Read. kTimedOut also while it waits or tries to come back; kEnded once it has given up.
+  // As Subscription::Read. Returns kTimedOut also while it waits or reconnects, and kEnded once it has given up.
   ReadResult Read(absl::Duration timeout, multicast::gateway::v1::SubscribeResponse* response);
   bool Read(multicast::gateway::v1::SubscribeResponse* response);
 
-  // Ends it at once, for good. Thread-safe, does not block.
+  // Ends the subscription at once and for good. Thread-safe, does not block.
   void Cancel();
 
-  // How it ended; as Subscription::Finish.
+  // Returns how it ended, as Subscription::Finish.
   absl::Status Finish();
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  // What Cancel ends. The standard library's, since Abseil's timed waits follow the wall clock, which may jump.
+  // A wait that Cancel ends. It uses the standard library, because Abseil's timed waits follow the wall clock, which
+  // may jump.
   class Pause {
    public:
     // True if Cut ended it.
     bool Until(Clock::time_point time);
-    // Ends the one that lasts, or the next.
+    // Ends the current wait, or else the next one.
     void Cut();
-    // Ends this one and all that follow.
+    // Ends the current wait and all later ones.
     void End();
 
    private:
@@ -113,9 +115,9 @@ class ResumingSubscription {
     bool ended_ = false;
   };
 
-  // False if it was cancelled.
+  // False if the subscription was cancelled.
   bool Begin();
-  // The stream has ended. True if it is to come back.
+  // Handles the end of the stream. True if it should resume.
   bool Break(const absl::Status& why);
   static bool IsBreak(const absl::Status& status);
   void WatchSocket();
@@ -125,9 +127,9 @@ class ResumingSubscription {
   const ResumeOptions options_;
   const OnBreak on_break_;
 
-  // The reading thread's own.
+  // Used by the reading thread only.
   ResumePoints points_;
-  bool stood_ = false;  // A stream has stood.
+  bool stood_ = false;  // A stream was open.
   absl::Duration wait_;
   Clock::time_point next_attempt_;
   absl::Status end_;

@@ -17,46 +17,46 @@
 
 namespace mcgw::client {
 
-// Reads datagrams and events, one message at a time. The first message holds the event Subscribed; what a message may
-// hold, and in which order, is said at Subscribe in the API. One message is fetched ahead; beyond that the gateway
-// feels how fast the program reads, and announces as a Gap what the program is too slow for.
+// Reads datagrams and events, one message at a time. The first message has the event Subscribed; the RPC Subscribe in
+// the API documents the contents of messages and their order. One message is fetched ahead. If the program reads too
+// slowly beyond that, the gateway skips datagrams and announces them as a Gap.
 //
 // One thread reads and finishes; Cancel may be called by any thread while the object lives.
 class Subscription {
  public:
   enum class ReadResult {
     kMessage,   // A message was read.
-    kTimedOut,  // None came in time; the stream stands.
-    kEnded,     // The stream has ended; Finish says how.
+    kTimedOut,  // No message came in time; the stream is still open.
+    kEnded,     // The stream has ended; Finish returns how.
   };
 
   // What a stream does while no gateway answers.
   enum class Patience {
     kNone,  // It ends.
-    kWait,  // It waits for one, until it is cancelled.
+    kWait,  // It waits for a gateway until it is cancelled.
   };
 
-  // Begins the stream. Does not block: whether the gateway accepts it shows at the first Read. The client may go before
-  // the subscription does.
+  // Starts the stream. Does not block: the first Read shows whether the gateway accepts it. The client may be destroyed
+  // before the subscription.
   Subscription(const Client& client, const multicast::gateway::v1::SubscribeRequest& request,
                Patience patience = Patience::kNone);
 
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
-  ~Subscription();  // Cancels, and waits for the end of the stream, which then is near.
+  ~Subscription();  // Cancels, and waits for the end of the stream, which comes soon then.
 
-  // Waits for the next message at most `timeout`; zero takes only what is at hand. The content of *response before the
-  // call is lost; to use one object over and over saves allocations.
+  // Waits at most `timeout` for the next message; with zero, takes only a message that is ready. Overwrites *response;
+  // reusing one object saves allocations.
   ReadResult Read(absl::Duration timeout, multicast::gateway::v1::SubscribeResponse* response);
 
-  // The same without a limit. True if a message was read, false if the stream has ended.
+  // The same without a timeout. True if a message was read, false if the stream has ended.
   bool Read(multicast::gateway::v1::SubscribeResponse* response);
 
-  // Ends the stream at once, what has not been read is lost. Thread-safe, does not block.
+  // Ends the stream at once; unread messages are lost. Thread-safe, does not block.
   void Cancel();
 
-  // How the stream ended: OK if the gateway ended it in order, CANCELLED after Cancel, else the gateway's error in the
-  // form of error.h. Cancels a stream that has not ended.
+  // Returns how the stream ended: OK after an orderly end by the gateway, CANCELLED after Cancel, otherwise the
+  // gateway's error in the form of error.h. Cancels a stream that has not ended.
   absl::Status Finish();
 
  private:
@@ -67,7 +67,7 @@ class Subscription {
   std::atomic<bool> cancelled_{false};
   grpc::ClientContext context_;  // Its TryCancel is thread-safe.
 
-  // The reading thread's own.
+  // Used by the reading thread only.
   grpc::CompletionQueue queue_;
   std::unique_ptr<grpc::ClientAsyncReader<multicast::gateway::v1::SubscribeResponse>> reader_;
   multicast::gateway::v1::SubscribeResponse incoming_;

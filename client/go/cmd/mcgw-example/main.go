@@ -2,7 +2,7 @@
 //
 //	mcgw-example [flags] GROUP PORT
 //
-// It prints every event and every datagram on a line of its own, until Ctrl-C.
+// It prints every event and every datagram on its own line, until Ctrl-C.
 package main
 
 import (
@@ -97,12 +97,12 @@ func run(ctx context.Context, o options) error {
 		defer leave(client, joined.GetSessionId())
 		request.SessionId = joined.GetSessionId()
 	} else {
-		// A membership of the stream ends with the stream, however that ends.
+		// A membership of the stream always ends with the stream.
 		request.Memberships = []*gatewayv1.Membership{o.membership}
 	}
 	err = receive(ctx, client, request, o)
 	if ctx.Err() != nil {
-		return nil // It was the user who ended it.
+		return nil // The user ended it.
 	}
 	return err
 }
@@ -130,7 +130,7 @@ func receive(ctx context.Context, client gatewayv1.MulticastGatewayServiceClient
 		for _, event := range response.GetEvents() {
 			fmt.Println("event", prototext.MarshalOptions{}.Format(event))
 			if subscribed := event.GetSubscribed(); subscribed != nil && !subscribed.GetContinued() && o.text != "" {
-				// Every channel is joined now, so that what is sent from here on comes back too.
+				// Every channel is joined now, so datagrams sent from here on come back too.
 				if err := send(ctx, client, o); err != nil {
 					return err
 				}
@@ -185,7 +185,7 @@ func show(datagram *gatewayv1.Datagram) {
 		datagram.GetReceiveTimeUnixNs(), datagram.GetPayload())
 }
 
-// describe tells an RPC's error: the canonical code, the gateway's stable reason, the text, and the fields at fault. A
+// describe formats an RPC's error: the canonical code, the gateway's stable reason, the text, and the fields at fault. A
 // program branches on the reason, never on the text.
 func describe(err error) string {
 	failure, ok := status.FromError(err)

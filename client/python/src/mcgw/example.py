@@ -1,6 +1,6 @@
 """Receives from and sends to a multicast group through a gateway.
 
-Prints every event and every datagram on a line of its own, until Ctrl-C.
+Prints every event and every datagram on its own line, until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def wished(options: argparse.Namespace) -> membership_pb2.Membership:
 
 def run(client: gateway_service_pb2_grpc.MulticastGatewayServiceStub, options: argparse.Namespace) -> None:
     if not options.session:
-        # A membership of the stream ends with the stream, however that ends.
+        # A membership of the stream always ends with the stream.
         receive(client, gateway_service_pb2.SubscribeRequest(memberships=[wished(options)]), options)
         return
     # A session's membership lives until Leave or until its lease expires.
@@ -74,7 +74,7 @@ def receive(
             for event in response.events:
                 print("event", text_format.MessageToString(event, as_one_line=True), flush=True)
                 if event.HasField("subscribed") and not event.subscribed.continued and options.send is not None:
-                    # Every channel is joined now, so that what is sent from here on comes back too.
+                    # Every channel is joined now, so datagrams sent from here on come back too.
                     send(client, options)
             for datagram in response.datagrams:
                 show(datagram)
@@ -82,7 +82,7 @@ def receive(
                 if received == options.count:
                     return
     finally:
-        stream.cancel()  # Ends the stream, also where an exception such as Ctrl-C ended the loop.
+        stream.cancel()  # Ends the stream, also if an exception such as Ctrl-C ended the loop.
 
 
 def send(client: gateway_service_pb2_grpc.MulticastGatewayServiceStub, options: argparse.Namespace) -> None:
@@ -104,7 +104,7 @@ def show(datagram: datagram_pb2.Datagram) -> None:
 
 
 def describe(error: grpc.RpcError) -> str:
-    """An RPC's error: the canonical code, the gateway's stable reason, the text, and the fields at fault.
+    """Formats an RPC's error: the canonical code, the gateway's stable reason, the text, and the fields at fault.
 
     A program branches on the reason, never on the text.
     """
@@ -126,7 +126,7 @@ def describe(error: grpc.RpcError) -> str:
 
 def main() -> int:
     options = parse()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Like Ctrl-C.
     try:
         # A gateway listens without TLS on the loopback and on Unix sockets only.
         with grpc.insecure_channel(options.gateway) as channel:

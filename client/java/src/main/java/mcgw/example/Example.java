@@ -68,7 +68,7 @@ public final class Example {
       Example example = new Example(MulticastGatewayServiceGrpc.newBlockingStub(channel), options);
       context.run(example::run);
     } catch (StatusRuntimeException e) {
-      if (!context.isCancelled()) { // Else it was the user who ended it.
+      if (!context.isCancelled()) { // Otherwise the user ended it.
         System.err.println("error: " + describe(e));
         status = 1;
       }
@@ -81,7 +81,7 @@ public final class Example {
 
   private void run() {
     if (!options.session()) {
-      // A membership of the stream ends with the stream, however that ends.
+      // A membership of the stream always ends with the stream.
       receive(SubscribeRequest.newBuilder().addMemberships(options.membership()).build());
       return;
     }
@@ -91,14 +91,14 @@ public final class Example {
     try {
       receive(SubscribeRequest.newBuilder().setSessionId(session).build());
     } finally {
-      // Not in the program's context, which Ctrl-C has cancelled.
+      // Outside the program's context, which Ctrl-C has cancelled.
       Context.ROOT.run(() -> leave(session));
     }
   }
 
   /** Subscribes and prints what comes, until the stream ends or `count` datagrams have come. */
   private void receive(SubscribeRequest request) {
-    // A context of its own: ends the stream when this method returns.
+    // A separate context, which ends the stream when this method returns.
     try (Context.CancellableContext context = Context.current().withCancellation()) {
       context.run(() -> {
         long received = 0;
@@ -109,7 +109,7 @@ public final class Example {
           for (Event event : response.getEventsList()) {
             System.out.println("event " + TextFormat.printer().shortDebugString(event));
             if (event.hasSubscribed() && !event.getSubscribed().getContinued() && options.text() != null) {
-              // Every channel is joined now, so that what is sent from here on comes back too.
+              // Every channel is joined now, so datagrams sent from here on come back too.
               send();
             }
           }

@@ -11,8 +11,8 @@ record Options(String gateway, Membership membership, boolean session, String te
       """
       Usage: mcgw-example [OPTION...] GROUP PORT
 
-      Receives from and sends to a multicast group through a gateway. Prints every event and every datagram on a line of
-      its own, until Ctrl-C.
+      Receives from and sends to a multicast group through a gateway. Prints every event and every datagram on its own
+      line, until Ctrl-C.
 
         --gateway ADDRESS   the gateway: HOST:PORT or unix:/PATH (default: 127.0.0.1:50051)
         --interface NAME    the gateway's interface (default: the gateway chooses)
@@ -22,7 +22,7 @@ record Options(String gateway, Membership membership, boolean session, String te
         --count N           end after N datagrams (default: at Ctrl-C)
       """;
 
-  /** Throws IllegalArgumentException if the command line is not as {@link #USAGE} says. */
+  /** Throws IllegalArgumentException if the command line does not match {@link #USAGE}. */
   static Options parse(String[] arguments) {
     String gateway = "127.0.0.1:50051";
     boolean session = false;
