@@ -138,8 +138,8 @@ help_clients() {
   cat <<'END'
 Usage: ./dev clients [go] [java] [python]
 
-Builds the clients in these languages (default: all), each by its own tool, as client/LANGUAGE/README.md explains. Leaves
-each example as build/clients/LANGUAGE/mcgw-example.
+Builds the clients in these languages (default: all), each by its own tool (see client/LANGUAGE/README.md). Leaves each
+example as build/clients/LANGUAGE/mcgw-example.
 END
 }
 

@@ -32,8 +32,8 @@ ${XDG_CACHE_HOME:-~/.cache}/mcgw/tools.
 
   build, demo  packages only
   test         packages, and a checker of Kubernetes manifests
-  languages    the toolchains of the clients in Go, Java and Python, unless others are on the PATH. A first build fetches
-               their dependencies, in the versions of go.sum, pom.xml and requirements-dev.txt
+  languages    the toolchains of the clients in Go, Java and Python, unless others are on the PATH. A first build
+               fetches their dependencies, in the versions of go.sum, pom.xml and requirements-dev.txt
   lint         packages, and the protobuf linter
   container    packages to build and run the container image
   long         unpacks a second kernel, which runs as a process (user-mode-linux), and two routing daemons

@@ -185,8 +185,8 @@ func show(datagram *gatewayv1.Datagram) {
 		datagram.GetReceiveTimeUnixNs(), datagram.GetPayload())
 }
 
-// describe formats an RPC's error: the canonical code, the gateway's stable reason, the text, and the fields at fault. A
-// program branches on the reason, never on the text.
+// describe formats an RPC's error: the canonical code, the gateway's stable reason, the text, and the fields at fault.
+// A program branches on the reason, never on the text.
 func describe(err error) string {
 	failure, ok := status.FromError(err)
 	if !ok {

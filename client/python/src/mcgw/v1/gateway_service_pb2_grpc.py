@@ -6,14 +6,14 @@ from mcgw.v1 import gateway_service_pb2 as multicast_dot_gateway_dot_v1_dot_gate
 
 
 class MulticastGatewayServiceStub(object):
-    """MulticastGatewayService lets a program without multicast of its own receive from and send to the
-    multicast groups of the gateway's host.
+    """MulticastGatewayService lets a program that cannot use multicast itself receive from and send to
+    the multicast groups of the gateway's host.
 
     Errors carry a canonical code and a stable reason; see Failure for their form. Besides the errors
     that an RPC names, each RPC can fail with INVALID_ARGUMENT for a malformed request,
-    PERMISSION_DENIED for what the policy refuses, RESOURCE_EXHAUSTED for limits, UNAVAILABLE with
-    reason DRAINING while the gateway stops, and UNIMPLEMENTED with reason NOT_IMPLEMENTED for what
-    the running version does not serve.
+    PERMISSION_DENIED if the policy refuses it, RESOURCE_EXHAUSTED for limits, UNAVAILABLE with
+    reason DRAINING while the gateway stops, and UNIMPLEMENTED with reason NOT_IMPLEMENTED if the
+    running version does not support it.
     """
 
     def __init__(self, channel):
@@ -50,28 +50,28 @@ class MulticastGatewayServiceStub(object):
 
 
 class MulticastGatewayServiceServicer(object):
-    """MulticastGatewayService lets a program without multicast of its own receive from and send to the
-    multicast groups of the gateway's host.
+    """MulticastGatewayService lets a program that cannot use multicast itself receive from and send to
+    the multicast groups of the gateway's host.
 
     Errors carry a canonical code and a stable reason; see Failure for their form. Besides the errors
     that an RPC names, each RPC can fail with INVALID_ARGUMENT for a malformed request,
-    PERMISSION_DENIED for what the policy refuses, RESOURCE_EXHAUSTED for limits, UNAVAILABLE with
-    reason DRAINING while the gateway stops, and UNIMPLEMENTED with reason NOT_IMPLEMENTED for what
-    the running version does not serve.
+    PERMISSION_DENIED if the policy refuses it, RESOURCE_EXHAUSTED for limits, UNAVAILABLE with
+    reason DRAINING while the gateway stops, and UNIMPLEMENTED with reason NOT_IMPLEMENTED if the
+    running version does not support it.
     """
 
     def Join(self, request, context):
         """Join adds a membership to a session, and creates the session if none is named. When it returns,
-        the kernel has joined every channel that is JOINED: datagrams that reach the host from then on
-        are received. They are delivered by a Subscribe stream that names the session, and kept in the
-        channel's log until then, as far as it reaches.
+        the kernel has joined every channel that is JOINED and receives all datagrams that reach the
+        host from then on. A Subscribe stream that names the session delivers them; until then the
+        channel's log keeps as many as it can hold.
 
         Idempotent: joining the same interface, group and port again renews the lease, replaces the
-        source filter and answers the same membership_id. A change of filter loses nothing from sources
-        that stay wanted, over IPv4; over IPv6 a change can lose single datagrams.
+        source filter and returns the same membership_id. Over IPv4 a change of filter loses nothing
+        from sources that stay wanted; over IPv6 it can lose single datagrams.
 
         A session ends when it is left or its lease expires. An open Subscribe stream of the session
-        holds the lease; the full lease runs again when the last such stream closes.
+        holds the lease; the full lease starts again when the last such stream closes.
 
         Errors: INVALID_ARGUMENT: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_PORT, INVALID_SOURCE,
         INVALID_SOURCE_FILTER, SOURCE_REQUIRED, SCOPE_NEEDS_INTERFACE, INTERFACE_AMBIGUOUS,
@@ -79,22 +79,22 @@ class MulticastGatewayServiceServicer(object):
         PERMISSION_DENIED: GROUP_RESERVED, GROUP_NOT_ALLOWED, INTERFACE_NOT_ALLOWED.
         RESOURCE_EXHAUSTED: CHANNEL_LIMIT, SESSION_LIMIT, MEMBERSHIP_LIMIT, SOURCE_LIMIT, HOST_LIMIT.
         UNAVAILABLE: INTERFACE_DOWN. FAILED_PRECONDITION: NO_ADDRESS, INTERFACE_ENSLAVED, PORT_IN_USE.
-        With `*`, an interface on which the kernel refuses is reported as FAILED in the answer and is no
-        error of the RPC. A Join that fails changes nothing.
+        With `*`, an interface on which the kernel refuses is reported as FAILED in the answer; the RPC
+        does not fail for it. A Join that fails changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Leave(self, request, context):
-        """Leave drops one membership of a session, or the whole session. Only what was asked for by that
-        selector is left: leaving `*` keeps a membership that names an interface. The kernel leaves a
-        group when its last holder is gone. Datagrams that were received before the Leave and that an
-        open stream has not delivered are not delivered after its MembershipChanged event.
+        """Leave drops one membership of a session, or the whole session. It leaves only the membership
+        with the same selector: leaving `*` keeps a membership that names an interface. The kernel
+        leaves a group when its last holder is gone. After its MembershipChanged event, an open stream
+        delivers no more datagrams of the channel, not even those received before the Leave.
 
         Leaving the last membership keeps the session until its lease expires. Leaving the whole
-        session ends its memberships on open streams too; a stream that has none of its own then ends
-        with OK.
+        session ends its memberships on open streams too; a stream without its own memberships then
+        ends with OK.
 
         Errors: NOT_FOUND: SESSION_NOT_FOUND, NOT_JOINED. INVALID_ARGUMENT: FIELD_REQUIRED and the
         address errors of Join. Leaving twice is NOT_FOUND the second time.
@@ -104,14 +104,14 @@ class MulticastGatewayServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Send(self, request, context):
-        """Send sends one datagram to a group. No membership is needed. OK means that the kernel took the
-        datagram for the interface; multicast gives no proof of delivery. Two Sends that overlap in
-        time have no order; for order and for high rates use Publish. A full socket buffer is waited
-        for until the deadline.
+        """Send sends one datagram to a group. It needs no membership. OK means that the kernel accepted
+        the datagram for the interface; multicast gives no proof of delivery. Two Sends that overlap in
+        time have no order; for order and for high rates use Publish. If the socket buffer is full,
+        Send waits until the deadline.
 
         Not idempotent: a Send repeated after a lost answer may send twice.
 
-        With `*` the answer has one result per interface, and the RPC fails only if every interface
+        With `*` the answer has one result per interface. The RPC fails only if every interface
         failed, with the first failure.
 
         Errors: INVALID_ARGUMENT: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_PORT,
@@ -126,34 +126,34 @@ class MulticastGatewayServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Subscribe(self, request, context):
-        """Subscribe delivers the datagrams of the memberships that the request names and of the session
-        that it names. The former live as long as the stream and, with retain, some time longer; the
-        latter follow Join and Leave on the session while the stream is open.
+        """Subscribe delivers the datagrams of the request's memberships and of the request's session. The
+        request's memberships live as long as the stream and, with retain, some time longer. The
+        session's memberships follow Join and Leave on the session while the stream is open.
 
         Begin: all or nothing. If any membership is invalid, not permitted or refused by the kernel,
-        the stream ends with the error and nothing stays joined; only memberships with `*` or
-        wait_for_interface may resolve to nothing yet. The first message holds the event Subscribed,
+        the stream ends with the error and nothing stays joined. Only memberships with `*` or
+        wait_for_interface may resolve to nothing yet. The first message has the event Subscribed,
         with every channel resolved.
 
-        Order: within a channel, datagrams come in the order of their sequences and each at most once,
-        with the channel's events at their places. Between channels there is no order. In one message
-        all events precede all datagrams.
+        Order: within a channel, datagrams come in the order of their sequences, each at most once,
+        with the channel's events at their positions. Between channels there is no order. In one
+        message all events precede all datagrams.
 
-        Loss: a sequence that the filter passes and that does not come lies in a Gap, announced before
-        any later datagram of the channel. A slow stream affects no other one; lag_policy says what
-        happens to it. Duplicates that the network makes are delivered as the datagrams they are.
+        Loss: if a sequence that the filter passes does not come, a Gap covers it, announced before
+        any later datagram of the channel. A slow stream does not affect others; lag_policy sets what
+        happens to it. Duplicates that the network makes are delivered as separate datagrams.
 
-        Size: a message stays below 1 MiB, unless it holds a single large datagram. Events that are too
-        many for one message are continued in the next.
+        Size: a message stays below 1 MiB, unless it holds a single large datagram. If the events do
+        not fit into one message, the next one continues them.
 
         End: OK after the session was left, if the stream has no memberships of its own; UNAVAILABLE
         DRAINING when the gateway stops; RESOURCE_EXHAUSTED SUBSCRIBER_TOO_SLOW under
         LAG_POLICY_DISCONNECT, for memory, or for events that it does not read; CANCELLED if the client
         takes no message for the gateway's stall_timeout; otherwise when the client cancels or the
         connection ends.
-        Before the gateway ends a stream in order, the last Position of each channel and then the last
-        Ledger come. A client that has stopped reading may see CANCELLED without a reason instead:
-        treat it like UNAVAILABLE, and resume. A stream never ends its session.
+        Before an orderly end by the gateway, the stream carries the last Position of each channel and
+        then the last Ledger. A client that has stopped reading may see CANCELLED without a reason
+        instead: treat it like UNAVAILABLE, and resume. The end of a stream never ends its session.
 
         Errors at the begin: those of Join, and INVALID_ARGUMENT: FIELD_REQUIRED if neither memberships
         nor session_id are given, INVALID_RESUME_POINT, VALUE_OUT_OF_RANGE. RESOURCE_EXHAUSTED:
@@ -168,18 +168,19 @@ class MulticastGatewayServiceServicer(object):
         response, in order. It handles at most 16 unanswered batches at a time and then stops reading,
         which slows a client that does not wait.
 
-        Order: datagrams with the same destination and options are given to the kernel in the order of
-        the stream. Items are independent: one that fails does not stop the others. A full socket
-        buffer is waited for, in turn with other publishers, and is not a failure unless nothing leaves
-        it for a second.
+        Order: the gateway passes datagrams with the same destination and options to the kernel in the
+        order of the stream. Items are independent: a failed one does not stop the others. If a socket
+        buffer is full, the gateway waits, taking turns with other publishers. Items fail only if
+        nothing leaves the buffer for a second.
 
         End: OK after the client half-closes and all batches are answered. Only a malformed batch
-        (INVALID_BATCH, or a session that cannot be used) ends the stream with an error; batches
-        before it have been sent and answered, the malformed one is not sent at all. UNAVAILABLE
-        DRAINING when the gateway stops: what was read is sent and answered first. RESOURCE_EXHAUSTED
-        RATE_LIMITED if batches of the connection, or of all, that wait for slow links take too much
-        memory; CANCELLED if the client takes no answer for the gateway's stall_timeout. After a broken
-        connection it is not known how much of the unanswered batches was sent.
+        (INVALID_BATCH, or a session that cannot be used) ends the stream with an error. Batches
+        before it have been sent and answered; nothing of the malformed batch is sent. UNAVAILABLE
+        DRAINING when the gateway stops; batches already read are sent and answered first.
+        RESOURCE_EXHAUSTED RATE_LIMITED if batches of the connection, or of all connections, that wait
+        for slow links take too much memory. CANCELLED if the client takes no answer for the gateway's
+        stall_timeout. After a broken connection it is not known how much of the unanswered batches was
+        sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,14 +222,14 @@ def add_MulticastGatewayServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MulticastGatewayService(object):
-    """MulticastGatewayService lets a program without multicast of its own receive from and send to the
-    multicast groups of the gateway's host.
+    """MulticastGatewayService lets a program that cannot use multicast itself receive from and send to
+    the multicast groups of the gateway's host.
 
     Errors carry a canonical code and a stable reason; see Failure for their form. Besides the errors
     that an RPC names, each RPC can fail with INVALID_ARGUMENT for a malformed request,
-    PERMISSION_DENIED for what the policy refuses, RESOURCE_EXHAUSTED for limits, UNAVAILABLE with
-    reason DRAINING while the gateway stops, and UNIMPLEMENTED with reason NOT_IMPLEMENTED for what
-    the running version does not serve.
+    PERMISSION_DENIED if the policy refuses it, RESOURCE_EXHAUSTED for limits, UNAVAILABLE with
+    reason DRAINING while the gateway stops, and UNIMPLEMENTED with reason NOT_IMPLEMENTED if the
+    running version does not support it.
     """
 
     @staticmethod

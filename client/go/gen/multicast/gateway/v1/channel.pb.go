@@ -20,7 +20,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// JoinState says how far the gateway got with a channel that was asked for.
+// JoinState is the state of a requested channel.
 type JoinState int32
 
 const (
@@ -28,11 +28,12 @@ const (
 	JoinState_JOIN_STATE_UNSPECIFIED JoinState = 0
 	// The kernel has joined the group on the interface.
 	JoinState_JOIN_STATE_JOINED JoinState = 1
-	// The interface is absent or cannot join now. The gateway joins by itself as soon as it can.
+	// The interface is absent or cannot join now. The gateway joins automatically as soon as it can.
 	JoinState_JOIN_STATE_WAITING JoinState = 2
 	// The kernel or the policy refused, and waiting does not help.
 	JoinState_JOIN_STATE_FAILED JoinState = 3
-	// Nobody asks for the channel any more: it is not joined, and only its log is kept for a while.
+	// No client requests the channel any more: it is not joined, and only its log is kept for a
+	// while.
 	JoinState_JOIN_STATE_LEFT JoinState = 4
 )
 
@@ -81,7 +82,7 @@ func (JoinState) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_channel_proto_rawDescGZIP(), []int{0}
 }
 
-// Channel names one (interface, group, port) of the gateway's host: what is joined, received,
+// Channel names one (interface, group, port) of the gateway's host, which is joined, received,
 // numbered and logged as one.
 type Channel struct {
 	state         protoimpl.MessageState
@@ -99,8 +100,8 @@ type Channel struct {
 	Group string `protobuf:"bytes,4,opt,name=group,proto3" json:"group,omitempty"`
 	// The UDP destination port, 1 to 65535.
 	Port uint32 `protobuf:"varint,5,opt,name=port,proto3" json:"port,omitempty"`
-	// Random id of one unbroken life of the channel's log, never 0. Sequences of different epochs
-	// cannot be compared.
+	// Random id of one uninterrupted life of the channel's log, never 0. Sequences of different
+	// epochs cannot be compared.
 	Epoch uint64 `protobuf:"fixed64,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// In Subscribed and MembershipChanged: the sequence at which the stream starts in this channel.
 	// Elsewhere: the sequence that the next datagram of the channel will get.
@@ -255,8 +256,8 @@ func (x *ChannelState) GetFailure() *Failure {
 	return nil
 }
 
-// ResumePoint is a place in a channel from which a stream goes on. It names the channel by meaning
-// and not by id, so that it stays valid when the gateway restarts.
+// ResumePoint is a position in a channel from which a stream continues. It names the channel by
+// interface, group and port and not by id, so it stays valid when the gateway restarts.
 type ResumePoint struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache

@@ -20,8 +20,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Datagram is one UDP datagram as the gateway's host received it: one message for each datagram,
-// with its boundary kept and its payload whole.
+// Datagram is one UDP datagram as the gateway's host received it: each datagram is one message
+// with its whole payload.
 type Datagram struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -136,7 +136,7 @@ func (x *Datagram) GetPayload() []byte {
 	return nil
 }
 
-// Destination says where a datagram is sent.
+// Destination is where a datagram is sent.
 type Destination struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -144,7 +144,7 @@ type Destination struct {
 
 	// Optional. The interface to send through, as a selector: a name, one of the host's addresses,
 	// empty for the default interface, or `*` for every eligible interface, one datagram each. The
-	// rules of Membership.interface hold. An interface that is down or has no carrier is an error,
+	// rules of Membership.interface apply. An interface that is down or has no carrier is an error,
 	// never a silent loss.
 	Interface string `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
 	// Required. The multicast group: IPv4 224.0.0.0/4 in dotted decimal, or IPv6 ff00::/8 in any text
@@ -208,7 +208,7 @@ func (x *Destination) GetPort() uint32 {
 	return 0
 }
 
-// SendOptions says how a datagram is sent. Every field has a default.
+// SendOptions defines how a datagram is sent. Every field has a default.
 type SendOptions struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -216,13 +216,13 @@ type SendOptions struct {
 
 	// Optional. IPv4 time to live or IPv6 hop limit, 0 to 255. Default: 1, the local network. Common
 	// values (RFC 1112 and the customary thresholds): host 0, subnet 1, site 32, region 64, continent
-	// 128, unrestricted 255. With 0 the datagram never leaves the host. The gateway makes the host a
-	// member of the group on the interface first, since Linux would let it out otherwise, and keeps
-	// that for 60 s after the last use: the IGMP or MLD reports of this membership do leave. Errors:
+	// 128, unrestricted 255. With 0 the datagram never leaves the host. To ensure this on Linux, the
+	// gateway first makes the host a member of the group on the interface, and keeps the membership
+	// for 60 s after the last use. The IGMP or MLD reports of this membership do leave. Errors:
 	// INVALID_HOP_LIMIT, HOP_LIMIT_NOT_ALLOWED.
 	HopLimit *uint32 `protobuf:"varint,1,opt,name=hop_limit,json=hopLimit,proto3,oneof" json:"hop_limit,omitempty"`
 	// Optional. Whether members on the gateway's own host receive the datagram too. Default: true.
-	// False with hop_limit 0 could reach nobody and gives LOOP_REQUIRED.
+	// False with hop_limit 0 could not reach any receiver and gives LOOP_REQUIRED.
 	Loop *bool `protobuf:"varint,2,opt,name=loop,proto3,oneof" json:"loop,omitempty"`
 	// Optional. IPv4 type of service or IPv6 traffic class, 0 to 255: DSCP in the upper six bits, ECN
 	// in the lower two (RFC 2474, RFC 3168). Default: 0. Error: INVALID_TRAFFIC_CLASS.
@@ -232,8 +232,8 @@ type SendOptions struct {
 	// of the interface. Errors: INVALID_ADDRESS, SOURCE_NOT_LOCAL. Not valid with `*`.
 	SourceAddress string `protobuf:"bytes,4,opt,name=source_address,json=sourceAddress,proto3" json:"source_address,omitempty"`
 	// Optional. If true, a datagram that does not fit the interface's MTU fails with
-	// PAYLOAD_TOO_LARGE and the limit, instead of being sent in fragments, and an IPv4 one carries the
-	// DF bit, so that no router cuts it either. If false, it does not. Default: false.
+	// PAYLOAD_TOO_LARGE and the limit, instead of being sent in fragments. IPv4 datagrams then carry
+	// the DF bit, so that routers do not fragment them either. Default: false.
 	DontFragment bool `protobuf:"varint,5,opt,name=dont_fragment,json=dontFragment,proto3" json:"dont_fragment,omitempty"`
 }
 

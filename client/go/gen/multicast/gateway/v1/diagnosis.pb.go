@@ -20,21 +20,21 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// FindingSeverity says how a finding bears on the question why nothing arrives.
+// FindingSeverity is how a finding relates to the question why nothing arrives.
 type FindingSeverity int32
 
 const (
 	// Never sent.
 	FindingSeverity_FINDING_SEVERITY_UNSPECIFIED FindingSeverity = 0
-	// Checked, and in order.
+	// The check passed.
 	FindingSeverity_FINDING_SEVERITY_OK FindingSeverity = 1
-	// Worth knowing; no fault.
+	// Worth knowing; not a fault.
 	FindingSeverity_FINDING_SEVERITY_INFO FindingSeverity = 2
 	// May keep datagrams away, or will when conditions change.
 	FindingSeverity_FINDING_SEVERITY_WARNING FindingSeverity = 3
 	// Keeps datagrams away.
 	FindingSeverity_FINDING_SEVERITY_ERROR FindingSeverity = 4
-	// Could not be checked; the finding says why, and how to find out.
+	// Could not be checked; the finding explains why, and how to find out.
 	FindingSeverity_FINDING_SEVERITY_UNKNOWN FindingSeverity = 5
 )
 
@@ -85,7 +85,7 @@ func (FindingSeverity) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_diagnosis_proto_rawDescGZIP(), []int{0}
 }
 
-// FindingCode says what was checked. New values may be added.
+// FindingCode is what was checked. New values may be added.
 type FindingCode int32
 
 const (
@@ -103,9 +103,9 @@ const (
 	FindingCode_FINDING_CODE_ADDRESS FindingCode = 5
 	// Whether the configuration permits the interface, and whether `*` takes it.
 	FindingCode_FINDING_CODE_INTERFACE_PERMITTED FindingCode = 6
-	// Whether the gateway wishes the channel, and for whom.
+	// Whether clients have requested the channel, and which.
 	FindingCode_FINDING_CODE_MEMBERSHIP_WISHED FindingCode = 7
-	// Whether the kernel has joined the group, and whose membership it is.
+	// Whether the kernel has joined the group, and for which programs.
 	FindingCode_FINDING_CODE_MEMBERSHIP_IN_KERNEL FindingCode = 8
 	// Which version of IGMP or MLD is in force.
 	FindingCode_FINDING_CODE_MEMBERSHIP_PROTOCOL FindingCode = 9
@@ -119,11 +119,11 @@ const (
 	FindingCode_FINDING_CODE_ROUTE FindingCode = 13
 	// Whether a firewall of the host blocks sending.
 	FindingCode_FINDING_CODE_SEND_BLOCKED FindingCode = 14
-	// Whether the socket's receive buffer is as large as was asked for.
+	// Whether the socket's receive buffer is as large as requested.
 	FindingCode_FINDING_CODE_RECEIVE_BUFFER FindingCode = 15
 	// Whether the kernel drops datagrams at the gateway's sockets.
 	FindingCode_FINDING_CODE_KERNEL_DROPS FindingCode = 16
-	// Whether descriptors and the gateway's limits suffice.
+	// Whether descriptors and the gateway's limits are sufficient.
 	FindingCode_FINDING_CODE_LIMITS FindingCode = 17
 	// Whether the loopback is set up for multicast.
 	FindingCode_FINDING_CODE_LOOPBACK FindingCode = 18
@@ -131,7 +131,7 @@ const (
 	FindingCode_FINDING_CODE_SOURCE_REQUIRED FindingCode = 19
 	// Whether the group is reserved or of a scope that does not reach here.
 	FindingCode_FINDING_CODE_GROUP_SCOPE FindingCode = 20
-	// With which hop limits datagrams arrive.
+	// The hop limits with which datagrams arrive.
 	FindingCode_FINDING_CODE_HOP_LIMIT FindingCode = 21
 	// When the last datagram of the channel came, and from whom.
 	FindingCode_FINDING_CODE_LAST_DATAGRAM FindingCode = 22
@@ -141,7 +141,7 @@ const (
 	FindingCode_FINDING_CODE_MTU FindingCode = 24
 	// Whether queries come that the kernel ignores, and from whom.
 	FindingCode_FINDING_CODE_INVALID_QUERY FindingCode = 25
-	// Whether fragments arrive that make no whole datagram.
+	// Whether fragments arrive that do not make a whole datagram.
 	FindingCode_FINDING_CODE_REASSEMBLY FindingCode = 26
 	// Whether the device drops frames that it receives.
 	FindingCode_FINDING_CODE_DEVICE_DROPS FindingCode = 27
@@ -250,7 +250,7 @@ type Finding struct {
 
 	// What was checked, stable across versions.
 	Code FindingCode `protobuf:"varint,1,opt,name=code,proto3,enum=multicast.gateway.v1.FindingCode" json:"code,omitempty"`
-	// How it bears on the question.
+	// How severe the finding is.
 	Severity FindingSeverity `protobuf:"varint,2,opt,name=severity,proto3,enum=multicast.gateway.v1.FindingSeverity" json:"severity,omitempty"`
 	// Name of the interface that was checked. Empty if the check concerns the host or the gateway.
 	InterfaceName string `protobuf:"bytes,3,opt,name=interface_name,json=interfaceName,proto3" json:"interface_name,omitempty"`
@@ -260,10 +260,10 @@ type Finding struct {
 	Seen string `protobuf:"bytes,5,opt,name=seen,proto3" json:"seen,omitempty"`
 	// Why it matters, in English. Empty if the severity is OK.
 	Why string `protobuf:"bytes,6,opt,name=why,proto3" json:"why,omitempty"`
-	// The command that mends it, ready to run in a shell on the gateway's host; or, for UNKNOWN, one
-	// that finds out. Empty if there is none.
+	// The command that fixes it, ready to run in a shell on the gateway's host; for UNKNOWN, a
+	// command that finds out. Empty if there is none.
 	RemedyCommand string `protobuf:"bytes,7,opt,name=remedy_command,json=remedyCommand,proto3" json:"remedy_command,omitempty"`
-	// What to do where no command does it, in English. May be empty.
+	// What to do if no command can do it, in English. May be empty.
 	Remedy string `protobuf:"bytes,8,opt,name=remedy,proto3" json:"remedy,omitempty"`
 }
 

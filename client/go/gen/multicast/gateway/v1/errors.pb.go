@@ -56,15 +56,15 @@ const (
 	ErrorReason_ERROR_REASON_INVALID_HOP_LIMIT ErrorReason = 9
 	// INVALID_ARGUMENT. The traffic class is greater than 255. Remedy: 0 to 255.
 	ErrorReason_ERROR_REASON_INVALID_TRAFFIC_CLASS ErrorReason = 10
-	// INVALID_ARGUMENT. Hop limit 0 without loop reaches nobody. Remedy: loop true, or a hop limit of
-	// at least 1.
+	// INVALID_ARGUMENT. Hop limit 0 without loop cannot reach any receiver. Remedy: loop true, or a
+	// hop limit of at least 1.
 	ErrorReason_ERROR_REASON_LOOP_REQUIRED ErrorReason = 11
 	// INVALID_ARGUMENT. The IPv6 group has interface-local or link-local scope, which means nothing
 	// without an interface. Remedy: name the interface.
 	ErrorReason_ERROR_REASON_SCOPE_NEEDS_INTERFACE ErrorReason = 12
-	// INVALID_ARGUMENT. No interface is named and several fit; or several have the address that is
-	// given; or a VRF is named, on whose ports datagrams arrive. The message names them. Remedy: name
-	// one of them, or set default_interface.
+	// INVALID_ARGUMENT. No interface is named and several fit; or several interfaces have the given
+	// address; or a VRF is named, whose ports receive the datagrams. The message names the
+	// candidates. Remedy: name one of them, or set default_interface.
 	ErrorReason_ERROR_REASON_INTERFACE_AMBIGUOUS ErrorReason = 13
 	// INVALID_ARGUMENT. A required field is missing. Remedy: set the field that BadRequest names.
 	ErrorReason_ERROR_REASON_FIELD_REQUIRED ErrorReason = 14
@@ -77,15 +77,15 @@ const (
 	// of the channel in the same epoch. Remedy: use points from Channel and Position only.
 	ErrorReason_ERROR_REASON_INVALID_RESUME_POINT ErrorReason = 17
 	// INVALID_ARGUMENT. The batch holds no payload, or more payloads or bytes than a batch may. Ends
-	// the Publish stream. Remedy: smaller batches; the message says the limit.
+	// the Publish stream. Remedy: smaller batches; the message gives the limit.
 	ErrorReason_ERROR_REASON_INVALID_BATCH ErrorReason = 18
 	// INVALID_ARGUMENT. The page token is not one that this gateway issued for this request. Remedy:
-	// begin again without a token.
+	// start again without a token.
 	ErrorReason_ERROR_REASON_INVALID_PAGE_TOKEN ErrorReason = 19
 	// NOT_FOUND. No interface has this name or address, or no interface is eligible for `*` when
-	// sending. Remedy: ListInterfaces shows what there is; wait_for_interface waits for one.
+	// sending. Remedy: choose one that ListInterfaces shows, or use wait_for_interface.
 	ErrorReason_ERROR_REASON_INTERFACE_NOT_FOUND ErrorReason = 30
-	// NOT_FOUND. The session does not hold the membership. Remedy: leave what Join answered.
+	// NOT_FOUND. The session does not hold the membership. Remedy: use the membership_id from Join.
 	ErrorReason_ERROR_REASON_NOT_JOINED ErrorReason = 31
 	// NOT_FOUND. The session does not exist, has expired, or belongs to another identity. Remedy:
 	// Join without a session id makes a new one.
@@ -95,12 +95,12 @@ const (
 	// NOT_FOUND. No open stream has this id. Remedy: ListSubscribers.
 	ErrorReason_ERROR_REASON_SUBSCRIBER_NOT_FOUND ErrorReason = 34
 	// PERMISSION_DENIED. The group belongs to the network itself, such as 224.0.0.5 (OSPF), or is
-	// reserved. Remedy: another group; DescribeGroup says what a group is for.
+	// reserved. Remedy: another group; DescribeGroup explains what a group is for.
 	ErrorReason_ERROR_REASON_GROUP_RESERVED ErrorReason = 50
 	// PERMISSION_DENIED. The gateway's policy does not allow this group or source to the caller.
 	// Remedy: an allowed one, or a change of the policy.
 	ErrorReason_ERROR_REASON_GROUP_NOT_ALLOWED ErrorReason = 51
-	// PERMISSION_DENIED. The gateway's policy does not allow so great a hop limit. Metadata `limit`.
+	// PERMISSION_DENIED. The hop limit is greater than the gateway's policy allows. Metadata `limit`.
 	// Remedy: a smaller one, or a change of the policy.
 	ErrorReason_ERROR_REASON_HOP_LIMIT_NOT_ALLOWED ErrorReason = 52
 	// PERMISSION_DENIED. The interface exists but the gateway may not use it. Remedy: another
@@ -109,24 +109,25 @@ const (
 	// PERMISSION_DENIED. The gateway's policy does not allow this RPC to the caller. Remedy: a change
 	// of the policy.
 	ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED ErrorReason = 54
-	// RESOURCE_EXHAUSTED. The gateway has as many channels as it may, and each is held. Metadata
-	// `limit`. Remedy: leave channels that are not needed, or raise max_channels.
+	// RESOURCE_EXHAUSTED. The gateway has reached its limit of channels, and each has a holder.
+	// Metadata `limit`. Remedy: leave channels that are not needed, or raise max_channels.
 	ErrorReason_ERROR_REASON_CHANNEL_LIMIT ErrorReason = 70
-	// RESOURCE_EXHAUSTED. The gateway or the caller has as many sessions as it may. Metadata `limit`.
-	// Remedy: leave sessions that are not needed, or raise max_sessions.
+	// RESOURCE_EXHAUSTED. The gateway or the caller has reached its limit of sessions. Metadata
+	// `limit`. Remedy: leave sessions that are not needed, or raise max_sessions.
 	ErrorReason_ERROR_REASON_SESSION_LIMIT ErrorReason = 71
-	// RESOURCE_EXHAUSTED. The gateway has as many Subscribe streams as it may. Metadata `limit`.
-	// Remedy: one stream with several memberships, or raise max_subscribers.
+	// RESOURCE_EXHAUSTED. The gateway has reached its limit of Subscribe streams. Metadata `limit`.
+	// Remedy: use one stream with several memberships, or raise max_subscribers.
 	ErrorReason_ERROR_REASON_SUBSCRIBER_LIMIT ErrorReason = 72
-	// RESOURCE_EXHAUSTED. The session or stream holds as many memberships as it may, or all of them
-	// together do. Metadata `limit`. Remedy: several sessions or streams, or raise max_memberships;
-	// for all together, leave some, or raise max_total_memberships. The message names the limit.
+	// RESOURCE_EXHAUSTED. The session or stream has reached its limit of memberships, or all of them
+	// together have reached theirs. Metadata `limit`; the message names the limit. Remedy: use
+	// several sessions or streams, or raise max_memberships; for the total, leave some, or raise
+	// max_total_memberships.
 	ErrorReason_ERROR_REASON_MEMBERSHIP_LIMIT ErrorReason = 73
-	// RESOURCE_EXHAUSTED. The filter lists more sources than it may, or all filters of the session or
-	// stream do, or those of all clients together. Metadata `limit`. Remedy: fewer sources, or raise
-	// max_sources, max_holder_sources or max_total_sources. The message names the limit.
+	// RESOURCE_EXHAUSTED. The filter, all filters of the session or stream, or all clients' filters
+	// together list more sources than allowed. Metadata `limit`; the message names the limit. Remedy:
+	// fewer sources, or raise max_sources, max_holder_sources or max_total_sources.
 	ErrorReason_ERROR_REASON_SOURCE_LIMIT ErrorReason = 74
-	// RESOURCE_EXHAUSTED. The caller sends or asks faster than the policy allows. Remedy: wait as
+	// RESOURCE_EXHAUSTED. The caller sends or calls faster than allowed. Remedy: wait as long as
 	// RetryInfo says.
 	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 75
 	// RESOURCE_EXHAUSTED. The stream fell behind its lag limit under LAG_POLICY_DISCONNECT, held more
@@ -143,14 +144,14 @@ const (
 	// UNAVAILABLE. The interface is administratively down. Remedy: `ip link set NAME up`, or
 	// wait_for_interface.
 	ErrorReason_ERROR_REASON_INTERFACE_DOWN ErrorReason = 91
-	// UNAVAILABLE. The interface has no carrier, and what is sent would be lost. Remedy: mend the
+	// UNAVAILABLE. The interface has no carrier, so datagrams sent would be lost. Remedy: fix the
 	// link.
 	ErrorReason_ERROR_REASON_NO_CARRIER ErrorReason = 92
 	// FAILED_PRECONDITION. The host has no route to the group. Remedy: name an interface, or add a
 	// route such as `ip route add 224.0.0.0/4 dev NAME`.
 	ErrorReason_ERROR_REASON_NO_ROUTE ErrorReason = 110
-	// FAILED_PRECONDITION. Another process holds the port without sharing it. Metadata `holder`,
-	// where visible. Remedy: that process must set SO_REUSEADDR, or stop; or another port.
+	// FAILED_PRECONDITION. Another process holds the port without sharing it. Metadata `holder`, if
+	// visible. Remedy: let that process set SO_REUSEADDR, or stop it; or use another port.
 	ErrorReason_ERROR_REASON_PORT_IN_USE ErrorReason = 111
 	// FAILED_PRECONDITION. The host refused to send: a firewall's output rule or a prohibiting route.
 	// Remedy: allow it there.
@@ -159,17 +160,17 @@ const (
 	// disabled on it. Remedy: add an address, or choose another interface.
 	ErrorReason_ERROR_REASON_NO_ADDRESS ErrorReason = 113
 	// FAILED_PRECONDITION. The interface is a port of a bridge, bond, team or Open vSwitch datapath,
-	// which takes all that it receives. Remedy: join on that device, which the text names, or use
-	// wait_for_interface.
+	// which takes everything that it receives. Remedy: join on that device, which the text names, or
+	// use wait_for_interface.
 	ErrorReason_ERROR_REASON_INTERFACE_ENSLAVED ErrorReason = 114
-	// FAILED_PRECONDITION. The interface is of a kind that carries no multicast, such as ipvlan in its
-	// modes l3 and l3s. Remedy: another mode, as the text says, or another interface.
+	// FAILED_PRECONDITION. The interface is of a kind that carries no multicast, such as ipvlan in
+	// its modes l3 and l3s. Remedy: another mode, as the text says, or another interface.
 	ErrorReason_ERROR_REASON_NO_MULTICAST ErrorReason = 118
-	// UNIMPLEMENTED. This version of the gateway does not serve what was asked. Remedy: a newer
-	// gateway, or do without.
+	// UNIMPLEMENTED. This version of the gateway does not support the request. Remedy: use a newer
+	// gateway.
 	ErrorReason_ERROR_REASON_NOT_IMPLEMENTED ErrorReason = 130
-	// INTERNAL. The kernel answered with an error that the gateway does not expect; the text names
-	// it. Remedy: report it.
+	// INTERNAL. The kernel returned an error that the gateway does not expect; the text names it.
+	// Remedy: report it.
 	ErrorReason_ERROR_REASON_KERNEL_ERROR ErrorReason = 131
 )
 
@@ -306,13 +307,13 @@ func (ErrorReason) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_errors_proto_rawDescGZIP(), []int{0}
 }
 
-// Failure explains one thing that failed inside an answer that otherwise stands, such as one
-// interface of several. A failure of a whole RPC travels as the RPC's status instead, which holds
-// the same facts: the code, the text, and in its details a google.rpc.ErrorInfo whose reason is the
-// name of the ErrorReason without its prefix (`NOT_A_MULTICAST_GROUP`) and whose domain is
-// `multicast.gateway`; a google.rpc.BadRequest that names the field at fault, where one is; and a
-// google.rpc.RetryInfo where waiting helps. No text is longer than 1000 bytes: long lists and long
-// values of a request are cut, and say so.
+// Failure explains one failed part of an otherwise successful answer, such as one interface of
+// several. The failure of a whole RPC travels as the RPC's status instead, with the same facts: the
+// code, the text, and in its details a google.rpc.ErrorInfo whose reason is the name of the
+// ErrorReason without its prefix (`NOT_A_MULTICAST_GROUP`) and whose domain is `multicast.gateway`;
+// a google.rpc.BadRequest that names the field at fault, if there is one; and a
+// google.rpc.RetryInfo if waiting helps. No text is longer than 1000 bytes: long lists and long
+// values of a request are cut and marked as cut.
 type Failure struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -324,7 +325,7 @@ type Failure struct {
 	Reason ErrorReason `protobuf:"varint,2,opt,name=reason,proto3,enum=multicast.gateway.v1.ErrorReason" json:"reason,omitempty"`
 	// What happened, in English, for people. Not stable.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	// What to do about it, in English; a command where one helps. May be empty.
+	// What to do about it, in English; a command if one helps. May be empty.
 	Remedy string `protobuf:"bytes,4,opt,name=remedy,proto3" json:"remedy,omitempty"`
 }
 

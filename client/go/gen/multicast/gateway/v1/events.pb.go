@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// MembershipChangeCause says why a stream's channels changed.
+// MembershipChangeCause is the reason why a stream's channels changed.
 type MembershipChangeCause int32
 
 const (
@@ -33,10 +33,10 @@ const (
 	// A Leave on the stream's session removed the channel or narrowed its filter.
 	MembershipChangeCause_MEMBERSHIP_CHANGE_CAUSE_LEAVE MembershipChangeCause = 2
 	// An interface that `*` or wait_for_interface waited for appeared or can be joined now, or the
-	// one that the membership names is another one now.
+	// membership's selector now means another interface.
 	MembershipChangeCause_MEMBERSHIP_CHANGE_CAUSE_INTERFACE_APPEARED MembershipChangeCause = 3
-	// An interface that `*` had taken is gone or no longer eligible, or the one that the membership
-	// names is another one now.
+	// An interface that `*` had taken is gone or no longer eligible, or the membership's selector now
+	// means another interface.
 	MembershipChangeCause_MEMBERSHIP_CHANGE_CAUSE_INTERFACE_GONE MembershipChangeCause = 4
 	// The kernel or the policy no longer lets the gateway keep the channel joined.
 	MembershipChangeCause_MEMBERSHIP_CHANGE_CAUSE_REFUSED MembershipChangeCause = 5
@@ -89,7 +89,7 @@ func (MembershipChangeCause) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_events_proto_rawDescGZIP(), []int{0}
 }
 
-// InterfaceLostCause says why an interface receives nothing.
+// InterfaceLostCause is the reason why an interface receives nothing.
 type InterfaceLostCause int32
 
 const (
@@ -101,12 +101,12 @@ const (
 	InterfaceLostCause_INTERFACE_LOST_CAUSE_NO_CARRIER InterfaceLostCause = 2
 	// It was deleted, or moved to another network namespace.
 	InterfaceLostCause_INTERFACE_LOST_CAUSE_DELETED InterfaceLostCause = 3
-	// The kernel dropped its memberships, as it does for IPv6 when the MTU falls below 1280 or IPv6 is
-	// switched off. Told to the streams of the channels concerned.
+	// The kernel dropped its memberships, as it does for IPv6 when the MTU falls below 1280 or IPv6
+	// is switched off. Sent only to the streams of the affected channels.
 	InterfaceLostCause_INTERFACE_LOST_CAUSE_MEMBERSHIP_LOST InterfaceLostCause = 4
-	// It is a port of a bridge, bond, team or Open vSwitch datapath, which takes all that it receives.
-	// May follow another cause, since a bond takes a port while it is down. Remedy: join on that
-	// device instead.
+	// It is a port of a bridge, bond, team or Open vSwitch datapath, which takes everything that it
+	// receives. May follow another cause, because a bond takes a port while it is down. Remedy: join
+	// on that device instead.
 	InterfaceLostCause_INTERFACE_LOST_CAUSE_ENSLAVED InterfaceLostCause = 5
 )
 
@@ -157,26 +157,27 @@ func (InterfaceLostCause) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_events_proto_rawDescGZIP(), []int{1}
 }
 
-// GapCause says why datagrams are missing.
+// GapCause is the reason why datagrams are missing.
 type GapCause int32
 
 const (
 	// Never sent.
 	GapCause_GAP_CAUSE_UNSPECIFIED GapCause = 0
-	// The kernel dropped them: the gateway's socket buffer was full; or, of unknown extent, it may have
-	// dropped some while it narrowed the source filter of an IPv6 group that datagrams came for.
+	// The kernel dropped them because the gateway's socket buffer was full. With unknown extent: the
+	// kernel may have dropped some while it narrowed the source filter of an IPv6 group under
+	// traffic.
 	GapCause_GAP_CAUSE_KERNEL_DROP GapCause = 1
 	// The subscriber exceeded its lag limit and skipped them.
 	GapCause_GAP_CAUSE_LAGGED GapCause = 2
 	// The log no longer held them when the stream asked for them.
 	GapCause_GAP_CAUSE_EXPIRED GapCause = 3
-	// The resume point belongs to another epoch; what came between is not known.
+	// The resume point belongs to another epoch; the datagrams in between are not known.
 	GapCause_GAP_CAUSE_OTHER_EPOCH GapCause = 4
 	// The interface was lost meanwhile. Or the gateway left and joined again on it, because the
-	// network may not have known of the membership: its IPv4 or MAC address changed, or it is a
-	// bridge and one of its ports came back.
+	// network may have lost the membership: its IPv4 or MAC address changed, or it is a bridge and
+	// one of its ports came back.
 	GapCause_GAP_CAUSE_INTERFACE_LOST GapCause = 5
-	// Nobody had the channel joined meanwhile.
+	// The channel was not joined meanwhile.
 	GapCause_GAP_CAUSE_NOT_JOINED GapCause = 6
 )
 
@@ -229,8 +230,8 @@ func (GapCause) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_events_proto_rawDescGZIP(), []int{2}
 }
 
-// Event is something that a subscriber has to know besides the datagrams. A stream survives every
-// event; what ends it travels as its status.
+// Event tells a subscriber what it has to know besides the datagrams. A stream survives every
+// event; the reason for its end travels as its status.
 type Event struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -421,8 +422,8 @@ func (*Event_Ledger) isEvent_Kind() {}
 
 func (*Event_Draining) isEvent_Kind() {}
 
-// Subscribed is the first event of every stream. If the list of channels is long it is spread over
-// several Subscribed events, which come before any other event and any datagram.
+// Subscribed is the first event of every stream. A long list of channels is spread over several
+// Subscribed events, which come before any other event and any datagram.
 type Subscribed struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -430,12 +431,12 @@ type Subscribed struct {
 
 	// Id of the stream, as in ListSubscribers. Never used again while the gateway runs.
 	SubscriberId uint64 `protobuf:"varint,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// Every channel that the memberships resolve to now. May be empty only where everything asked for
-	// is waited for, or where a session holds no membership.
+	// Every channel that the memberships resolve to now. Empty only if every membership still waits,
+	// or if the session has no membership.
 	Channels []*ChannelState `protobuf:"bytes,2,rep,name=channels,proto3" json:"channels,omitempty"`
 	// The options in force, with defaults filled in.
 	Options *SubscribeOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
-	// True if the next event is a Subscribed that goes on with the list of channels.
+	// True if the next event is a Subscribed that continues the list of channels.
 	Continued bool `protobuf:"varint,4,opt,name=continued,proto3" json:"continued,omitempty"`
 }
 
@@ -499,7 +500,7 @@ func (x *Subscribed) GetContinued() bool {
 	return false
 }
 
-// MembershipChanged says that a channel joined or left the stream, or that its filter or state
+// MembershipChanged reports that a channel joined or left the stream, or that its filter or state
 // changed. A change of filter applies from the end of the log at that moment: no datagram older
 // than the change follows this event.
 type MembershipChanged struct {
@@ -507,11 +508,11 @@ type MembershipChanged struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// The channel and its state. channel.next_sequence is the place from which the change applies.
+	// The channel and its state. The change applies from channel.next_sequence on.
 	Channel *ChannelState `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
-	// Why.
+	// Why it changed.
 	Cause MembershipChangeCause `protobuf:"varint,2,opt,name=cause,proto3,enum=multicast.gateway.v1.MembershipChangeCause" json:"cause,omitempty"`
-	// True if the channel left the stream: nothing of it follows, except its last Position.
+	// True if the channel left the stream: only its last Position follows.
 	Left bool `protobuf:"varint,3,opt,name=left,proto3" json:"left,omitempty"`
 	// The filter now in force for this stream in this channel: the union of the filters of all its
 	// memberships that select the channel. Unset if any source passes, or if the channel left.
@@ -578,8 +579,8 @@ func (x *MembershipChanged) GetSourceFilter() *SourceFilter {
 	return nil
 }
 
-// InterfaceLost says that an interface of the stream's channels can receive nothing. The channels
-// stay, and go on in the same epoch once it is back.
+// InterfaceLost reports that an interface of the stream's channels can receive nothing. The
+// channels stay, and continue in the same epoch once it is back.
 type InterfaceLost struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -589,7 +590,7 @@ type InterfaceLost struct {
 	InterfaceName string `protobuf:"bytes,1,opt,name=interface_name,json=interfaceName,proto3" json:"interface_name,omitempty"`
 	// Its index when it was lost.
 	InterfaceIndex uint32 `protobuf:"varint,2,opt,name=interface_index,json=interfaceIndex,proto3" json:"interface_index,omitempty"`
-	// Why.
+	// Why it was lost.
 	Cause InterfaceLostCause `protobuf:"varint,3,opt,name=cause,proto3,enum=multicast.gateway.v1.InterfaceLostCause" json:"cause,omitempty"`
 	// When the gateway noticed.
 	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
@@ -655,8 +656,8 @@ func (x *InterfaceLost) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// InterfaceRestored says that a lost interface is back and its channels are joined again. For each
-// channel a Gap with GAP_CAUSE_INTERFACE_LOST comes before its next datagram.
+// InterfaceRestored reports that a lost interface is back and its channels are joined again. For
+// each channel a Gap with GAP_CAUSE_INTERFACE_LOST comes before its next datagram.
 type InterfaceRestored struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -664,7 +665,7 @@ type InterfaceRestored struct {
 
 	// Name of the interface.
 	InterfaceName string `protobuf:"bytes,1,opt,name=interface_name,json=interfaceName,proto3" json:"interface_name,omitempty"`
-	// Its index, which differs from before if it was deleted and made anew.
+	// Its index, which is another one if the interface was deleted and made again.
 	InterfaceIndex uint32 `protobuf:"varint,2,opt,name=interface_index,json=interfaceIndex,proto3" json:"interface_index,omitempty"`
 	// When the gateway had joined again.
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
@@ -723,7 +724,7 @@ func (x *InterfaceRestored) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// InterfaceRenamed says that an interface has a new name. Its channels keep their ids, logs and
+// InterfaceRenamed reports that an interface has a new name. Its channels keep their ids, logs and
 // epochs. Resume points use the new name from now on.
 type InterfaceRenamed struct {
 	state         protoimpl.MessageState
@@ -732,9 +733,9 @@ type InterfaceRenamed struct {
 
 	// Index of the interface.
 	InterfaceIndex uint32 `protobuf:"varint,1,opt,name=interface_index,json=interfaceIndex,proto3" json:"interface_index,omitempty"`
-	// The name it had.
+	// Its old name.
 	OldName string `protobuf:"bytes,2,opt,name=old_name,json=oldName,proto3" json:"old_name,omitempty"`
-	// The name it has.
+	// Its new name.
 	NewName string `protobuf:"bytes,3,opt,name=new_name,json=newName,proto3" json:"new_name,omitempty"`
 }
 
@@ -791,9 +792,9 @@ func (x *InterfaceRenamed) GetNewName() string {
 	return ""
 }
 
-// Gap announces a loss in one channel, before any later datagram of it. Only a Gap means loss:
-// without a filter every missing sequence lies in exactly one range; with one, the other holes are
-// the filter's. Filter means the source filter and exclude_own.
+// Gap announces a loss in one channel, before any later datagram of the channel. Only a Gap means
+// loss: without a filter every missing sequence is in exactly one range; with a filter, the filter
+// made all other holes. Filter means the source filter and exclude_own.
 type Gap struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -801,9 +802,9 @@ type Gap struct {
 
 	// The channel.
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// Why.
+	// Why datagrams are missing.
 	Cause GapCause `protobuf:"varint,2,opt,name=cause,proto3,enum=multicast.gateway.v1.GapCause" json:"cause,omitempty"`
-	// How much. Always set.
+	// How many are missing. Always set.
 	//
 	// Types that are assignable to Extent:
 	//
@@ -903,13 +904,13 @@ type isGap_Extent interface {
 
 type Gap_Range struct {
 	// The sequences from first to last are missing. On a stream with a filter the range is an upper
-	// bound: it may cover datagrams that the filter would have held back, since the source of a
+	// bound: it may cover datagrams that the filter would have held back, because the source of a
 	// dropped datagram is not known.
 	Range *Gap_SequenceRange `protobuf:"bytes,3,opt,name=range,proto3,oneof"`
 }
 
 type Gap_Unknown struct {
-	// How many are missing is not known.
+	// The number of missing datagrams is not known.
 	Unknown *Gap_UnknownExtent `protobuf:"bytes,4,opt,name=unknown,proto3,oneof"`
 }
 
@@ -917,10 +918,10 @@ func (*Gap_Range) isGap_Extent() {}
 
 func (*Gap_Unknown) isGap_Extent() {}
 
-// Position says how far the stream is in a channel, so that resuming is exact even where a filter
+// Position reports how far the stream is in a channel, so that resuming is exact even if a filter
 // holds datagrams back. It comes at least every second for each channel in which the stream moves,
-// and last before the stream ends in order. Together with the channel's interface, group and port
-// it makes a ResumePoint.
+// and once more before an orderly end. With the channel's interface, group and port it makes a
+// ResumePoint.
 type Position struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -930,8 +931,8 @@ type Position struct {
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// The epoch in which next_sequence counts.
 	Epoch uint64 `protobuf:"fixed64,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// The first sequence that the stream has not dealt with yet: every one below it was delivered
-	// earlier on this stream, held back by its filter, announced in a Gap, or lies before its start.
+	// The first sequence that the stream has not handled yet. Every lower one was delivered earlier
+	// on this stream, held back by its filter, announced in a Gap, or precedes the stream's start.
 	NextSequence uint64 `protobuf:"varint,3,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
 	// Datagrams of this channel that the filter or exclude_own held back since the stream's start.
 	FilteredDatagrams uint64 `protobuf:"varint,4,opt,name=filtered_datagrams,json=filteredDatagrams,proto3" json:"filtered_datagrams,omitempty"`
@@ -997,8 +998,8 @@ func (x *Position) GetFilteredDatagrams() uint64 {
 	return 0
 }
 
-// Draining says that the gateway is stopping. The stream goes on until the grace is over and then
-// ends with UNAVAILABLE and reason DRAINING. A client does best to connect elsewhere now.
+// Draining reports that the gateway is stopping. The stream continues until the grace is over and
+// then ends with UNAVAILABLE and reason DRAINING. The client should connect elsewhere now.
 type Draining struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -1047,7 +1048,7 @@ func (x *Draining) GetGrace() *durationpb.Duration {
 	return nil
 }
 
-// SequenceRange is a loss whose place in the order is exact.
+// SequenceRange is a loss whose position is exact.
 type Gap_SequenceRange struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -1105,7 +1106,7 @@ func (x *Gap_SequenceRange) GetLast() uint64 {
 	return 0
 }
 
-// UnknownExtent is a loss that may be empty and took no sequences.
+// UnknownExtent is a loss of unknown size, possibly none, that used no sequences.
 type Gap_UnknownExtent struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -1113,7 +1114,7 @@ type Gap_UnknownExtent struct {
 
 	// The sequence that the channel's first datagram after the loss has or will have.
 	BeforeSequence uint64 `protobuf:"varint,1,opt,name=before_sequence,json=beforeSequence,proto3" json:"before_sequence,omitempty"`
-	// An upper bound of the number of datagrams lost, where one is known.
+	// An upper bound of the number of datagrams lost, if known.
 	AtMost *uint64 `protobuf:"varint,2,opt,name=at_most,json=atMost,proto3,oneof" json:"at_most,omitempty"`
 }
 

@@ -35,8 +35,8 @@ type JoinRequest struct {
 	// Required. What to receive.
 	Membership *Membership `protobuf:"bytes,2,opt,name=membership,proto3" json:"membership,omitempty"`
 	// Optional. The lease of the whole session: how long it lives without a Join and without an open
-	// stream. Range: 1 s to 1 h. Default: what the session has, for a new one the gateway's
-	// session_lease. Error: VALUE_OUT_OF_RANGE.
+	// stream. Range: 1 s to 1 h. Default: the session's present lease; for a new session, the
+	// gateway's session_lease. Error: VALUE_OUT_OF_RANGE.
 	Lease *durationpb.Duration `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
 }
 
@@ -93,24 +93,24 @@ func (x *JoinRequest) GetLease() *durationpb.Duration {
 	return nil
 }
 
-// JoinResponse says what was joined.
+// JoinResponse reports what was joined.
 type JoinResponse struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// The session: 128 random bits as text. Whoever has it and the same identity can use the session;
-	// it is never listed.
+	// The session: 128 random bits as text. It is a secret: a client that knows it and has the same
+	// identity can use the session. It is never listed.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// Id of the membership, for Leave. From 1, never used again while the gateway runs.
 	MembershipId uint64 `protobuf:"varint,2,opt,name=membership_id,json=membershipId,proto3" json:"membership_id,omitempty"`
 	// The lease in force. Join again within it to keep the session.
 	Lease *durationpb.Duration `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
-	// When the session expires, by the gateway's wall clock; for display, since the lease itself runs
-	// on a monotonic clock. Unset while a stream of the session is open, which holds the lease.
+	// When the session expires, by the gateway's wall clock. For display only: the lease itself runs
+	// on a monotonic clock. Unset while an open stream of the session holds the lease.
 	LeaseExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=lease_expire_time,json=leaseExpireTime,proto3" json:"lease_expire_time,omitempty"`
-	// Every channel that the membership resolves to now. With `*` or wait_for_interface it may be
-	// empty, and channels may come later.
+	// Every channel that the membership resolves to now. With `*` or wait_for_interface the list may
+	// be empty, and channels may come later.
 	Channels []*ChannelState `protobuf:"bytes,5,rep,name=channels,proto3" json:"channels,omitempty"`
 }
 
@@ -276,7 +276,7 @@ type LeaveRequest_MembershipId struct {
 }
 
 type LeaveRequest_Membership struct {
-	// One membership, by what was asked for. Error: NOT_JOINED.
+	// One membership, by its interface selector, group and port. Error: NOT_JOINED.
 	Membership *MembershipKey `protobuf:"bytes,3,opt,name=membership,proto3,oneof"`
 }
 
@@ -291,7 +291,7 @@ func (*LeaveRequest_Membership) isLeaveRequest_Target() {}
 
 func (*LeaveRequest_WholeSession) isLeaveRequest_Target() {}
 
-// LeaveResponse says what was left.
+// LeaveResponse reports what was left.
 type LeaveResponse struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -346,15 +346,16 @@ type SendRequest struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Required. Where to.
+	// Required. Where to send it.
 	Destination *Destination `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
-	// Optional. How.
+	// Optional. How to send it.
 	Options *SendOptions `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
 	// Optional. The UDP payload: 0 to 65507 bytes for IPv4, 0 to 65527 for IPv6. Empty sends an empty
 	// datagram. Error: PAYLOAD_TOO_LARGE.
 	Payload []byte `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
-	// Optional. The session on whose behalf to send. A session sends from a port of its own, which the
-	// kernel chooses at its first send, so that exclude_own can tell its datagrams. Renews nothing.
+	// Optional. The session on whose behalf to send. A session sends from its own port, which the
+	// kernel chooses at the first send, so that exclude_own can recognise its datagrams. Sending does
+	// not renew the lease.
 	// Errors: SESSION_NOT_FOUND; SESSION_LIMIT if 1000 sessions send.
 	SessionId string `protobuf:"bytes,4,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 }
@@ -419,7 +420,7 @@ func (x *SendRequest) GetSessionId() string {
 	return ""
 }
 
-// SendResponse says how the datagram left.
+// SendResponse reports how the datagram left.
 type SendResponse struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -468,7 +469,7 @@ func (x *SendResponse) GetResults() []*SendResult {
 	return nil
 }
 
-// SendResult says how a datagram left through one interface.
+// SendResult reports how a datagram left through one interface.
 type SendResult struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -482,7 +483,7 @@ type SendResult struct {
 	SourceAddress string `protobuf:"bytes,3,opt,name=source_address,json=sourceAddress,proto3" json:"source_address,omitempty"`
 	// The source port that the datagram carries. 0 if it failed.
 	SourcePort uint32 `protobuf:"varint,4,opt,name=source_port,json=sourcePort,proto3" json:"source_port,omitempty"`
-	// Why the kernel did not take it. Unset if it did.
+	// Why the kernel did not accept it. Unset if it did.
 	Failure *Failure `protobuf:"bytes,5,opt,name=failure,proto3" json:"failure,omitempty"`
 }
 
@@ -553,7 +554,7 @@ func (x *SendResult) GetFailure() *Failure {
 	return nil
 }
 
-// SubscribeRequest says what to receive and how.
+// SubscribeRequest defines what to receive and how.
 type SubscribeRequest struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -563,11 +564,11 @@ type SubscribeRequest struct {
 	// Several that resolve to the same channel share one cursor, and their filters are united.
 	// Errors: as for Join; MEMBERSHIP_LIMIT.
 	Memberships []*Membership `protobuf:"bytes,1,rep,name=memberships,proto3" json:"memberships,omitempty"`
-	// Optional. A session whose memberships are delivered too, as they are now and as Join and Leave
-	// change them. Each stream of a session gets every datagram. Error: SESSION_NOT_FOUND.
+	// Optional. A session whose memberships are delivered too, including later changes by Join and
+	// Leave. Each stream of a session gets every datagram. Error: SESSION_NOT_FOUND.
 	SessionId string `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// Optional. Where the stream begins in each channel. Default: live. Channels that join the stream
-	// later begin live, unless a resume point waits for them.
+	// later begin live, unless they have a resume point.
 	Start *Start `protobuf:"bytes,3,opt,name=start,proto3" json:"start,omitempty"`
 	// Optional. How the stream is delivered.
 	Options *SubscribeOptions `protobuf:"bytes,4,opt,name=options,proto3" json:"options,omitempty"`
@@ -633,13 +634,13 @@ func (x *SubscribeRequest) GetOptions() *SubscribeOptions {
 	return nil
 }
 
-// Start says where a stream begins in the logs of its channels.
+// Start defines where a stream begins in the logs of its channels.
 type Start struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// The place. Unset means live.
+	// The position. Unset means live.
 	//
 	// Types that are assignable to At:
 	//
@@ -733,8 +734,8 @@ type Start_Oldest struct {
 
 type Start_Time struct {
 	// The first datagram in each log received at this time or later, by the kernel's wall clock. A
-	// time before the log's oldest datagram gives a Gap with cause EXPIRED; one in the future is
-	// live.
+	// time before the log's oldest datagram gives a Gap with cause EXPIRED; a time in the future
+	// means live.
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3,oneof"`
 }
 
@@ -752,7 +753,7 @@ func (*Start_Time) isStart_At() {}
 func (*Start_Resume) isStart_At() {}
 
 // SubscribeResponse is one message of a Subscribe stream. All its events precede all its datagrams
-// in time, whatever the order of the fields on the wire.
+// in time, regardless of the order of the fields on the wire.
 type SubscribeResponse struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -810,14 +811,14 @@ func (x *SubscribeResponse) GetEvents() []*Event {
 	return nil
 }
 
-// PublishRequest is one batch. It may take 1 MiB as encoded and hold 16384 payloads. The transport
+// PublishRequest is one batch, of at most 1 MiB as encoded and 16384 payloads. The transport
 // refuses messages far beyond that with RESOURCE_EXHAUSTED and no reason.
 type PublishRequest struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Optional. Chosen by the client and returned in the response; has no meaning to the gateway.
+	// Optional. Chosen by the client and returned in the response; the gateway does not interpret it.
 	BatchId uint64 `protobuf:"varint,1,opt,name=batch_id,json=batchId,proto3" json:"batch_id,omitempty"`
 	// Required. What to send. A batch without any payload is malformed. Error: INVALID_BATCH.
 	Bursts []*Burst `protobuf:"bytes,2,rep,name=bursts,proto3" json:"bursts,omitempty"`
@@ -881,15 +882,15 @@ func (x *PublishRequest) GetSessionId() string {
 }
 
 // Burst holds datagrams for one destination. Bursts of payloads of equal size are the fastest; the
-// last one may be shorter.
+// last payload may be shorter.
 type Burst struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Required. Where to.
+	// Required. Where to send them.
 	Destination *Destination `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
-	// Optional. How.
+	// Optional. How to send them.
 	Options *SendOptions `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
 	// Required. The UDP payloads, one datagram each, as in SendRequest.payload. Each one counts as an
 	// item of the batch.
@@ -958,12 +959,12 @@ type PublishResponse struct {
 
 	// The batch_id of the request.
 	BatchId uint64 `protobuf:"varint,1,opt,name=batch_id,json=batchId,proto3" json:"batch_id,omitempty"`
-	// How many items the kernel took. With `*` an item counts if every interface took it.
+	// How many items the kernel accepted. With `*` an item counts if every interface accepted it.
 	AcceptedItems uint32 `protobuf:"varint,2,opt,name=accepted_items,json=acceptedItems,proto3" json:"accepted_items,omitempty"`
-	// The items that failed, in order of first_item. Empty if all were taken. At most 256.
+	// The items that failed, in order of first_item. Empty if all were accepted. At most 256.
 	Failures []*PublishFailure `protobuf:"bytes,3,rep,name=failures,proto3" json:"failures,omitempty"`
-	// Whether there were more runs than failures can hold. The last one then counts all items that
-	// failed from its first_item on, which need be neither consecutive nor failed for its reason.
+	// True if there were more runs than failures can hold. The last entry then counts all items that
+	// failed from its first_item on; they need not be consecutive or have failed for its reason.
 	RestMerged bool `protobuf:"varint,4,opt,name=rest_merged,json=restMerged,proto3" json:"rest_merged,omitempty"`
 }
 
@@ -1027,8 +1028,8 @@ func (x *PublishResponse) GetRestMerged() bool {
 	return false
 }
 
-// PublishFailure is a run of consecutive items that failed for the same reason; the last one may stand
-// for more, see PublishResponse.rest_merged.
+// PublishFailure is a run of consecutive items that failed for the same reason. The last one may
+// count further items; see PublishResponse.rest_merged.
 type PublishFailure struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -1038,10 +1039,10 @@ type PublishFailure struct {
 	FirstItem uint32 `protobuf:"varint,1,opt,name=first_item,json=firstItem,proto3" json:"first_item,omitempty"`
 	// Number of items, at least 1.
 	ItemCount uint32 `protobuf:"varint,2,opt,name=item_count,json=itemCount,proto3" json:"item_count,omitempty"`
-	// Why, with the codes and reasons of Send. With `*`, the failure of the first interface that did
-	// not take them.
+	// Why they failed, with the codes and reasons of Send. With `*`, the failure of the first
+	// interface that did not accept them.
 	Failure *Failure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
-	// Name of the interface that did not take them. Empty if none was resolved.
+	// Name of the interface that did not accept them. Empty if none was resolved.
 	InterfaceName string `protobuf:"bytes,4,opt,name=interface_name,json=interfaceName,proto3" json:"interface_name,omitempty"`
 }
 
@@ -1111,10 +1112,11 @@ type Start_ResumePoints struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// At most one for each channel. What the log no longer holds is announced as a Gap with cause
-	// EXPIRED, another epoch with OTHER_EPOCH. Channels without a point begin live. A point whose
-	// channel is not there yet is kept and used if the channel joins the stream later; a point that
-	// no membership selects is ignored. Error: INVALID_RESUME_POINT.
+	// At most one for each channel. A Gap with cause EXPIRED announces datagrams that the log no
+	// longer holds; a Gap with cause OTHER_EPOCH announces another epoch. Channels without a point
+	// begin live. If a point's channel does not exist yet, the point is kept and used if the
+	// channel joins the stream later. A point that no membership selects is ignored. Error:
+	// INVALID_RESUME_POINT.
 	Points []*ResumePoint `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"`
 }
 

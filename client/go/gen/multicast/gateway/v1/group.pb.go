@@ -73,8 +73,8 @@ func (AddressFamily) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_group_proto_rawDescGZIP(), []int{0}
 }
 
-// GroupScope says how far a group reaches by its address (RFC 2365 and RFC 5771 for IPv4; RFC 4291,
-// RFC 7346 for IPv6).
+// GroupScope is how far a group reaches according to its address (RFC 2365 and RFC 5771 for IPv4;
+// RFC 4291, RFC 7346 for IPv6).
 type GroupScope int32
 
 const (
@@ -84,7 +84,7 @@ const (
 	GroupScope_GROUP_SCOPE_INTERFACE_LOCAL GroupScope = 1
 	// Within one link, never forwarded by routers: 224.0.0.0/24, ff02::/16.
 	GroupScope_GROUP_SCOPE_LINK_LOCAL GroupScope = 2
-	// The smallest scope that is administered: ff03::/16.
+	// The smallest administered scope: ff03::/16.
 	GroupScope_GROUP_SCOPE_REALM_LOCAL GroupScope = 3
 	// Administered locally: 239.255.0.0/16, ff04::/16.
 	GroupScope_GROUP_SCOPE_ADMIN_LOCAL GroupScope = 4
@@ -156,13 +156,13 @@ func (GroupScope) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_group_proto_rawDescGZIP(), []int{1}
 }
 
-// GroupWarningCode says what a warning about a group is about.
+// GroupWarningCode is the subject of a warning about a group.
 type GroupWarningCode int32
 
 const (
 	// Never sent.
 	GroupWarningCode_GROUP_WARNING_CODE_UNSPECIFIED GroupWarningCode = 0
-	// The hop limit reaches farther than the group's scope is meant to.
+	// The hop limit reaches farther than the group's scope.
 	GroupWarningCode_GROUP_WARNING_CODE_HOP_LIMIT_EXCEEDS_SCOPE GroupWarningCode = 1
 	// The hop limit does not reach as far as the group's scope.
 	GroupWarningCode_GROUP_WARNING_CODE_HOP_LIMIT_BELOW_SCOPE GroupWarningCode = 2
@@ -233,7 +233,7 @@ type WellKnownName struct {
 
 	// The name, such as `mDNS`.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What uses it, in a few words.
+	// Its use, in a few words.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	// Where it is defined, such as `RFC 6762` or the name of the registry.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
@@ -301,7 +301,7 @@ func (x *WellKnownName) GetRange() string {
 	return ""
 }
 
-// GroupMac is how a group is addressed on Ethernet.
+// GroupMac is the Ethernet address of a group.
 type GroupMac struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -310,8 +310,8 @@ type GroupMac struct {
 	// The destination MAC, such as `01:00:5e:01:01:01` (RFC 1112, 6.4) or `33:33:00:00:00:01`
 	// (RFC 2464, 7).
 	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
-	// For IPv4, the 31 other groups with the same MAC, in canonical form. Empty for IPv6, where
-	// 2^80 and more groups share each MAC.
+	// For IPv4, the 31 other groups with the same MAC, in canonical form. Empty for IPv6, where at
+	// least 2^80 groups share each MAC.
 	Aliases []string `protobuf:"bytes,2,rep,name=aliases,proto3" json:"aliases,omitempty"`
 	// The rule by which groups share a MAC, in English.
 	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
@@ -370,13 +370,13 @@ func (x *GroupMac) GetRule() string {
 	return ""
 }
 
-// GroupWarning is something to know before using a group.
+// GroupWarning is a warning about the use of a group.
 type GroupWarning struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// What it is about, stable across versions.
+	// Its subject, stable across versions.
 	Code GroupWarningCode `protobuf:"varint,1,opt,name=code,proto3,enum=multicast.gateway.v1.GroupWarningCode" json:"code,omitempty"`
 	// The warning, in English.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`

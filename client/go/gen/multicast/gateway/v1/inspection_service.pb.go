@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// HolderKind says what holds a membership.
+// HolderKind is the kind of a membership's holder.
 type HolderKind int32
 
 const (
@@ -32,7 +32,7 @@ const (
 	HolderKind_HOLDER_KIND_SESSION HolderKind = 1
 	// An open Subscribe stream.
 	HolderKind_HOLDER_KIND_STREAM HolderKind = 2
-	// A Subscribe stream that has ended, whose retain time runs.
+	// A Subscribe stream that has ended but is in its retain time.
 	HolderKind_HOLDER_KIND_RETAINED HolderKind = 3
 	// The gateway itself, to keep datagrams with hop limit 0 on the host.
 	HolderKind_HOLDER_KIND_GATEWAY HolderKind = 4
@@ -89,9 +89,9 @@ type ListInterfacesRequest struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Optional. An interface's name, an alternative name, or one of its addresses: only that one. Default: all.
+	// Optional. Lists only the interface with this name, alternative name or address. Default: all.
 	Interface string `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
-	// Optional. Most entries in the answer, 1 to 1000. Default: 100.
+	// Optional. Maximum number of entries in the answer, 1 to 1000. Default: 100.
 	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Optional. next_page_token of the answer before, with the same other fields.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -160,11 +160,11 @@ type ListInterfacesResponse struct {
 	Interfaces []*NetworkInterface `protobuf:"bytes,1,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
 	// Token of the next page. Empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// The port from which the gateway sends over IPv4 when no session is named, taken at its start and
-	// kept. 0 where the host has no IPv4.
+	// The port from which the gateway sends over IPv4 if no session is named. It is taken at the
+	// start and kept. 0 if the host has no IPv4.
 	Ipv4SourcePort uint32 `protobuf:"varint,3,opt,name=ipv4_source_port,json=ipv4SourcePort,proto3" json:"ipv4_source_port,omitempty"`
-	// The port from which the gateway sends over IPv6 when no session is named, taken at its start and
-	// kept. 0 where the host has no IPv6.
+	// The port from which the gateway sends over IPv6 if no session is named. It is taken at the
+	// start and kept. 0 if the host has no IPv6.
 	Ipv6SourcePort uint32 `protobuf:"varint,4,opt,name=ipv6_source_port,json=ipv6SourcePort,proto3" json:"ipv6_source_port,omitempty"`
 }
 
@@ -240,7 +240,7 @@ type ListChannelsRequest struct {
 	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
 	// Optional. A UDP port, 1 to 65535. Default: all.
 	Port uint32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
-	// Optional. Most entries in the answer, 1 to 1000. Default: 100.
+	// Optional. Maximum number of entries in the answer, 1 to 1000. Default: 100.
 	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Optional. next_page_token of the answer before, with the same other fields.
 	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -371,7 +371,7 @@ func (x *ListChannelsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// ChannelInfo shows one channel: the wish, the fact, and what came of it.
+// ChannelInfo shows one channel: what was requested, what the kernel has, and the results.
 type ChannelInfo struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -379,7 +379,7 @@ type ChannelInfo struct {
 
 	// The channel and the state of its join.
 	State *ChannelState `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
-	// What the clients wish.
+	// What the clients requested.
 	Wish *ChannelWish `protobuf:"bytes,2,opt,name=wish,proto3" json:"wish,omitempty"`
 	// What the kernel has.
 	Fact *ChannelFact `protobuf:"bytes,3,opt,name=fact,proto3" json:"fact,omitempty"`
@@ -483,18 +483,18 @@ func (x *ChannelInfo) GetLastSourceAddress() string {
 	return ""
 }
 
-// ChannelWish is what the clients wish of a channel.
+// ChannelWish is what the clients requested of a channel.
 type ChannelWish struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// The filters of all holders united. Unset: any source. With INCLUDE and no sources, nobody
-	// wishes the channel any more and only its log is kept.
+	// The union of all holders' filters. Unset: any source. INCLUDE without sources: no client
+	// requests the channel any more, and only its log is kept.
 	SourceFilter *SourceFilter `protobuf:"bytes,1,opt,name=source_filter,json=sourceFilter,proto3" json:"source_filter,omitempty"`
 	// The holders, oldest first. At most 100.
 	Holders []*Holder `protobuf:"bytes,2,rep,name=holders,proto3" json:"holders,omitempty"`
-	// Number of holders, also of those beyond the first 100.
+	// Number of all holders, including those beyond the first 100.
 	HolderCount uint32 `protobuf:"varint,3,opt,name=holder_count,json=holderCount,proto3" json:"holder_count,omitempty"`
 }
 
@@ -551,7 +551,7 @@ func (x *ChannelWish) GetHolderCount() uint32 {
 	return 0
 }
 
-// ChannelFact is what the kernel of the gateway's host has, read from the kernel when asked.
+// ChannelFact is what the kernel of the gateway's host has, read from the kernel at the call.
 type ChannelFact struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -561,8 +561,8 @@ type ChannelFact struct {
 	Joined bool `protobuf:"varint,1,opt,name=joined,proto3" json:"joined,omitempty"`
 	// The source filter of the gateway's socket. Unset: any source.
 	SourceFilter *SourceFilter `protobuf:"bytes,2,opt,name=source_filter,json=sourceFilter,proto3" json:"source_filter,omitempty"`
-	// Users of the group on the interface in all of the host, as /proc/net/igmp and /proc/net/igmp6
-	// count them. Unset if it cannot be read.
+	// Users of the group on the interface in the whole host, as /proc/net/igmp and /proc/net/igmp6
+	// count them. Unset if they cannot be read.
 	HostUsers *uint32 `protobuf:"varint,3,opt,name=host_users,json=hostUsers,proto3,oneof" json:"host_users,omitempty"`
 	// Inodes of the gateway's sockets for the channel.
 	SocketInodes []uint64 `protobuf:"varint,4,rep,packed,name=socket_inodes,json=socketInodes,proto3" json:"socket_inodes,omitempty"`
@@ -570,7 +570,7 @@ type ChannelFact struct {
 	Shared bool `protobuf:"varint,5,opt,name=shared,proto3" json:"shared,omitempty"`
 	// Receive buffer that the kernel granted, in bytes of kernel memory, over all sockets.
 	ReceiveBufferBytes uint64 `protobuf:"varint,6,opt,name=receive_buffer_bytes,json=receiveBufferBytes,proto3" json:"receive_buffer_bytes,omitempty"`
-	// Bytes of kernel memory that wait in the receive buffers now.
+	// Kernel memory in use in the receive buffers now, in bytes.
 	ReceiveQueueBytes uint64 `protobuf:"varint,7,opt,name=receive_queue_bytes,json=receiveQueueBytes,proto3" json:"receive_queue_bytes,omitempty"`
 }
 
@@ -655,21 +655,21 @@ func (x *ChannelFact) GetReceiveQueueBytes() uint64 {
 	return 0
 }
 
-// ChannelLogInfo describes the record of a channel's datagrams.
+// ChannelLogInfo describes the log of a channel's datagrams.
 type ChannelLogInfo struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// The oldest sequence that it holds. Equal to the channel's next_sequence if it is empty.
+	// The oldest sequence in the log. Equal to the channel's next_sequence if the log is empty.
 	OldestSequence uint64 `protobuf:"varint,1,opt,name=oldest_sequence,json=oldestSequence,proto3" json:"oldest_sequence,omitempty"`
-	// Bytes of encoded datagrams that it holds.
+	// Bytes of encoded datagrams in the log.
 	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	// Most bytes that it may hold.
+	// Maximum size of the log, in bytes.
 	LimitBytes uint64 `protobuf:"varint,3,opt,name=limit_bytes,json=limitBytes,proto3" json:"limit_bytes,omitempty"`
-	// Receive time of the oldest datagram. Unset if it is empty.
+	// Receive time of the oldest datagram. Unset if the log is empty.
 	OldestTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=oldest_time,json=oldestTime,proto3" json:"oldest_time,omitempty"`
-	// How long it keeps a datagram at most. Unset: no limit by age.
+	// Maximum age of a datagram in the log. Unset: no limit by age.
 	LimitAge *durationpb.Duration `protobuf:"bytes,5,opt,name=limit_age,json=limitAge,proto3" json:"limit_age,omitempty"`
 }
 
@@ -740,15 +740,15 @@ func (x *ChannelLogInfo) GetLimitAge() *durationpb.Duration {
 	return nil
 }
 
-// Holder is one membership that includes a channel, and who holds it. Session ids are never shown.
+// Holder is one membership that includes a channel, with its holder. Session ids are never shown.
 type Holder struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// What holds it.
+	// The kind of holder.
 	Kind HolderKind `protobuf:"varint,1,opt,name=kind,proto3,enum=multicast.gateway.v1.HolderKind" json:"kind,omitempty"`
-	// The membership as it was asked for. For HOLDER_KIND_GATEWAY only group and interface are set.
+	// The membership as requested. For HOLDER_KIND_GATEWAY only group and interface are set.
 	Membership *Membership `protobuf:"bytes,2,opt,name=membership,proto3" json:"membership,omitempty"`
 	// Id of the membership, for sessions. Otherwise 0.
 	MembershipId uint64 `protobuf:"varint,3,opt,name=membership_id,json=membershipId,proto3" json:"membership_id,omitempty"`
@@ -757,7 +757,7 @@ type Holder struct {
 	// The client's identity, such as the name of its certificate or of the listener it came by. Empty
 	// if unknown.
 	Identity string `protobuf:"bytes,5,opt,name=identity,proto3" json:"identity,omitempty"`
-	// Since when it is held.
+	// When the holder took it.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When it ends unless renewed. Unset while a stream holds it or its session.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
@@ -850,9 +850,9 @@ type ListSubscribersRequest struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Optional. Only streams that have this channel. Default: all. Error: CHANNEL_NOT_FOUND.
+	// Optional. Lists only streams with this channel. Default: all. Error: CHANNEL_NOT_FOUND.
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// Optional. Most entries in the answer, 1 to 1000. Default: 100.
+	// Optional. Maximum number of entries in the answer, 1 to 1000. Default: 100.
 	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Optional. next_page_token of the answer before, with the same other fields.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -987,11 +987,11 @@ type SubscriberInfo struct {
 	Options *SubscribeOptions `protobuf:"bytes,5,opt,name=options,proto3" json:"options,omitempty"`
 	// True if the stream delivers a session's memberships.
 	HasSession bool `protobuf:"varint,6,opt,name=has_session,json=hasSession,proto3" json:"has_session,omitempty"`
-	// Number of channels that it has now.
+	// Number of its channels now.
 	ChannelCount uint32 `protobuf:"varint,7,opt,name=channel_count,json=channelCount,proto3" json:"channel_count,omitempty"`
 	// Its accounts, summed over its channels.
 	Ledger *SubscriberLedger `protobuf:"bytes,8,opt,name=ledger,proto3" json:"ledger,omitempty"`
-	// Its lag, in the channel asked for, or in the one where it is greatest.
+	// Its lag in the requested channel, or else in the channel where it is greatest.
 	Lag *SubscriberLag `protobuf:"bytes,9,opt,name=lag,proto3" json:"lag,omitempty"`
 	// Bytes of log memory that its unfinished writes hold.
 	PinnedBytes uint64 `protobuf:"varint,10,opt,name=pinned_bytes,json=pinnedBytes,proto3" json:"pinned_bytes,omitempty"`
@@ -1099,7 +1099,7 @@ func (x *SubscriberInfo) GetPinnedBytes() uint64 {
 	return 0
 }
 
-// SubscriberLag says how far a stream is behind in one channel.
+// SubscriberLag is how far behind a stream is in one channel.
 type SubscriberLag struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -1109,9 +1109,9 @@ type SubscriberLag struct {
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// The next sequence that the stream takes.
 	NextSequence uint64 `protobuf:"varint,2,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
-	// Sequences from there to the end of the log.
+	// Sequences from next_sequence to the end of the log.
 	Datagrams uint64 `protobuf:"varint,3,opt,name=datagrams,proto3" json:"datagrams,omitempty"`
-	// Bytes of log from there to its end, before filtering.
+	// Bytes of log from next_sequence to its end, before filtering.
 	Bytes uint64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// Age of the oldest datagram that it has not taken. Zero if it has taken all.
 	Age *durationpb.Duration `protobuf:"bytes,5,opt,name=age,proto3" json:"age,omitempty"`
@@ -1190,15 +1190,15 @@ type GetLedgerRequest struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Optional. Whose accounts, besides the gateway's.
+	// Optional. Whose accounts to return besides the gateway's.
 	//
 	// Types that are assignable to Subject:
 	//
 	//	*GetLedgerRequest_ChannelId
 	//	*GetLedgerRequest_SubscriberId
 	Subject isGetLedgerRequest_Subject `protobuf_oneof:"subject"`
-	// Optional. Most subscriber ledgers in the answer, 1 to 1000. Default: 100. Channels and sockets
-	// come with the subscriber ledgers of the page.
+	// Optional. Maximum number of subscriber ledgers in the answer, 1 to 1000. Default: 100. Channels
+	// and sockets come with the subscriber ledgers of the page.
 	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Optional. next_page_token of the answer before, with the same other fields.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1289,7 +1289,7 @@ func (*GetLedgerRequest_ChannelId) isGetLedgerRequest_Subject() {}
 
 func (*GetLedgerRequest_SubscriberId) isGetLedgerRequest_Subject() {}
 
-// GetLedgerResponse holds accounts, read one after another.
+// GetLedgerResponse holds the accounts, read one after another.
 type GetLedgerResponse struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -1297,14 +1297,14 @@ type GetLedgerResponse struct {
 
 	// The whole gateway since its start.
 	Gateway *GatewayLedger `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
-	// The channel asked for, or those of the subscriber asked for.
+	// The requested channel, or the channels of the requested subscriber.
 	Channels []*ChannelLedger `protobuf:"bytes,2,rep,name=channels,proto3" json:"channels,omitempty"`
 	// The sockets of these channels.
 	Sockets []*SocketLedger `protobuf:"bytes,3,rep,name=sockets,proto3" json:"sockets,omitempty"`
 	// The accounts of each subscriber in the channel, or of the subscriber in each of its channels.
 	Subscribers []*SubscriberLedger `protobuf:"bytes,4,rep,name=subscribers,proto3" json:"subscribers,omitempty"`
-	// The sum over the channels of the subscriber asked for, channels that it has left included.
-	// Unset otherwise.
+	// The sum over all channels of the requested subscriber, including those it has left. Unset
+	// otherwise.
 	SubscriberTotal *SubscriberLedger `protobuf:"bytes,5,opt,name=subscriber_total,json=subscriberTotal,proto3" json:"subscriber_total,omitempty"`
 	// When the reading began.
 	ReadTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
@@ -1402,8 +1402,8 @@ type DescribeGroupRequest struct {
 	// Required. The group: IPv4 224.0.0.0/4 in dotted decimal, or IPv6 ff00::/8 in any text form of
 	// RFC 4291 without a zone.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
-	// Optional. A hop limit that is to be used with the group, 0 to 255, for warnings where it
-	// contradicts the scope. Default: none.
+	// Optional. A hop limit to use with the group, 0 to 255. A warning shows if it contradicts the
+	// scope. Default: none.
 	HopLimit *uint32 `protobuf:"varint,2,opt,name=hop_limit,json=hopLimit,proto3,oneof" json:"hop_limit,omitempty"`
 }
 
@@ -1463,13 +1463,13 @@ type DescribeGroupResponse struct {
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// Its family.
 	Family AddressFamily `protobuf:"varint,2,opt,name=family,proto3,enum=multicast.gateway.v1.AddressFamily" json:"family,omitempty"`
-	// How far it reaches by its address.
+	// How far it reaches according to its address.
 	Scope GroupScope `protobuf:"varint,3,opt,name=scope,proto3,enum=multicast.gateway.v1.GroupScope" json:"scope,omitempty"`
-	// The scope in English, with what it means for routers.
+	// The scope in English, with its meaning for routers.
 	ScopeDescription string `protobuf:"bytes,4,opt,name=scope_description,json=scopeDescription,proto3" json:"scope_description,omitempty"`
 	// The registered purpose of the group, or of the smallest registered range that contains it.
 	WellKnownName *WellKnownName `protobuf:"bytes,5,opt,name=well_known_name,json=wellKnownName,proto3" json:"well_known_name,omitempty"`
-	// How it is addressed on Ethernet.
+	// Its Ethernet address.
 	Mac *GroupMac `protobuf:"bytes,6,opt,name=mac,proto3" json:"mac,omitempty"`
 	// The hop limit that fits the scope, 0 to 255.
 	AdvisedHopLimit uint32 `protobuf:"varint,7,opt,name=advised_hop_limit,json=advisedHopLimit,proto3" json:"advised_hop_limit,omitempty"`
@@ -1479,7 +1479,7 @@ type DescribeGroupResponse struct {
 	SendRefused bool `protobuf:"varint,9,opt,name=send_refused,json=sendRefused,proto3" json:"send_refused,omitempty"`
 	// True if Join and Subscribe refuse the group with GROUP_RESERVED.
 	JoinRefused bool `protobuf:"varint,10,opt,name=join_refused,json=joinRefused,proto3" json:"join_refused,omitempty"`
-	// What to know before using it.
+	// Warnings about its use.
 	Warnings []*GroupWarning `protobuf:"bytes,11,rep,name=warnings,proto3" json:"warnings,omitempty"`
 }
 
@@ -1592,8 +1592,8 @@ func (x *DescribeGroupResponse) GetWarnings() []*GroupWarning {
 	return nil
 }
 
-// DiagnoseRequest names what to look into. Without any field the host and all of the gateway's
-// channels are checked.
+// DiagnoseRequest names what to check. If it is empty, the host and all of the gateway's channels
+// are checked.
 type DiagnoseRequest struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -1602,7 +1602,7 @@ type DiagnoseRequest struct {
 	// Optional. The interface selector, as in Membership.interface, except that empty means every
 	// interface that concerns the group or the gateway's channels.
 	Interface string `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
-	// Optional. The group that nothing arrives from, in any form that Membership.group accepts.
+	// Optional. The group whose datagrams do not arrive, in any form that Membership.group accepts.
 	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
 	// Optional. The UDP port, 1 to 65535. Needs group. Error: CONFLICTING_FIELDS.
 	Port uint32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
@@ -1677,8 +1677,8 @@ type DiagnoseResponse struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// One finding for each check made, the gravest first: ERROR, WARNING, UNKNOWN, INFO, OK. At most
-	// 1000; of more, the least grave are left out.
+	// One finding for each check, the most severe first: ERROR, WARNING, UNKNOWN, INFO, OK. At most
+	// 1000; past that, the least severe are left out.
 	Findings []*Finding `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
 }
 

@@ -31,42 +31,42 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// InspectionService shows what the gateway and its host's kernel do. Nothing here changes anything
-// that clients receive or send.
+// InspectionService shows what the gateway and its host's kernel do. Its RPCs do not affect what
+// clients receive or send.
 //
-// Lists are paged: an answer holds at most page_size entries, fewer where they would make it larger
-// than about 512 KiB, and a next_page_token if there are more. Entries that come or go between two pages may be missing or shown, but no entry that lasts
-// is skipped or shown twice. Besides the errors that an RPC names, each RPC can fail with
-// INVALID_ARGUMENT for VALUE_OUT_OF_RANGE and INVALID_PAGE_TOKEN, PERMISSION_DENIED with reason
-// OPERATION_NOT_ALLOWED, and UNIMPLEMENTED with reason NOT_IMPLEMENTED for what the running version
-// does not serve.
+// Lists are paged: an answer has at most page_size entries, fewer if it would become larger than
+// about 512 KiB, and a next_page_token if there are more. Entries that come or go between two pages
+// may be missing or shown, but a lasting entry is never skipped or shown twice. Besides the errors
+// that an RPC names, each RPC can fail with INVALID_ARGUMENT for VALUE_OUT_OF_RANGE and
+// INVALID_PAGE_TOKEN, PERMISSION_DENIED with reason OPERATION_NOT_ALLOWED, and UNIMPLEMENTED with
+// reason NOT_IMPLEMENTED if the running version does not support it.
 //
 // For probes the gateway also serves the standard grpc.health.v1.Health, for the empty name, for
 // the full names of both services, and as `interface/NAME` for each interface that has channels.
 type InspectionServiceClient interface {
-	// ListInterfaces lists the network interfaces of the gateway's host, by index, with what matters
-	// for multicast. Errors: NOT_FOUND: INTERFACE_NOT_FOUND if one is named.
+	// ListInterfaces lists the network interfaces of the gateway's host, by index, with their
+	// properties for multicast. Errors: NOT_FOUND: INTERFACE_NOT_FOUND if one is named.
 	ListInterfaces(ctx context.Context, in *ListInterfacesRequest, opts ...grpc.CallOption) (*ListInterfacesResponse, error)
-	// ListChannels lists the channels by id: what clients wish, what the kernel has, who holds them,
-	// and counters. A channel stays listed while its log outlives its last holder. Errors:
+	// ListChannels lists the channels by id: what clients requested, what the kernel has, the
+	// holders, and counters. A channel stays listed while its log outlives its last holder. Errors:
 	// INVALID_ARGUMENT: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP.
 	ListChannels(ctx context.Context, in *ListChannelsRequest, opts ...grpc.CallOption) (*ListChannelsResponse, error)
 	// ListSubscribers lists the open Subscribe streams, by id, with their ledgers and lags. Errors:
 	// NOT_FOUND: CHANNEL_NOT_FOUND if a channel is named.
 	ListSubscribers(ctx context.Context, in *ListSubscribersRequest, opts ...grpc.CallOption) (*ListSubscribersResponse, error)
-	// GetLedger answers the accounts of the gateway and, if named, of a channel with its sockets and
-	// subscribers, or of a subscriber with each of its channels. Exact when what they count is quiet.
-	// Errors: NOT_FOUND: CHANNEL_NOT_FOUND, SUBSCRIBER_NOT_FOUND.
+	// GetLedger returns the accounts of the gateway and, if named, of a channel with its sockets and
+	// subscribers, or of a subscriber with each of its channels. They are exact when traffic is
+	// quiet. Errors: NOT_FOUND: CHANNEL_NOT_FOUND, SUBSCRIBER_NOT_FOUND.
 	GetLedger(ctx context.Context, in *GetLedgerRequest, opts ...grpc.CallOption) (*GetLedgerResponse, error)
 	// DescribeGroup explains a group by its address alone: scope, registered purpose, MAC, advised
-	// hop limit. Needs no membership and touches no network. Errors: INVALID_ARGUMENT:
+	// hop limit. It needs no membership and does not use the network. Errors: INVALID_ARGUMENT:
 	// INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_HOP_LIMIT.
 	DescribeGroup(ctx context.Context, in *DescribeGroupRequest, opts ...grpc.CallOption) (*DescribeGroupResponse, error)
-	// Diagnose answers why nothing arrives: it checks the host, and the interface and channel if
-	// named, and answers findings with remedies, the gravest first. It joins and sends nothing; it may
-	// look a route up, and bind a port that the gateway does not hold for a moment. Errors:
+	// Diagnose explains why nothing arrives. It checks the host, and the interface and channel if
+	// named, and returns findings with remedies, the most severe first. It joins and sends nothing.
+	// It may look up a route, and bind for a moment a port that the gateway does not hold. Errors:
 	// INVALID_ARGUMENT: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_PORT, INVALID_SOURCE,
-	// CONFLICTING_FIELDS. An interface that does not exist is a finding and no error.
+	// CONFLICTING_FIELDS. An interface that does not exist is a finding, not an error.
 	Diagnose(ctx context.Context, in *DiagnoseRequest, opts ...grpc.CallOption) (*DiagnoseResponse, error)
 }
 
@@ -142,42 +142,42 @@ func (c *inspectionServiceClient) Diagnose(ctx context.Context, in *DiagnoseRequ
 // All implementations must embed UnimplementedInspectionServiceServer
 // for forward compatibility.
 //
-// InspectionService shows what the gateway and its host's kernel do. Nothing here changes anything
-// that clients receive or send.
+// InspectionService shows what the gateway and its host's kernel do. Its RPCs do not affect what
+// clients receive or send.
 //
-// Lists are paged: an answer holds at most page_size entries, fewer where they would make it larger
-// than about 512 KiB, and a next_page_token if there are more. Entries that come or go between two pages may be missing or shown, but no entry that lasts
-// is skipped or shown twice. Besides the errors that an RPC names, each RPC can fail with
-// INVALID_ARGUMENT for VALUE_OUT_OF_RANGE and INVALID_PAGE_TOKEN, PERMISSION_DENIED with reason
-// OPERATION_NOT_ALLOWED, and UNIMPLEMENTED with reason NOT_IMPLEMENTED for what the running version
-// does not serve.
+// Lists are paged: an answer has at most page_size entries, fewer if it would become larger than
+// about 512 KiB, and a next_page_token if there are more. Entries that come or go between two pages
+// may be missing or shown, but a lasting entry is never skipped or shown twice. Besides the errors
+// that an RPC names, each RPC can fail with INVALID_ARGUMENT for VALUE_OUT_OF_RANGE and
+// INVALID_PAGE_TOKEN, PERMISSION_DENIED with reason OPERATION_NOT_ALLOWED, and UNIMPLEMENTED with
+// reason NOT_IMPLEMENTED if the running version does not support it.
 //
 // For probes the gateway also serves the standard grpc.health.v1.Health, for the empty name, for
 // the full names of both services, and as `interface/NAME` for each interface that has channels.
 type InspectionServiceServer interface {
-	// ListInterfaces lists the network interfaces of the gateway's host, by index, with what matters
-	// for multicast. Errors: NOT_FOUND: INTERFACE_NOT_FOUND if one is named.
+	// ListInterfaces lists the network interfaces of the gateway's host, by index, with their
+	// properties for multicast. Errors: NOT_FOUND: INTERFACE_NOT_FOUND if one is named.
 	ListInterfaces(context.Context, *ListInterfacesRequest) (*ListInterfacesResponse, error)
-	// ListChannels lists the channels by id: what clients wish, what the kernel has, who holds them,
-	// and counters. A channel stays listed while its log outlives its last holder. Errors:
+	// ListChannels lists the channels by id: what clients requested, what the kernel has, the
+	// holders, and counters. A channel stays listed while its log outlives its last holder. Errors:
 	// INVALID_ARGUMENT: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP.
 	ListChannels(context.Context, *ListChannelsRequest) (*ListChannelsResponse, error)
 	// ListSubscribers lists the open Subscribe streams, by id, with their ledgers and lags. Errors:
 	// NOT_FOUND: CHANNEL_NOT_FOUND if a channel is named.
 	ListSubscribers(context.Context, *ListSubscribersRequest) (*ListSubscribersResponse, error)
-	// GetLedger answers the accounts of the gateway and, if named, of a channel with its sockets and
-	// subscribers, or of a subscriber with each of its channels. Exact when what they count is quiet.
-	// Errors: NOT_FOUND: CHANNEL_NOT_FOUND, SUBSCRIBER_NOT_FOUND.
+	// GetLedger returns the accounts of the gateway and, if named, of a channel with its sockets and
+	// subscribers, or of a subscriber with each of its channels. They are exact when traffic is
+	// quiet. Errors: NOT_FOUND: CHANNEL_NOT_FOUND, SUBSCRIBER_NOT_FOUND.
 	GetLedger(context.Context, *GetLedgerRequest) (*GetLedgerResponse, error)
 	// DescribeGroup explains a group by its address alone: scope, registered purpose, MAC, advised
-	// hop limit. Needs no membership and touches no network. Errors: INVALID_ARGUMENT:
+	// hop limit. It needs no membership and does not use the network. Errors: INVALID_ARGUMENT:
 	// INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_HOP_LIMIT.
 	DescribeGroup(context.Context, *DescribeGroupRequest) (*DescribeGroupResponse, error)
-	// Diagnose answers why nothing arrives: it checks the host, and the interface and channel if
-	// named, and answers findings with remedies, the gravest first. It joins and sends nothing; it may
-	// look a route up, and bind a port that the gateway does not hold for a moment. Errors:
+	// Diagnose explains why nothing arrives. It checks the host, and the interface and channel if
+	// named, and returns findings with remedies, the most severe first. It joins and sends nothing.
+	// It may look up a route, and bind for a moment a port that the gateway does not hold. Errors:
 	// INVALID_ARGUMENT: INVALID_ADDRESS, NOT_A_MULTICAST_GROUP, INVALID_PORT, INVALID_SOURCE,
-	// CONFLICTING_FIELDS. An interface that does not exist is a finding and no error.
+	// CONFLICTING_FIELDS. An interface that does not exist is a finding, not an error.
 	Diagnose(context.Context, *DiagnoseRequest) (*DiagnoseResponse, error)
 	mustEmbedUnimplementedInspectionServiceServer()
 }

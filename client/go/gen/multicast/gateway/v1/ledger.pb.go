@@ -21,16 +21,16 @@ const (
 )
 
 // SubscriberLedger accounts for every datagram offered to one Subscribe stream, in one channel or
-// in all of them. Each number is counted where it happens and none is derived from the others.
-// They add up:
+// in all of them. Each number is counted where it happens; none is derived from the others. They
+// add up:
 //
 //	offered = written + filtered + kernel_dropped + lagged + expired
 //	        + in_flight + pending + abandoned
 //
-// exactly when the stream is quiet; while datagrams flow, the numbers are read one after another
-// and may differ by those that moved meanwhile. Each sequence counts once, a missing one
-// under the cause that its Gap announced. Losses of unknown extent are outside the equation and
-// counted as gaps.
+// exactly when the stream is quiet. While datagrams flow, the numbers are read one after another
+// and may differ by the datagrams that moved meanwhile. Each sequence counts once, a missing one
+// under the cause that its Gap announced. Losses of unknown extent are not in the equation; they
+// count as gaps.
 type SubscriberLedger struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -42,7 +42,7 @@ type SubscriberLedger struct {
 	ChannelId uint64 `protobuf:"varint,2,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Sequences since the cursor's start, including those that the kernel dropped.
 	OfferedDatagrams uint64 `protobuf:"varint,3,opt,name=offered_datagrams,json=offeredDatagrams,proto3" json:"offered_datagrams,omitempty"`
-	// Datagrams whose write to the stream completed. Written is not yet received by the client.
+	// Datagrams whose write to the stream completed. The client may not have received them yet.
 	WrittenDatagrams uint64 `protobuf:"varint,4,opt,name=written_datagrams,json=writtenDatagrams,proto3" json:"written_datagrams,omitempty"`
 	// Datagrams held back by the source filter or by exclude_own.
 	FilteredDatagrams uint64 `protobuf:"varint,5,opt,name=filtered_datagrams,json=filteredDatagrams,proto3" json:"filtered_datagrams,omitempty"`
@@ -211,9 +211,9 @@ type ChannelLedger struct {
 	ReadDatagrams uint64 `protobuf:"varint,2,opt,name=read_datagrams,json=readDatagrams,proto3" json:"read_datagrams,omitempty"`
 	// Datagrams appended to the log.
 	LoggedDatagrams uint64 `protobuf:"varint,3,opt,name=logged_datagrams,json=loggedDatagrams,proto3" json:"logged_datagrams,omitempty"`
-	// Datagrams that the kernel dropped and that have a sequence of their own.
+	// Datagrams that the kernel dropped and that have their own sequence.
 	KernelDroppedDatagrams uint64 `protobuf:"varint,4,opt,name=kernel_dropped_datagrams,json=kernelDroppedDatagrams,proto3" json:"kernel_dropped_datagrams,omitempty"`
-	// Datagrams read but not of this group and interface, and discarded. Not a loss.
+	// Datagrams read and discarded because they were not for this group and interface. Not a loss.
 	MismatchedDatagrams uint64 `protobuf:"varint,5,opt,name=mismatched_datagrams,json=mismatchedDatagrams,proto3" json:"mismatched_datagrams,omitempty"`
 	// Datagrams that left the log because it was full or because memory was needed elsewhere.
 	EvictedDatagrams uint64 `protobuf:"varint,6,opt,name=evicted_datagrams,json=evictedDatagrams,proto3" json:"evicted_datagrams,omitempty"`
@@ -319,7 +319,7 @@ type SocketLedger struct {
 
 	// Inode of the socket, as `ss -e` shows it.
 	Inode uint64 `protobuf:"varint,1,opt,name=inode,proto3" json:"inode,omitempty"`
-	// The channels that the socket serves: one, or several where sockets are shared.
+	// The channels that the socket serves: one, or several if the socket is shared.
 	ChannelIds []uint64 `protobuf:"varint,2,rep,packed,name=channel_ids,json=channelIds,proto3" json:"channel_ids,omitempty"`
 	// Datagrams read from the socket.
 	ReadDatagrams uint64 `protobuf:"varint,3,opt,name=read_datagrams,json=readDatagrams,proto3" json:"read_datagrams,omitempty"`
@@ -396,8 +396,8 @@ func (x *SocketLedger) GetReceiveBufferBytes() uint64 {
 	return 0
 }
 
-// GatewayLedger sums the whole gateway since its start, retired channels and closed streams
-// included.
+// GatewayLedger sums the whole gateway since its start, including retired channels and closed
+// streams.
 type GatewayLedger struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
@@ -407,14 +407,14 @@ type GatewayLedger struct {
 	Channels *ChannelLedger `protobuf:"bytes,1,opt,name=channels,proto3" json:"channels,omitempty"`
 	// All streams together. Its subscriber_id and channel_id are 0.
 	Subscribers *SubscriberLedger `protobuf:"bytes,2,opt,name=subscribers,proto3" json:"subscribers,omitempty"`
-	// Datagrams that clients asked to send, by Send and Publish, each counted once for each
+	// Datagrams that clients requested to send, by Send and Publish, each counted once for each
 	// interface.
 	SendRequestedDatagrams uint64 `protobuf:"varint,3,opt,name=send_requested_datagrams,json=sendRequestedDatagrams,proto3" json:"send_requested_datagrams,omitempty"`
-	// Of those, datagrams that the kernel took.
+	// Of those, datagrams that the kernel accepted.
 	SentDatagrams uint64 `protobuf:"varint,4,opt,name=sent_datagrams,json=sentDatagrams,proto3" json:"sent_datagrams,omitempty"`
 	// Of those, datagrams that failed.
 	SendFailedDatagrams uint64 `protobuf:"varint,5,opt,name=send_failed_datagrams,json=sendFailedDatagrams,proto3" json:"send_failed_datagrams,omitempty"`
-	// Payload bytes of the datagrams that the kernel took.
+	// Payload bytes of the datagrams that the kernel accepted.
 	SentPayloadBytes uint64 `protobuf:"varint,6,opt,name=sent_payload_bytes,json=sentPayloadBytes,proto3" json:"sent_payload_bytes,omitempty"`
 }
 

@@ -20,7 +20,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// SourceFilterMode says what the sources of a SourceFilter are (RFC 3376, 2; RFC 3810, 4.1).
+// SourceFilterMode defines the meaning of a SourceFilter's sources (RFC 3376, 2; RFC 3810, 4.1).
 type SourceFilterMode int32
 
 const (
@@ -74,29 +74,31 @@ func (SourceFilterMode) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_membership_proto_rawDescGZIP(), []int{0}
 }
 
-// Membership is a client's wish to receive from a group: where, what, and from which sources.
-// Within its holder (a session or a stream) a membership is identified by interface, group and
-// port; asking for the same three again replaces its other fields.
+// Membership is a client's request to receive from a group: on which interfaces, which group and
+// port, and from which sources. Within its holder (a session or a stream) a membership is
+// identified by interface, group and port; requesting the same three again replaces its other
+// fields.
 type Membership struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
 	// Optional. The interface selector, one of:
-	//   - the name of an interface, such as `eth0`, or an alternative name of it. The membership stays with that interface when it is
-	//     renamed; if it is deleted, with the next one of its last name;
+	//   - the name of an interface, such as `eth0`, or one of its alternative names. The membership
+	//     stays with that interface when it is renamed; if it is deleted, the membership moves to the
+	//     next interface with its last name;
 	//   - an address of an interface, IPv4 or IPv6; it only identifies the interface. If the address
-	//     moves to another interface the membership moves too; while none or several others have it, it
-	//     stays. Where several have it to begin with: INTERFACE_AMBIGUOUS;
-	//   - empty: the default interface, resolved once and reported. The configured default_interface,
-	//     else for IPv4 the interface of the route to the group, for IPv6 the only eligible interface,
-	//     else the one of the default route, else INTERFACE_AMBIGUOUS;
-	//   - `*`: every eligible interface now and later. Eligible is an interface that the configuration
-	//     permits, is up, has the MULTICAST flag and an address of the group's family, is not enslaved
-	//     to another device (a port of a VRF is not), not the loopback, not a VRF, and not the host's
-	//     side of a container's veth pair. StarExclusion says more.
+	//     moves to another interface, the membership moves too. While no other interface or several
+	//     others have it, the membership stays. If several have it at the join: INTERFACE_AMBIGUOUS;
+	//   - empty: the default interface, resolved once and reported. This is the configured
+	//     default_interface, else for IPv4 the interface of the route to the group, for IPv6 the only
+	//     eligible interface, else that of the default route, else INTERFACE_AMBIGUOUS;
+	//   - `*`: every eligible interface, now and later. An interface is eligible if the configuration
+	//     permits it, it is up, has the MULTICAST flag and an address of the group's family, is not
+	//     enslaved to another device (a port of a VRF does not count as enslaved), and is not the
+	//     loopback, a VRF, or the host's side of a container's veth pair. See StarExclusion.
 	//
-	// On the device of a VRF nothing arrives: INTERFACE_AMBIGUOUS names its ports.
+	// Nothing arrives on the device of a VRF: INTERFACE_AMBIGUOUS names its ports.
 	// IPv6 groups of scope 1 and 2 (RFC 4291, 2.7) need a selector: SCOPE_NEEDS_INTERFACE.
 	// Errors: INTERFACE_NOT_FOUND, INTERFACE_NOT_ALLOWED, INTERFACE_AMBIGUOUS, SCOPE_NEEDS_INTERFACE.
 	Interface string `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
@@ -106,11 +108,11 @@ type Membership struct {
 	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
 	// Required. The UDP destination port, 1 to 65535. Error: INVALID_PORT.
 	Port uint32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
-	// Optional. Which sources are wanted. Default: any source. Required with mode INCLUDE for groups
+	// Optional. The wanted sources. Default: any source. Required with mode INCLUDE for groups
 	// in the source-specific ranges 232.0.0.0/8 and ff3x::/32 (RFC 4607): SOURCE_REQUIRED.
 	SourceFilter *SourceFilter `protobuf:"bytes,4,opt,name=source_filter,json=sourceFilter,proto3" json:"source_filter,omitempty"`
 	// Optional. If true, an interface named by `interface` need not exist or be up yet: the channel
-	// is WAITING and is joined as soon as the interface is there. Default: false. Without effect
+	// is WAITING and is joined as soon as the interface can be used. Default: false. Has no effect
 	// with `*`, which always waits.
 	WaitForInterface bool `protobuf:"varint,5,opt,name=wait_for_interface,json=waitForInterface,proto3" json:"wait_for_interface,omitempty"`
 }
@@ -188,8 +190,8 @@ type MembershipKey struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// The interface selector exactly as in Membership.interface: `*` is a selector of its own and not
-	// a pattern. Optional as there.
+	// The interface selector exactly as in Membership.interface: `*` matches only the selector `*`;
+	// it is not a pattern. Optional as there.
 	Interface string `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
 	// Required. The multicast group, in any form that Membership.group accepts.
 	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
@@ -261,11 +263,11 @@ type SourceFilter struct {
 	// Unicast addresses of the group's family: dotted decimal, or any text form of RFC 4291 without a
 	// zone. Answers use the canonical form (dotted decimal, RFC 5952). Duplicates count once.
 	// Multicast, unspecified and broadcast addresses and addresses of the other family give
-	// INVALID_SOURCE. Longer lists than the gateway allows give SOURCE_LIMIT.
+	// INVALID_SOURCE. A list longer than the gateway allows gives SOURCE_LIMIT.
 	Sources []string `protobuf:"bytes,2,rep,name=sources,proto3" json:"sources,omitempty"`
-	// Output only. How many more sources the filter has than `sources` lists. Answers of
-	// InspectionService list the first 20 of each filter; everywhere else the list is whole, and this
-	// is 0. Not read in requests.
+	// Output only. The number of sources that `sources` leaves out. Answers of InspectionService list
+	// the first 20 of each filter; everywhere else the list is complete, and this is 0. Ignored in
+	// requests.
 	OmittedSources uint32 `protobuf:"varint,3,opt,name=omitted_sources,json=omittedSources,proto3" json:"omitted_sources,omitempty"`
 }
 

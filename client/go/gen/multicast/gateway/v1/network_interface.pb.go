@@ -101,7 +101,7 @@ func (InterfaceFlag) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_network_interface_proto_rawDescGZIP(), []int{0}
 }
 
-// StarExclusion says why `*` does not take an interface.
+// StarExclusion is a reason why `*` does not take an interface.
 type StarExclusion int32
 
 const (
@@ -115,15 +115,15 @@ const (
 	StarExclusion_STAR_EXCLUSION_NO_MULTICAST StarExclusion = 3
 	// It has no address of the family.
 	StarExclusion_STAR_EXCLUSION_NO_ADDRESS StarExclusion = 4
-	// It is enslaved to another device, such as a bridge or a bond, which takes what arrives by it. A
-	// port of a VRF is not.
+	// It is enslaved to another device, such as a bridge or a bond, which takes what arrives on it. A
+	// port of a VRF does not count as enslaved.
 	StarExclusion_STAR_EXCLUSION_ENSLAVED StarExclusion = 5
 	// It is the loopback.
 	StarExclusion_STAR_EXCLUSION_LOOPBACK StarExclusion = 6
 	// It is the host's side of a container's veth pair: a veth whose other end is in another network
-	// namespace, without a network of its own (link-local addresses and host routes do not count).
-	// One that the host's default route leads through, or that is the only interface that is up
-	// besides the loopback, is none.
+	// namespace, without its own network (link-local addresses and host routes do not count). A veth
+	// does not count as such if the host's default route leads through it, or if it is the only
+	// interface besides the loopback that is up.
 	StarExclusion_STAR_EXCLUSION_CONTAINER_VETH StarExclusion = 7
 	// It is a VRF (virtual routing and forwarding) device. Datagrams arrive on its ports.
 	StarExclusion_STAR_EXCLUSION_VRF StarExclusion = 8
@@ -190,20 +190,19 @@ type NetworkInterface struct {
 
 	// Name of the interface.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Index of the interface in the kernel, from 1. 0 if it does not exist: it is listed because
-	// clients wish it, after all those that exist.
+	// Index of the interface in the kernel, from 1. 0 if it does not exist: it is listed, after all
+	// existing ones, because clients have requested it.
 	Index uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
 	// Flags that are set.
 	Flags []InterfaceFlag `protobuf:"varint,3,rep,packed,name=flags,proto3,enum=multicast.gateway.v1.InterfaceFlag" json:"flags,omitempty"`
 	// Addresses with prefix length, in canonical form, such as `10.0.0.1/24` or `fe80::1/64`. IPv4
-	// comes before IPv6, and in each family the one that datagrams to groups of wide scope leave from
-	// by default comes first.
+	// comes before IPv6. In each family, the default source for groups of wide scope comes first.
 	Addresses []string `protobuf:"bytes,4,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// Link-layer address, such as `02:00:00:00:00:01`. Empty if the interface has none.
 	MacAddress string `protobuf:"bytes,5,opt,name=mac_address,json=macAddress,proto3" json:"mac_address,omitempty"`
 	// Maximum transmission unit, in bytes.
 	MtuBytes uint32 `protobuf:"varint,6,opt,name=mtu_bytes,json=mtuBytes,proto3" json:"mtu_bytes,omitempty"`
-	// Whether the link has a carrier. Unset if the kernel does not tell.
+	// Whether the link has a carrier. Unset if the kernel does not report it.
 	Carrier *bool `protobuf:"varint,7,opt,name=carrier,proto3,oneof" json:"carrier,omitempty"`
 	// Kind of device as the kernel names it, such as `veth`, `bridge` or `vlan`. Empty for ordinary
 	// devices.
@@ -212,16 +211,17 @@ type NetworkInterface struct {
 	MasterName string `protobuf:"bytes,9,opt,name=master_name,json=masterName,proto3" json:"master_name,omitempty"`
 	// True if the configuration lets the gateway use the interface.
 	Permitted bool `protobuf:"varint,10,opt,name=permitted,proto3" json:"permitted,omitempty"`
-	// What holds for IPv4.
+	// The properties for IPv4.
 	Ipv4 *InterfaceFamily `protobuf:"bytes,11,opt,name=ipv4,proto3" json:"ipv4,omitempty"`
-	// What holds for IPv6.
+	// The properties for IPv6.
 	Ipv6 *InterfaceFamily `protobuf:"bytes,12,opt,name=ipv6,proto3" json:"ipv6,omitempty"`
 	// Counters of the device and of the gateway on it.
 	Counters *InterfaceCounters `protobuf:"bytes,13,opt,name=counters,proto3" json:"counters,omitempty"`
-	// True if a channel of the interface cannot receive now, as after InterfaceLost, or waits for it.
+	// True if a channel of the interface cannot receive now, as after InterfaceLost, or waits for the
+	// interface.
 	Lost bool `protobuf:"varint,14,opt,name=lost,proto3" json:"lost,omitempty"`
-	// Alternative names of the interface (`ip link property add dev eth0 altname enp5s0`). Each is as
-	// good as the name wherever an interface is named.
+	// Alternative names of the interface (`ip link property add dev eth0 altname enp5s0`). They are
+	// valid wherever the name is.
 	AlternativeNames []string `protobuf:"bytes,15,rep,name=alternative_names,json=alternativeNames,proto3" json:"alternative_names,omitempty"`
 }
 
@@ -362,25 +362,26 @@ func (x *NetworkInterface) GetAlternativeNames() []string {
 	return nil
 }
 
-// InterfaceFamily is what holds for one address family on an interface.
+// InterfaceFamily has the properties of an interface for one address family.
 type InterfaceFamily struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Version of IGMP (1, 2 or 3) or MLD (1 or 2) in force. 0 if not known, as for MLD where a querier
-	// of version 1 was heard at some time that the gateway did not witness. It says what the kernel
-	// speaks, not whether a querier listens.
+	// Version of IGMP (1, 2 or 3) or MLD (1 or 2) in force. 0 if not known, as for MLD if a querier
+	// of version 1 was heard at a time when the gateway was not listening. This is the version that
+	// the kernel uses; it does not show whether there is a querier.
 	MembershipProtocolVersion uint32 `protobuf:"varint,1,opt,name=membership_protocol_version,json=membershipProtocolVersion,proto3" json:"membership_protocol_version,omitempty"`
-	// Whether `*` takes the interface: exactly if this is empty. Otherwise all reasons why not.
+	// All reasons why `*` does not take the interface. Empty if `*` takes it.
 	StarExclusions []StarExclusion `protobuf:"varint,2,rep,packed,name=star_exclusions,json=starExclusions,proto3,enum=multicast.gateway.v1.StarExclusion" json:"star_exclusions,omitempty"`
 	// True if an empty selector resolves to this interface for groups of no special route.
 	DefaultInterface bool `protobuf:"varint,3,opt,name=default_interface,json=defaultInterface,proto3" json:"default_interface,omitempty"`
 	// Memberships of the gateway's clients that include this interface.
 	WishedMemberships uint32 `protobuf:"varint,4,opt,name=wished_memberships,json=wishedMemberships,proto3" json:"wished_memberships,omitempty"`
-	// Groups that the kernel has joined on the interface, by any process or by itself. At most 1000.
+	// Groups that the kernel has joined on the interface, for any process or on its own. At most
+	// 1000.
 	KernelMemberships []*KernelMembership `protobuf:"bytes,5,rep,name=kernel_memberships,json=kernelMemberships,proto3" json:"kernel_memberships,omitempty"`
-	// Number of such groups, also of those beyond the first 1000.
+	// Number of all such groups, including those beyond the first 1000.
 	KernelMembershipCount uint32 `protobuf:"varint,6,opt,name=kernel_membership_count,json=kernelMembershipCount,proto3" json:"kernel_membership_count,omitempty"`
 }
 
@@ -526,15 +527,15 @@ func (x *KernelMembership) GetGatewayUsers() uint32 {
 	return 0
 }
 
-// InterfaceCounters count on one interface since the gateway's start, or, for the device, since the
+// InterfaceCounters count on one interface since the gateway's start or, for the device, since the
 // device was made.
 type InterfaceCounters struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Multicast packets that the device counted as received. Unset while it has counted none, as
-	// drivers do that do not count.
+	// Multicast packets that the device counted as received. Unset while it has counted none; some
+	// drivers never count.
 	DeviceMulticastPackets *uint64 `protobuf:"varint,1,opt,name=device_multicast_packets,json=deviceMulticastPackets,proto3,oneof" json:"device_multicast_packets,omitempty"`
 	// Packets that the device dropped on receipt.
 	DeviceReceiveDroppedPackets uint64 `protobuf:"varint,2,opt,name=device_receive_dropped_packets,json=deviceReceiveDroppedPackets,proto3" json:"device_receive_dropped_packets,omitempty"`
@@ -546,7 +547,7 @@ type InterfaceCounters struct {
 	SentDatagrams uint64 `protobuf:"varint,5,opt,name=sent_datagrams,json=sentDatagrams,proto3" json:"sent_datagrams,omitempty"`
 	// Datagrams that the gateway failed to send through it.
 	SendFailedDatagrams uint64 `protobuf:"varint,6,opt,name=send_failed_datagrams,json=sendFailedDatagrams,proto3" json:"send_failed_datagrams,omitempty"`
-	// How often the interface was lost, as in InterfaceLost. Counted while clients have channels on it.
+	// How often the interface was lost, as in InterfaceLost, while clients had channels on it.
 	Losses uint64 `protobuf:"varint,7,opt,name=losses,proto3" json:"losses,omitempty"`
 }
 

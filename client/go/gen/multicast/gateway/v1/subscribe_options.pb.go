@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// LagPolicy says what happens to a stream that is past its lag limit.
+// LagPolicy defines what happens to a stream that is past its lag limit.
 type LagPolicy int32
 
 const (
@@ -29,7 +29,7 @@ const (
 	LagPolicy_LAG_POLICY_UNSPECIFIED LagPolicy = 0
 	// Skip the oldest datagrams until half the limit is left, so that gaps stay rare.
 	LagPolicy_LAG_POLICY_SKIP_OLDEST LagPolicy = 1
-	// Skip everything and go on live.
+	// Skip everything and continue live.
 	LagPolicy_LAG_POLICY_SKIP_TO_LIVE LagPolicy = 2
 	// End the stream with RESOURCE_EXHAUSTED and reason SUBSCRIBER_TOO_SLOW.
 	LagPolicy_LAG_POLICY_DISCONNECT LagPolicy = 3
@@ -78,16 +78,16 @@ func (LagPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_multicast_gateway_v1_subscribe_options_proto_rawDescGZIP(), []int{0}
 }
 
-// SubscribeOptions says how a stream is delivered. Every field has a default; Subscribed reports
-// the values in force. In a channel where the stream starts in the past, the lag limits hold from
-// the moment when it has caught up for the first time; until then only the log's own bound holds.
+// SubscribeOptions defines how a stream is delivered. Every field has a default; Subscribed reports
+// the values in force. In a channel where the stream starts in the past, the lag limits apply once
+// it has caught up for the first time; until then only the log's own limit applies.
 type SubscribeOptions struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Optional. How far the stream may fall behind in one channel, in bytes of the log as they are
-	// before filtering. Range: 65536 to the gateway's channel_log_bytes; more is cut to that.
+	// Optional. How far the stream may fall behind in one channel, in bytes of log before filtering.
+	// Range: 65536 to the gateway's channel_log_bytes; larger values are reduced to that.
 	// Default: the gateway's subscriber_lag_limit_bytes. Error: VALUE_OUT_OF_RANGE.
 	LagLimitBytes *uint64 `protobuf:"varint,1,opt,name=lag_limit_bytes,json=lagLimitBytes,proto3,oneof" json:"lag_limit_bytes,omitempty"`
 	// Optional. How old a datagram may be when it is sent, measured from its receipt on a monotonic
@@ -96,17 +96,17 @@ type SubscribeOptions struct {
 	// Optional. What happens past a lag limit. Default: SKIP_OLDEST.
 	LagPolicy LagPolicy `protobuf:"varint,3,opt,name=lag_policy,json=lagPolicy,proto3,enum=multicast.gateway.v1.LagPolicy" json:"lag_policy,omitempty"`
 	// Optional. The longest time for which the gateway may hold a datagram back to send several in
-	// one message, which costs gateway and client less. It does so only under load: on a stream that
-	// has lately had so many datagrams that several are to be expected within that time. Streams that
-	// share a thread of the gateway with such a stream may wait with it. Range: 0 to 1 s; more than
-	// 200 us is cut to that. Default: 200 us. 0: send as soon as the stream can take it. A stream
-	// whose client or network is slower than its datagrams gets several in a message in any case.
+	// one message, which costs gateway and client less. It does so only under load: on a stream whose
+	// recent rate makes several datagrams likely within that time. Streams that share a thread of the
+	// gateway with such a stream may wait with it. Range: 0 to 1 s; more than 200 us is reduced to
+	// 200 us. Default: 200 us. 0: send as soon as the stream can take it. If the client or the
+	// network is slower than the datagrams, a message has several in any case.
 	MaxBatchingDelay *durationpb.Duration `protobuf:"bytes,4,opt,name=max_batching_delay,json=maxBatchingDelay,proto3" json:"max_batching_delay,omitempty"`
-	// Optional. If true, datagrams that the caller's side sent through this gateway are held back:
-	// with a session_id, what this session sent; without one, all that this gateway sent. They are
-	// known by source address (one that the host has when the stream comes to them) and source port,
-	// so by whatever way they came back. Ports of sessions that have ended count for 60 s more. What
-	// is held back counts as filtered. Default: false.
+	// Optional. If true, the stream holds back datagrams sent through this gateway: with a
+	// session_id, those that this session sent; without one, all of them. They are recognised by
+	// source port and source address (one that the host has when the stream reaches them), however
+	// they came back. Ports of ended sessions count for 60 s more. Datagrams held back count as
+	// filtered. Default: false.
 	ExcludeOwn bool `protobuf:"varint,5,opt,name=exclude_own,json=excludeOwn,proto3" json:"exclude_own,omitempty"`
 	// Optional. How long the memberships named in the request stay joined after the stream ends for
 	// any reason, so that a new stream can resume without loss. Range: 0 to 60 s. Default: 0.
