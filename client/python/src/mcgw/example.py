@@ -38,7 +38,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def wished(options: argparse.Namespace) -> membership_pb2.Membership:
+def requested(options: argparse.Namespace) -> membership_pb2.Membership:
     membership = membership_pb2.Membership(interface=options.interface, group=options.group, port=options.port)
     if options.source:
         membership.source_filter.mode = membership_pb2.SOURCE_FILTER_MODE_INCLUDE
@@ -49,10 +49,10 @@ def wished(options: argparse.Namespace) -> membership_pb2.Membership:
 def run(client: gateway_service_pb2_grpc.MulticastGatewayServiceStub, options: argparse.Namespace) -> None:
     if not options.session:
         # A membership of the stream always ends with the stream.
-        receive(client, gateway_service_pb2.SubscribeRequest(memberships=[wished(options)]), options)
+        receive(client, gateway_service_pb2.SubscribeRequest(memberships=[requested(options)]), options)
         return
     # A session's membership lives until Leave or until its lease expires.
-    joined = client.Join(gateway_service_pb2.JoinRequest(membership=wished(options)))
+    joined = client.Join(gateway_service_pb2.JoinRequest(membership=requested(options)))
     try:
         receive(client, gateway_service_pb2.SubscribeRequest(session_id=joined.session_id), options)
     finally:
