@@ -24,7 +24,7 @@
 #include "server/app/config_file.h"
 #include "server/app/listener.h"
 #include "server/app/settings.h"
-#include "server/gateway/log_rules.h"
+#include "server/gateway/rules/log_rules.h"
 #include "server/net/text.h"
 
 namespace mcgw::app {
@@ -84,8 +84,7 @@ constexpr std::array kKeys = {
         "Most connections of one address, or of one user on Unix sockets; 0: three quarters of max_connections", 0,
         100'000},
     Key{"stall_timeout", Kind::kDuration, "60s",
-        "A stream whose client takes no message for so long is cut, and a connection that takes nothing",
-        1, 3600},
+        "A stream whose client takes no message for so long is cut, and a connection that takes nothing", 1, 3600},
     Key{"max_memberships", Kind::kNumber, "10000", "Most memberships of one session or stream", 1, 100'000},
     Key{"max_sources", Kind::kNumber, "1000", "Most sources in one source filter", 1, 10'000},
     Key{"max_holder_sources", Kind::kNumber, "100000", "Most sources in all filters of one session or stream", 1,

@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "multicast/gateway/config/v1/config.pb.h"
-#include "server/gateway/limits.h"
+#include "server/gateway/rules/options.h"
 
 namespace mcgw::app {
 

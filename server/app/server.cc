@@ -31,8 +31,8 @@ constexpr int kMostMessageBytes = (1 << 20) + (64 << 10);
 constexpr size_t kMostTransportBytes = 256 << 20;
 
 // Calls that may block, and those that only look: a diagnosis keeps no join waiting.
-constexpr gateway::WorkPool::Limits kCalls = {.threads = 16, .running = 4};
-constexpr gateway::WorkPool::Limits kLooks = {.threads = 4, .running = 2};
+constexpr net::WorkPool::Limits kCalls = {.threads = 16, .running = 4};
+constexpr net::WorkPool::Limits kLooks = {.threads = 4, .running = 2};
 constexpr int kKeepaliveMs = 10'000;
 constexpr int64_t kSweepNs = 1'000'000'000;
 
@@ -96,11 +96,11 @@ absl::Status Server::Serve() {
   for (const std::string& warning : InterfaceWarnings(config_, *gateway_->directory().table())) {
     spdlog::warn("{}", warning);
   }
-  follower_ = std::make_unique<gateway::InterfaceFollower>(watch_.get(), gateway_.get());
+  follower_ = std::make_unique<gateway::InterfaceFollower>(watch_.get(), &gateway_->reconciler());
   if (absl::Status status = control_->Add(watch_->fd(), follower_.get()); !status.ok()) return status;
 
-  calls_ = std::make_unique<gateway::WorkPool>("mcgw-call", kCalls);
-  looks_ = std::make_unique<gateway::WorkPool>("mcgw-look", kLooks);
+  calls_ = std::make_unique<net::WorkPool>("mcgw-call", kCalls);
+  looks_ = std::make_unique<net::WorkPool>("mcgw-look", kLooks);
   sends_ = std::make_unique<gateway::SendLoop>(calls_.get());
   if (absl::Status status = sends_->Start(); !status.ok()) return status;
   gateway_service_ = std::make_unique<rpc::GatewayService>(gateway_.get(), calls_.get(), sends_.get());
@@ -167,7 +167,7 @@ void Server::SetServing(bool serving) {
 void Server::ReportInterfaces() {
   const std::shared_ptr<const net::InterfaceTable> table = gateway_->directory().table();
   const auto exists = [&](const std::string& name) { return table->FindByName(name) != nullptr; };
-  for (const auto& [name, serving] : health_names_.Update(gateway_->InterfaceHealth(), exists)) {
+  for (const auto& [name, serving] : health_names_.Update(gateway_->reconciler().Health(), exists)) {
     grpc_server_->GetHealthCheckService()->SetServingStatus("interface/" + name, serving);
   }
 }

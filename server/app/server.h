@@ -15,11 +15,11 @@
 #include "server/app/health_names.h"
 #include "server/app/listener.h"
 #include "server/gateway/gateway.h"
-#include "server/gateway/interface_follower.h"
-#include "server/gateway/send_loop.h"
-#include "server/gateway/work_pool.h"
+#include "server/gateway/sending/send_loop.h"
+#include "server/gateway/sessions/interface_follower.h"
 #include "server/net/event_loop.h"
 #include "server/net/interface_table.h"
+#include "server/net/work_pool.h"
 #include "server/rpc/gateway_service.h"
 #include "server/rpc/inspection_service.h"
 #include "server/rpc/subscribe_stream.h"
@@ -54,8 +54,8 @@ class Server {
   std::unique_ptr<net::InterfaceWatch> watch_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<gateway::InterfaceFollower> follower_;
-  std::unique_ptr<gateway::WorkPool> calls_;
-  std::unique_ptr<gateway::WorkPool> looks_;
+  std::unique_ptr<net::WorkPool> calls_;
+  std::unique_ptr<net::WorkPool> looks_;
   std::unique_ptr<gateway::SendLoop> sends_;
   std::unique_ptr<rpc::GatewayService> gateway_service_;
   std::unique_ptr<rpc::InspectionService> inspection_service_;

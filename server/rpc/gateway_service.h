@@ -2,15 +2,15 @@
 // SubscribeServer accepts.
 //
 // The threads that bring calls read for all connections, so nothing here waits on them: Join and Leave run in a
-// WorkPool, and what cannot be sent at once is finished by a SendLoop.
+// net::WorkPool, and what cannot be sent at once is finished by a SendLoop.
 
 #ifndef MCGW_RPC_GATEWAY_SERVICE_H_
 #define MCGW_RPC_GATEWAY_SERVICE_H_
 
 #include "multicast/gateway/v1/gateway_service.grpc.pb.h"
 #include "server/gateway/gateway.h"
-#include "server/gateway/send_loop.h"
-#include "server/gateway/work_pool.h"
+#include "server/gateway/sending/send_loop.h"
+#include "server/net/work_pool.h"
 #include "server/rpc/publish_stream.h"
 
 namespace mcgw::rpc {
@@ -23,7 +23,7 @@ using GatewayServiceMethods = GatewayServiceBase::WithCallbackMethod_Join<Gatewa
 // Thread-safe. All that it is given outlives it.
 class GatewayService final : public GatewayServiceMethods {
  public:
-  GatewayService(gateway::Gateway* gateway, gateway::WorkPool* calls, gateway::SendLoop* sends)
+  GatewayService(gateway::Gateway* gateway, net::WorkPool* calls, gateway::SendLoop* sends)
       : gateway_(gateway), calls_(calls), sends_(sends) {}
 
   grpc::ServerUnaryReactor* Join(grpc::CallbackServerContext* context,
@@ -42,7 +42,7 @@ class GatewayService final : public GatewayServiceMethods {
 
  private:
   gateway::Gateway* const gateway_;
-  gateway::WorkPool* const calls_;
+  net::WorkPool* const calls_;
   gateway::SendLoop* const sends_;
   PublishStreams publish_streams_;
 };

@@ -38,11 +38,11 @@ void WriteChannel(const gateway::ChannelLedger& channel, v1::GetLedgerResponse* 
 
 // The subscribers that have been offered something of the channel, or are.
 absl::Status OfChannel(gateway::Gateway* gateway, uint64_t id, Page page, v1::GetLedgerResponse* response) {
-  const std::optional<gateway::ChannelLedger> channel = gateway->LedgerOfChannel(id);
+  const std::optional<gateway::ChannelLedger> channel = gateway->inspector().LedgerOfChannel(id);
   if (!channel.has_value()) return NoChannel(id);
   WriteChannel(*channel, response);
   const std::vector<gateway::SubscriberLedger> ledgers =
-      gateway->LedgersInChannel({.after_id = page.after, .most = size_t{page.size} + 1, .channel_id = id});
+      gateway->inspector().LedgersInChannel({.after_id = page.after, .most = size_t{page.size} + 1, .channel_id = id});
   for (const gateway::SubscriberLedger& ledger : ledgers) {
     if (page.IsFull(response->subscribers())) {
       response->set_next_page_token(std::to_string(response->subscribers().rbegin()->subscriber_id()));
@@ -56,7 +56,8 @@ absl::Status OfChannel(gateway::Gateway* gateway, uint64_t id, Page page, v1::Ge
 
 absl::Status OfSubscriber(gateway::Gateway* gateway, uint64_t id, Page page, v1::GetLedgerResponse* response) {
   std::vector<LedgerEntry> entries;
-  const std::optional<LedgerEntry> total = gateway->LedgerOfSubscriber(id, page.after, size_t{page.size} + 1, &entries);
+  const std::optional<LedgerEntry> total =
+      gateway->inspector().LedgerOfSubscriber(id, page.after, size_t{page.size} + 1, &entries);
   if (!total.has_value()) {
     return net::Error(net::Reason::kSubscriberNotFound, "subscriber_id",
                       net::StrCat("there is no open stream ", id, ": ListSubscribers shows those that there are"));
@@ -69,7 +70,7 @@ absl::Status OfSubscriber(gateway::Gateway* gateway, uint64_t id, Page page, v1:
     }
     WriteSubscriberLedger(entry, id, response->add_subscribers());
     page.Count(*response->subscribers().rbegin());
-    const std::optional<gateway::ChannelLedger> channel = gateway->LedgerOfChannel(entry.channel_id);
+    const std::optional<gateway::ChannelLedger> channel = gateway->inspector().LedgerOfChannel(entry.channel_id);
     if (channel.has_value()) WriteChannel(*channel, response);
   }
   return absl::OkStatus();
@@ -82,9 +83,9 @@ absl::Status ListSubscribers(gateway::Gateway* gateway, const v1::ListSubscriber
   absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   const uint64_t channel_id = request.channel_id();
-  if (channel_id != 0 && !gateway->HasChannel(channel_id)) return NoChannel(channel_id);
-  const std::vector<gateway::SubscriberSnapshot> subscribers =
-      gateway->ListSubscribers({.after_id = page->after, .most = size_t{page->size} + 1, .channel_id = channel_id});
+  if (channel_id != 0 && !gateway->inspector().HasChannel(channel_id)) return NoChannel(channel_id);
+  const std::vector<gateway::SubscriberSnapshot> subscribers = gateway->inspector().ListSubscribers(
+      {.after_id = page->after, .most = size_t{page->size} + 1, .channel_id = channel_id});
   for (const gateway::SubscriberSnapshot& subscriber : subscribers) {
     if (page->IsFull(response->subscribers())) {
       response->set_next_page_token(std::to_string(response->subscribers().rbegin()->subscriber_id()));
@@ -101,7 +102,7 @@ absl::Status GetLedger(gateway::Gateway* gateway, const v1::GetLedgerRequest& re
   const absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   WriteTime(net::UnixNs(), response->mutable_read_time());
-  WriteGatewayLedger(gateway->Account(), gateway->sender().counters(), response->mutable_gateway());
+  WriteGatewayLedger(gateway->inspector().Account(), gateway->sender().counters(), response->mutable_gateway());
   switch (request.subject_case()) {
     case v1::GetLedgerRequest::kChannelId:
       return OfChannel(gateway, request.channel_id(), *page, response);

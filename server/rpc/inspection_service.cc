@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-#include "server/gateway/group_description.h"
+#include "server/gateway/rules/group_description.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "server/rpc/inspect_accounts.h"
@@ -23,7 +23,7 @@ using net::Reason;
 
 // In the pool, since to look means to ask the kernel, and to wait for those who are joining.
 template <typename Request, typename Response>
-grpc::ServerUnaryReactor* Look(gateway::WorkPool* looks, grpc::CallbackServerContext* context, const Request* request,
+grpc::ServerUnaryReactor* Look(net::WorkPool* looks, grpc::CallbackServerContext* context, const Request* request,
                                Response* response, gateway::Gateway* gateway,
                                absl::Status (*look)(gateway::Gateway*, const Request&, Response*)) {
   if (absl::Status status = CheckSize(*request, kMostRequestBytes); !status.ok()) return Answer(context, status);
@@ -43,7 +43,7 @@ absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesR
                             v1::ListInterfacesResponse* response) {
   absl::StatusOr<Page> page = ReadPage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
-  const absl::StatusOr<std::vector<gateway::InterfaceSnapshot>> interfaces = gateway->ListInterfaces();
+  const absl::StatusOr<std::vector<gateway::InterfaceSnapshot>> interfaces = gateway->inspector().ListInterfaces();
   if (!interfaces.ok()) return interfaces.status();
   const std::shared_ptr<const net::InterfaceTable> table = gateway->directory().table();
   const std::set<std::string> only = NamesOf(*table, request.interface());
@@ -90,7 +90,7 @@ absl::Status ListChannels(gateway::Gateway* gateway, const v1::ListChannelsReque
   }
   if (request.port() > 65535) return ReadPort(request.port(), "port").status();
   query.port = static_cast<uint16_t>(request.port());
-  const absl::StatusOr<std::vector<gateway::ChannelSnapshot>> channels = gateway->ListChannels(query);
+  const absl::StatusOr<std::vector<gateway::ChannelSnapshot>> channels = gateway->inspector().ListChannels(query);
   if (!channels.ok()) return channels.status();
   for (const gateway::ChannelSnapshot& snapshot : *channels) {
     if (page->IsFull(response->channels())) {
@@ -123,7 +123,7 @@ absl::Status DescribeGroup(const v1::DescribeGroupRequest& request, v1::Describe
 absl::Status Diagnose(gateway::Gateway* gateway, const v1::DiagnoseRequest& request, v1::DiagnoseResponse* response) {
   const absl::StatusOr<gateway::DiagnosisRequest> asked = ReadDiagnose(request);
   if (!asked.ok()) return asked.status();
-  const absl::StatusOr<std::vector<gateway::Finding>> findings = gateway->Diagnose(*asked);
+  const absl::StatusOr<std::vector<gateway::Finding>> findings = gateway->inspector().Diagnose(*asked);
   if (!findings.ok()) return findings.status();
   for (const gateway::Finding& finding : *findings) WriteFinding(finding, response->add_findings());
   return absl::OkStatus();

@@ -5,14 +5,14 @@
 
 #include "multicast/gateway/v1/inspection_service.grpc.pb.h"
 #include "server/gateway/gateway.h"
-#include "server/gateway/work_pool.h"
+#include "server/net/work_pool.h"
 
 namespace mcgw::rpc {
 
 // Thread-safe. Calls run in `looks`, but for those that look at nothing. What it is given outlives it.
 class InspectionService final : public multicast::gateway::v1::InspectionService::CallbackService {
  public:
-  InspectionService(gateway::Gateway* gateway, gateway::WorkPool* looks) : gateway_(gateway), looks_(looks) {}
+  InspectionService(gateway::Gateway* gateway, net::WorkPool* looks) : gateway_(gateway), looks_(looks) {}
 
   grpc::ServerUnaryReactor* ListInterfaces(grpc::CallbackServerContext* context,
                                            const multicast::gateway::v1::ListInterfacesRequest* request,
@@ -35,7 +35,7 @@ class InspectionService final : public multicast::gateway::v1::InspectionService
 
  private:
   gateway::Gateway* const gateway_;
-  gateway::WorkPool* const looks_;
+  net::WorkPool* const looks_;
 };
 
 }  // namespace mcgw::rpc

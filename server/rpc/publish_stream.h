@@ -15,7 +15,7 @@
 #include "grpcpp/support/server_callback.h"
 #include "multicast/gateway/v1/gateway_service.pb.h"
 #include "server/gateway/gateway.h"
-#include "server/gateway/send_loop.h"
+#include "server/gateway/sending/send_loop.h"
 #include "server/net/mutex.h"
 
 namespace mcgw::rpc {

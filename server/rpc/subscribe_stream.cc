@@ -233,7 +233,7 @@ void SubscribeStream::ReapIfGone() {
 
 // ---- SubscribeServer ----
 
-SubscribeServer::SubscribeServer(gateway::Gateway* gateway, gateway::WorkPool* calls, absl::Duration stall_timeout,
+SubscribeServer::SubscribeServer(gateway::Gateway* gateway, net::WorkPool* calls, absl::Duration stall_timeout,
                                  std::unique_ptr<grpc::ServerCompletionQueue> queue)
     : gateway_(gateway),
       calls_(calls),

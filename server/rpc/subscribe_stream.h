@@ -1,6 +1,6 @@
 // One Subscribe stream on the wire, and the server of all of them.
 //
-// A stream is opened in a WorkPool (joining makes system calls), then belongs to one StreamLoop until it has
+// A stream is opened in a net::WorkPool (joining makes system calls), then belongs to one StreamLoop until it has
 // gone. It has one write in flight, finishes once, and is freed when the call is done and none of its tags is in the
 // queue.
 
@@ -23,7 +23,7 @@
 #include "multicast/gateway/v1/gateway_service.grpc.pb.h"
 #include "server/fanout/subscriber.h"
 #include "server/gateway/gateway.h"
-#include "server/gateway/work_pool.h"
+#include "server/net/work_pool.h"
 #include "server/rpc/linger.h"
 #include "server/rpc/stream_loop.h"
 
@@ -110,7 +110,7 @@ class SubscribeServer {
 
   // Streams are opened and closed in `calls`, in turn with other calls of their clients. One that takes no message for
   // `stall_timeout` is cut. All must outlive this object.
-  SubscribeServer(gateway::Gateway* gateway, gateway::WorkPool* calls, absl::Duration stall_timeout,
+  SubscribeServer(gateway::Gateway* gateway, net::WorkPool* calls, absl::Duration stall_timeout,
                   std::unique_ptr<grpc::ServerCompletionQueue> queue);
   ~SubscribeServer();
 
@@ -139,7 +139,7 @@ class SubscribeServer {
   void RunCompanion();
 
   gateway::Gateway* const gateway_;
-  gateway::WorkPool* const calls_;
+  net::WorkPool* const calls_;
   const int64_t stall_timeout_ns_;
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::vector<std::unique_ptr<StreamLoop>> loops_;

@@ -7,9 +7,9 @@
 
 #include "absl/status/status.h"
 #include "grpcpp/support/server_callback.h"
-#include "server/gateway/work_pool.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
+#include "server/net/work_pool.h"
 #include "server/rpc/rich_status.h"
 
 namespace mcgw::rpc {
@@ -23,7 +23,7 @@ inline grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, co
 // Answers with what `work` returns, which runs in the pool: the threads that bring calls also read for all connections,
 // and must not wait. A call that is cancelled before its turn is left out.
 template <typename Work>
-grpc::ServerUnaryReactor* AnswerFrom(gateway::WorkPool* pool, grpc::CallbackServerContext* context, Work work) {
+grpc::ServerUnaryReactor* AnswerFrom(net::WorkPool* pool, grpc::CallbackServerContext* context, Work work) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   const bool taken = pool->TryRun(context->peer(), [context, reactor, work = std::move(work)] {
     reactor->Finish(context->IsCancelled() ? grpc::Status::CANCELLED : ToGrpc(work()));

@@ -4,7 +4,7 @@
 #define MCGW_RPC_WRITE_GROUP_H_
 
 #include "multicast/gateway/v1/inspection_service.pb.h"
-#include "server/gateway/group_description.h"
+#include "server/gateway/rules/group_description.h"
 
 namespace mcgw::rpc {
 

@@ -8,9 +8,9 @@
 #include "multicast/gateway/v1/inspection_service.pb.h"
 #include "multicast/gateway/v1/ledger.pb.h"
 #include "server/fanout/event.h"
-#include "server/gateway/accounts.h"
-#include "server/gateway/interface_manager.h"
-#include "server/gateway/sender.h"
+#include "server/gateway/channels/accounts.h"
+#include "server/gateway/channels/interface_channels.h"
+#include "server/gateway/sending/sender.h"
 
 namespace mcgw::rpc {
 

@@ -56,7 +56,7 @@ class BoundsTest : public GatewayTest, public ::testing::WithParamInterface<int>
   // "239.1.0.1 on a0", and " left" behind one that nobody holds.
   std::vector<std::string> Channels() const {
     std::vector<std::string> channels;
-    const std::vector<ChannelSnapshot> snapshots = *gateway_->ListChannels();
+    const std::vector<ChannelSnapshot> snapshots = *gateway_->inspector().ListChannels();
     for (const ChannelSnapshot& channel : snapshots) {
       channels.push_back(channel.status.group.ToString() + " on " + channel.status.interface_name +
                          (channel.status.phase == ChannelPhase::kLeft ? " left" : ""));
@@ -70,7 +70,7 @@ class BoundsTest : public GatewayTest, public ::testing::WithParamInterface<int>
 TEST_P(BoundsTest, ChannelsThatWereLeftLockNobodyOut) {
   Begin({.channels = 20});
   for (int i = 0; i < 500; ++i) ASSERT_NO_FATAL_FAILURE(JoinAndLeave(i % 2 == 0 ? "a0" : "a1", Group(i))) << i;
-  EXPECT_THAT(*gateway_->ListChannels(), SizeIs(20));
+  EXPECT_THAT(*gateway_->inspector().ListChannels(), SizeIs(20));
 }
 
 TEST_P(BoundsTest, TheOneThatWasLeftLongestAgoGoesFirst) {
@@ -85,10 +85,10 @@ TEST_P(BoundsTest, TheOneThatWasLeftLongestAgoGoesFirst) {
 TEST_P(BoundsTest, OneThatIsJoinedAgainIsNoLongerLeft) {
   Begin({.channels = 2});
   JoinAndLeave("a0", Group(1));
-  const uint64_t epoch = gateway_->ListChannels()->at(0).status.epoch;
+  const uint64_t epoch = gateway_->inspector().ListChannels()->at(0).status.epoch;
   JoinAndLeave("a0", Group(2));
   const std::string session = Join("", Request("a0", Group(1))).session_id;
-  EXPECT_EQ(gateway_->ListChannels()->at(0).status.epoch, epoch);
+  EXPECT_EQ(gateway_->inspector().ListChannels()->at(0).status.epoch, epoch);
   Join(session, Request("a0", Group(3)));
   EXPECT_THAT(Channels(), ElementsAre("239.1.0.2 on a0", "239.1.0.4 on a0"));
 }
@@ -106,7 +106,7 @@ TEST_P(BoundsTest, ChannelsThatAreHeldStay) {
 TEST_P(BoundsTest, TheDoctorWarnsOfThoseThatAreHeldOnly) {
   Begin({.channels = 10});
   const auto finding = [this] {
-    const std::vector<Finding> findings = gateway_->Diagnose({}).value();
+    const std::vector<Finding> findings = gateway_->inspector().Diagnose({}).value();
     const auto at = std::find_if(findings.begin(), findings.end(), [](const Finding& each) {
       return each.code == FindingCode::kLimits && absl::StrContains(each.seen, " channels");
     });
@@ -132,8 +132,8 @@ TEST_P(BoundsTest, WhatAChannelReceivedCountsWhenItHasGoneToo) {
   JoinAndLeave("a0", Group(2));
   SettleAll();
   EXPECT_THAT(Channels(), ElementsAre("239.1.0.3 on a0 left"));
-  EXPECT_EQ(gateway_->Account().channels.read, 1u);
-  EXPECT_EQ(gateway_->ListInterfaces()->at(1).received.read, 1u);
+  EXPECT_EQ(gateway_->inspector().Account().channels.read, 1u);
+  EXPECT_EQ(gateway_->inspector().ListInterfaces()->at(1).received.read, 1u);
 }
 
 // ---- Memberships ----

@@ -1,6 +1,6 @@
 // Many sources and many groups: which sockets channels get, and what becomes of them.
 
-#include "server/gateway/channel_sockets.h"
+#include "server/gateway/channels/channel_sockets.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -15,7 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/fanout/log_reader.h"
-#include "tests/gateway/interface_manager_fixture.h"
+#include "tests/gateway/interface_channels_fixture.h"
 
 namespace mcgw::gateway {
 namespace {
@@ -75,7 +75,7 @@ TEST(SocketBudget, ATokenCountsAsLongAsItLives) {
 
 // ---- Many sources ----
 
-class ManySourcesTest : public InterfaceManagerTest {
+class ManySourcesTest : public InterfaceChannelsTest {
  protected:
   ManySourcesTest() { kernel_->set_max_sources(2); }
   // The filters of the open sockets, in the order in which they were made.
@@ -174,7 +174,7 @@ TEST_F(ManySourcesTest, AChannelJoinedAgainSaysOnceWhatWasMissed) {
 
 // ---- IPv6 ----
 
-TEST_F(InterfaceManagerTest, AnIpv6ExcludeBecomesAnIncludeOnlyWhileNothingComes) {
+TEST_F(InterfaceChannelsTest, AnIpv6ExcludeBecomesAnIncludeOnlyWhileNothingComes) {
   HoldPtr any = Acquire("ff15::1");
   const HoldPtr one = Acquire("ff15::1", Include({"fd00::2"}));
   const auto receiver = kernel_->receiver("ff15::1");
@@ -194,7 +194,7 @@ TEST_F(InterfaceManagerTest, AnIpv6ExcludeBecomesAnIncludeOnlyWhileNothingComes)
   EXPECT_EQ(receiver->filter(), "EXCLUDE{}") << "at once";
 }
 
-TEST_F(InterfaceManagerTest, WhatAnIpv6ExcludeBlocksAndIsWantedIsLetThroughAtOnce) {
+TEST_F(InterfaceChannelsTest, WhatAnIpv6ExcludeBlocksAndIsWantedIsLetThroughAtOnce) {
   HoldPtr hold = Acquire("ff15::1", SourceFilter::Exclude(Ips({"fd00::2", "fd00::3"})));
   const auto receiver = kernel_->receiver("ff15::1");
   ASSERT_TRUE(hold->SetFilter(Include({"fd00::2"})).ok());
@@ -204,7 +204,7 @@ TEST_F(InterfaceManagerTest, WhatAnIpv6ExcludeBlocksAndIsWantedIsLetThroughAtOnc
   EXPECT_EQ(receiver->filter(), "INCLUDE{fd00::2}");
 }
 
-TEST_F(InterfaceManagerTest, AnIpv6FilterOfOneModeChangesAtOnce) {
+TEST_F(InterfaceChannelsTest, AnIpv6FilterOfOneModeChangesAtOnce) {
   const HoldPtr hold = Acquire("ff15::1", Include({"fd00::2", "fd00::3"}));
   ASSERT_TRUE(hold->SetFilter(Include({"fd00::3"})).ok());
   EXPECT_EQ(kernel_->receiver("ff15::1")->filter(), "INCLUDE{fd00::3}");
@@ -212,7 +212,7 @@ TEST_F(InterfaceManagerTest, AnIpv6FilterOfOneModeChangesAtOnce) {
 
 // ---- Many groups ----
 
-class ManyGroupsTest : public InterfaceManagerTest {
+class ManyGroupsTest : public InterfaceChannelsTest {
  protected:
   // Two channels may have their own sockets; there may be four in all.
   ManyGroupsTest() { services_.socket_budget = SocketBudget(4, 42); }
@@ -278,7 +278,7 @@ TEST_F(ManyGroupsTest, OnlyChannelsOfOnePortAndFamilyShare) {
 
 TEST_F(ManyGroupsTest, InterfacesDoNotShareButTheirDescriptorsAreOneBudget) {
   const net::Interface a1 = testing::FakeInterface(3, "a1", {"10.0.1.1/24"});
-  InterfaceManager other(&services_, "a1", &a1);
+  InterfaceChannels other(&services_, "a1", &a1);
   std::vector<HoldPtr> holds;
   for (int i = 0; i < 3; ++i) holds.push_back(Acquire(Group(i)));
   holds.push_back(other.Acquire(Ip(Group(0)), 5000, membership_, {}, {}).value());
@@ -345,7 +345,7 @@ TEST_F(ManyGroupsTest, SiblingsTakeSharedSocketsToo) {
 
 // Random holders of some source-specific and other groups, with few descriptors and few sources for a socket: the
 // kernel always has just what they want together, no source twice, and one that is kept never moves.
-class SocketsPropertyTest : public InterfaceManagerTest, public ::testing::WithParamInterface<int> {
+class SocketsPropertyTest : public InterfaceChannelsTest, public ::testing::WithParamInterface<int> {
  protected:
   size_t Random(size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random_); }
 

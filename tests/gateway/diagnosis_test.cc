@@ -1,6 +1,6 @@
 // Checks on made-up facts, for what a kernel is not easily brought to.
 
-#include "server/gateway/diagnosis.h"
+#include "server/gateway/inspection/diagnosis.h"
 
 #include <algorithm>
 #include <set>

@@ -33,8 +33,8 @@ class GatewayThreadsTest : public GatewayTest, public ::testing::WithParamInterf
     std::thread housekeeper([&] {
       while (!stop.load()) {
         gateway_->Sweep();
-        EXPECT_TRUE(gateway_->ListChannels().ok());
-        EXPECT_TRUE(gateway_->ListInterfaces().ok());
+        EXPECT_TRUE(gateway_->inspector().ListChannels().ok());
+        EXPECT_TRUE(gateway_->inspector().ListInterfaces().ok());
         for (const auto& receiver : kernel_->receivers()) {
           if (receiver->joined()) receiver->Inject({.payload = "hello"});
         }

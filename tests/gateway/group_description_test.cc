@@ -1,6 +1,6 @@
 // What a group is by its address: scope by scope, MAC, warnings.
 
-#include "server/gateway/group_description.h"
+#include "server/gateway/rules/group_description.h"
 
 #include <set>
 #include <string>

@@ -1,6 +1,6 @@
 // The table of registered groups: that it is what it says it is, and that the right entry is found.
 
-#include "server/gateway/group_table.h"
+#include "server/gateway/rules/group_table.h"
 
 #include <netinet/in.h>
 
@@ -10,7 +10,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/gateway/policy.h"
+#include "server/gateway/rules/policy.h"
 #include "server/net/status.h"
 #include "tests/support/fakes.h"
 

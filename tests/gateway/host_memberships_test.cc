@@ -1,6 +1,6 @@
 // The memberships that keep hop limit 0 on the host: when they are made, made anew and dropped.
 
-#include "server/gateway/host_memberships.h"
+#include "server/gateway/sending/host_memberships.h"
 
 #include <memory>
 #include <string>

@@ -1,6 +1,6 @@
 // What a selector means.
 
-#include "server/gateway/interface_directory.h"
+#include "server/gateway/interfaces/interface_directory.h"
 
 #include <string>
 #include <vector>

@@ -26,13 +26,13 @@ TEST_F(InterfacesTest, DownAndUpIsAnnouncedAndKeepsTheSocketUntilItIsBack) {
   EXPECT_THAT(Hear(stream.get()), ElementsAre("one", "lost a0 down", "gap interface"));
   EXPECT_THAT(JoinedOn(), ElementsAre(2u));
   EXPECT_THAT(Channels(), ElementsAre("1 a0/2 waiting"));
-  EXPECT_THAT(gateway_->InterfaceHealth(), ElementsAre(Pair("a0", false)));
+  EXPECT_THAT(gateway_->reconciler().Health(), ElementsAre(Pair("a0", false)));
   host_.Find("a0").up = true;
   Follow();
   Receive("two");
   EXPECT_THAT(Hear(stream.get()), ElementsAre("back a0", "gap interface", "two"));
   EXPECT_THAT(Channels(), ElementsAre("1 a0/2 joined"));
-  EXPECT_THAT(gateway_->InterfaceHealth(), ElementsAre(Pair("a0", true)));
+  EXPECT_THAT(gateway_->reconciler().Health(), ElementsAre(Pair("a0", true)));
 }
 
 TEST_F(InterfacesTest, ACarrierThatComesBackJoinsIpv4AnewSinceTheKernelReportsNothing) {
@@ -40,7 +40,7 @@ TEST_F(InterfacesTest, ACarrierThatComesBackJoinsIpv4AnewSinceTheKernelReportsNo
   host_.Find("a0").carrier = false;
   Follow();
   EXPECT_THAT(Channels(), ElementsAre("1 a0/2 joined", "2 a0/2 joined"));
-  EXPECT_THAT(gateway_->InterfaceHealth(), ElementsAre(Pair("a0", false)));
+  EXPECT_THAT(gateway_->reconciler().Health(), ElementsAre(Pair("a0", false)));
   host_.Find("a0").carrier = true;
   Follow();
   EXPECT_THAT(kernel_->receivers().at(0)->calls(), ElementsAre("join EXCLUDE{}", "leave", "close"));
@@ -74,7 +74,7 @@ TEST_F(InterfacesTest, AnInterfaceMadeAnewKeepsChannelLogAndEpoch) {
   Delete("a0");
   Follow();
   EXPECT_THAT(Channels(), ElementsAre("1 a0/0 waiting", "2 a0/0 waiting"));
-  EXPECT_THAT(gateway_->InterfaceHealth(), ElementsAre(Pair("a0", false)));
+  EXPECT_THAT(gateway_->reconciler().Health(), ElementsAre(Pair("a0", false)));
   Add(9, "a0", {"10.0.0.1/24"});
   Follow();
   EXPECT_THAT(JoinedOn(), ElementsAre(9u));
@@ -83,8 +83,8 @@ TEST_F(InterfacesTest, AnInterfaceMadeAnewKeepsChannelLogAndEpoch) {
   EXPECT_THAT(Hear(stream.get()), ElementsAre("one", "lost a0 deleted", "back a0", "gap interface", "two"));
   EXPECT_THAT(Hear(ipv6_stream.get()), ElementsAre("lost a0 deleted", "back a0", "gap interface"));
   EXPECT_THAT(Channels(), ElementsAre("1 a0/9 joined", "2 a0/9 joined"));
-  EXPECT_EQ(gateway_->ListChannels()->at(0).status.epoch, epoch);
-  EXPECT_EQ(gateway_->ListChannels()->at(0).status.next_sequence, 3u);
+  EXPECT_EQ(gateway_->inspector().ListChannels()->at(0).status.epoch, epoch);
+  EXPECT_EQ(gateway_->inspector().ListChannels()->at(0).status.next_sequence, 3u);
 }
 
 TEST_F(InterfacesTest, TheSameIndexDoesNotHideThatItWasMadeAnew) {
@@ -168,7 +168,7 @@ TEST_F(InterfacesTest, AJoinThatIsRefusedAfterTheInterfaceCameBackIsToldAndTried
   Add(2, "a0", {});
   Follow({.any = true, .deleted = {2}});
   EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 deleted", "back a0", "waiting a0"));
-  EXPECT_THAT(gateway_->InterfaceHealth(), ElementsAre(Pair("a0", false)));
+  EXPECT_THAT(gateway_->reconciler().Health(), ElementsAre(Pair("a0", false)));
   kernel_->set_refusal(nullptr);
   SweepAfter(absl::Seconds(1));
   EXPECT_THAT(Hear(stream.get()), IsEmpty()) << "not all the time";
@@ -188,7 +188,7 @@ TEST_F(InterfacesTest, ALogThatIsKeptOutlivesItsInterface) {
   EXPECT_THAT(JoinedOn(), IsEmpty());
   Join("", Request("a0", "239.1.1.1"));
   EXPECT_THAT(Channels(), ElementsAre("1 a0/9 joined"));
-  EXPECT_EQ(gateway_->ListChannels()->at(0).status.next_sequence, 2u);
+  EXPECT_EQ(gateway_->inspector().ListChannels()->at(0).status.next_sequence, 2u);
 }
 
 TEST_F(InterfacesTest, ALeaseIsRenewedWhileTheInterfaceIsAway) {
@@ -228,10 +228,10 @@ TEST_F(InterfacesTest, AStreamThatDoesNotReadPilesUpNothingWhileAnInterfaceFlaps
 
 TEST_F(InterfacesTest, AnInterfaceThatIsGoneAndStillWishedIsListedAsLost) {
   const auto stream = Subscribe({Request("a0", "239.1.1.1")});
-  EXPECT_FALSE(gateway_->ListInterfaces()->at(1).lost);
+  EXPECT_FALSE(gateway_->inspector().ListInterfaces()->at(1).lost);
   Delete("a0");
   Follow();
-  const auto listed = gateway_->ListInterfaces().value();
+  const auto listed = gateway_->inspector().ListInterfaces().value();
   ASSERT_THAT(listed, SizeIs(3));
   EXPECT_EQ(listed.at(2).interface.name, "a0");
   EXPECT_EQ(listed.at(2).interface.index, 0u);
@@ -249,7 +249,7 @@ TEST_F(InterfacesTest, ListingShowsTheInterfacesOfNowAndFollowsNothing) {
   host_.Find("a1").up = false;
   Add(9, "b0", {"10.0.9.1/24"});
   for (int i = 0; i < 2; ++i) {
-    const auto listed = gateway_->ListInterfaces().value();
+    const auto listed = gateway_->inspector().ListInterfaces().value();
     std::vector<std::string> names;
     for (const InterfaceSnapshot& each : listed) names.push_back(each.interface.name);
     EXPECT_THAT(names, ElementsAre("lo", "a1", "b0", "a0"));  // What is gone and still wished comes last.
@@ -269,7 +269,7 @@ TEST_F(InterfacesTest, FollowingFailsWholeAndIsDoneAgain) {
   const auto stream = Subscribe({Request("a0", "239.1.1.1")});
   host_.table_status = absl::ResourceExhaustedError("no descriptors");
   host_.watch.Tell({.any = true, .deleted = {2}});
-  EXPECT_FALSE(gateway_->FollowInterfaces().ok());
+  EXPECT_FALSE(gateway_->reconciler().Follow().ok());
   EXPECT_THAT(Hear(stream.get()), IsEmpty());
   host_.table_status = absl::OkStatus();
   Follow();

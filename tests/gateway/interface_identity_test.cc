@@ -152,7 +152,7 @@ TEST_F(InterfacesTest, AnInterfaceThatIsWaitedForIsJoinedOnceItIsUp) {
   host_.Find("b0").up = false;
   Follow();
   EXPECT_THAT(Hear(stream.get()), IsEmpty());
-  EXPECT_EQ(ReasonOf(gateway_->ListChannels()->at(0).status.error), Reason::kInterfaceDown);
+  EXPECT_EQ(ReasonOf(gateway_->inspector().ListChannels()->at(0).status.error), Reason::kInterfaceDown);
   host_.Find("b0").up = true;
   Follow();
   Receive("one");
@@ -202,8 +202,8 @@ TEST_F(InterfacesTest, ALeaveWhileWaitingLeavesNothingBehind) {
   SweepAfter(absl::Seconds(40));
   Follow();
   EXPECT_THAT(Channels(), IsEmpty());
-  EXPECT_THAT(gateway_->InterfaceHealth(), IsEmpty());
-  EXPECT_THAT(*gateway_->ListInterfaces(), SizeIs(3));
+  EXPECT_THAT(gateway_->reconciler().Health(), IsEmpty());
+  EXPECT_THAT(*gateway_->inspector().ListInterfaces(), SizeIs(3));
 }
 
 TEST_F(InterfacesTest, AnInterfaceThatAppearedMeanwhileIsFoundWithoutBeingTold) {

@@ -38,7 +38,7 @@ TEST_F(InterfacePortTest, IsLostUntilItIsFree) {
   EXPECT_THAT(Hear(ipv4.get()), ElementsAre("lost a0 enslaved", "gap interface"));
   EXPECT_THAT(Hear(ipv6.get()), ElementsAre("lost a0 enslaved", "gap interface"));
   EXPECT_THAT(Channels(), ElementsAre("1 a0/2 waiting", "2 a0/2 waiting"));
-  EXPECT_THAT(gateway_->InterfaceHealth(), ElementsAre(Pair("a0", false)));
+  EXPECT_THAT(gateway_->reconciler().Health(), ElementsAre(Pair("a0", false)));
   Follow();
   EXPECT_THAT(Hear(ipv4.get()), IsEmpty());
   Free();
@@ -48,7 +48,7 @@ TEST_F(InterfacePortTest, IsLostUntilItIsFree) {
   // It heard no query meanwhile, so that a switch may have forgotten both families.
   EXPECT_THAT(Hear(ipv4.get()), ElementsAre("back a0", "gap interface", "one"));
   EXPECT_THAT(Hear(ipv6.get()), ElementsAre("back a0", "gap interface", "one"));
-  EXPECT_THAT(gateway_->InterfaceHealth(), ElementsAre(Pair("a0", true)));
+  EXPECT_THAT(gateway_->reconciler().Health(), ElementsAre(Pair("a0", true)));
 }
 
 TEST_F(InterfacePortTest, IsLostToABondThatTookItWhileItWasDown) {
@@ -60,7 +60,7 @@ TEST_F(InterfacePortTest, IsLostToABondThatTookItWhileItWasDown) {
   Enslave("bond");
   Follow();
   EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 enslaved"));
-  EXPECT_EQ(gateway_->ListInterfaces()->at(1).losses, 1u) << "one loss, whose cause has changed";
+  EXPECT_EQ(gateway_->inspector().ListInterfaces()->at(1).losses, 1u) << "one loss, whose cause has changed";
   // The bond takes it down before it lets go.
   host_.Find("a0").up = false;
   Free();

@@ -26,7 +26,7 @@ class InterfacesTest : public GatewayTest {
   }
   void Follow(const net::InterfaceChanges& changes = {}) {
     host_.watch.Tell(changes);
-    const absl::Status status = gateway_->FollowInterfaces();
+    const absl::Status status = gateway_->reconciler().Follow();
     EXPECT_TRUE(status.ok()) << status;
     Settle();
   }
@@ -60,7 +60,7 @@ class InterfacesTest : public GatewayTest {
   // "1 a0/2 joined": the channels with their ids, interfaces and phases.
   std::vector<std::string> Channels() const {
     std::vector<std::string> channels;
-    const std::vector<ChannelSnapshot> snapshots = gateway_->ListChannels().value();
+    const std::vector<ChannelSnapshot> snapshots = gateway_->inspector().ListChannels().value();
     for (const ChannelSnapshot& snapshot : snapshots) {
       const char* const phases[] = {"joined", "waiting", "refused", "left"};
       channels.push_back(net::StrCat(snapshot.status.channel_id, " ", snapshot.status.interface_name, "/",

@@ -1,6 +1,6 @@
 // What may be asked for, class by class.
 
-#include "server/gateway/policy.h"
+#include "server/gateway/rules/policy.h"
 
 #include <string>
 #include <vector>

@@ -5,7 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/gateway/log_rules.h"
+#include "server/gateway/rules/log_rules.h"
 #include "tests/gateway/gateway_fixture.h"
 
 namespace mcgw::gateway {
@@ -25,7 +25,7 @@ class RetainedTest : public GatewayTest {
     EXPECT_TRUE(subscription.ok()) << subscription.status();
     return *std::move(subscription);
   }
-  std::vector<Holder> Holders() { return gateway_->ListChannels()->at(0).holders; }
+  std::vector<Holder> Holders() { return gateway_->inspector().ListChannels()->at(0).holders; }
 };
 
 TEST_F(RetainedTest, AChannelStaysJoinedUntilItsTimeIsOver) {
@@ -86,8 +86,8 @@ TEST_F(RetainedTest, AccountsOfRetiredChannelsGoIntoTheGateways) {
   subscription.reset();
   SweepAfter(absl::Hours(1));
   Settle();
-  ASSERT_THAT(*gateway_->ListChannels(), IsEmpty());
-  const GatewayAccount account = gateway_->Account();
+  ASSERT_THAT(*gateway_->inspector().ListChannels(), IsEmpty());
+  const GatewayAccount account = gateway_->inspector().Account();
   EXPECT_EQ(account.channels.read, 2u);
   EXPECT_EQ(account.channels.logged, 2u);
   EXPECT_EQ(account.subscribers.offered, 2u);
@@ -125,7 +125,7 @@ TEST_F(RetainedTest, LogsKeepToTheRuleOfTheirGroup) {
   const auto subscription = Subscribe(
       {Request("a0", "239.1.2.1"), Request("a0", "239.1.1.1"), Request("a0", "239.9.9.9"), Request("a0", "ff15::1")});
   std::map<std::string, std::pair<size_t, int64_t>> limits;
-  const std::vector<ChannelSnapshot> channels = *gateway_->ListChannels();
+  const std::vector<ChannelSnapshot> channels = *gateway_->inspector().ListChannels();
   for (const ChannelSnapshot& channel : channels) {
     limits[channel.status.group.ToString()] = {channel.log_limit_bytes, channel.log_limit_age_ns / 1'000'000'000};
   }

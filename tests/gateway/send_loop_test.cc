@@ -1,6 +1,6 @@
 // What cannot be sent at once, and what others can do meanwhile.
 
-#include "server/gateway/send_loop.h"
+#include "server/gateway/sending/send_loop.h"
 
 #include <memory>
 #include <semaphore>
@@ -10,7 +10,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/gateway/sender.h"
+#include "server/gateway/sending/sender.h"
 #include "server/net/clock.h"
 #include "server/net/status.h"
 #include "tests/support/fake_host.h"
@@ -62,7 +62,7 @@ class SendLoopTest : public ::testing::Test {
   testing::FakeSocketFactory factory_{kernel_};
   InterfaceDirectory directory_{host_.Source(), {}, ""};
   Sender sender_{&factory_, &directory_};
-  WorkPool pool_{"test", {.threads = 2, .running = 1}};
+  net::WorkPool pool_{"test", {.threads = 2, .running = 1}};
   SendLoop loop_{&pool_};
 };
 

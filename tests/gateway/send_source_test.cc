@@ -1,6 +1,6 @@
 // The ports that datagrams leave from.
 
-#include "server/gateway/send_source.h"
+#include "server/gateway/sending/send_source.h"
 
 #include <memory>
 #include <optional>

@@ -1,6 +1,6 @@
 // Sending: where to, what is known beforehand, what the kernel says, and the counts.
 
-#include "server/gateway/sender.h"
+#include "server/gateway/sending/sender.h"
 
 #include <linux/rtnetlink.h>
 

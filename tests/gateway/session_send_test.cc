@@ -137,7 +137,7 @@ TEST_F(SessionSendTest, HostOnlyMembershipsAreShown) {
   SendRequest request = To("239.1.1.1");
   request.hop_limit = 0;
   ASSERT_TRUE(gateway_->Send(me_, "", request, "x")->at(0).status.ok());
-  const std::vector<ChannelSnapshot> channels = gateway_->ListChannels().value();
+  const std::vector<ChannelSnapshot> channels = gateway_->inspector().ListChannels().value();
   ASSERT_THAT(channels, SizeIs(1));
   ASSERT_THAT(channels[0].holders, SizeIs(2));
   EXPECT_EQ(channels[0].holders[1].kind, Holder::Kind::kGateway);

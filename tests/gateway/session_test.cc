@@ -66,7 +66,7 @@ TEST_F(SessionTest, AJoinThatFailsLeavesNeitherSessionNorMembership) {
   kernel_->set_refusal([](const FakeKernel::Attempt&) { return net::ErrnoStatus(EPERM, "no"); });
   EXPECT_FALSE(TryJoin("", Request("a0", "239.1.1.1")).ok());
   EXPECT_EQ(gateway_->session_count(), 0u);
-  EXPECT_THAT(gateway_->ListChannels().value(), IsEmpty());
+  EXPECT_THAT(gateway_->inspector().ListChannels().value(), IsEmpty());
 }
 
 TEST_F(SessionTest, ErrorsNameTheFieldOfTheRequest) {
@@ -285,7 +285,7 @@ TEST_F(SessionTest, WithAllInterfacesARefusedFilterLeavesTheOldOneWanted) {
   }
   // What the client was told is what its stream does: one channel changed, the other goes on as before.
   EXPECT_EQ(Deliver(stream.get()), (std::vector<std::string>{"joined 239.1.1.1 from 10.0.0.3"}));
-  const std::vector<ChannelSnapshot> channels = gateway_->ListChannels().value();
+  const std::vector<ChannelSnapshot> channels = gateway_->inspector().ListChannels().value();
   for (const ChannelSnapshot& channel : channels) {
     const bool refused = channel.status.interface_name == "a1";
     EXPECT_EQ(channel.holders.at(0).filter, refused ? before : after);
@@ -307,7 +307,7 @@ TEST_F(SessionTest, AQueryShowsTheChannelsThatItAsksFor) {
   Join(session, Request("a0", "239.1.1.2"));
   Join(session, Request("a0", "239.1.1.2", {}, 5001));
   const auto ids = [&](const ChannelQuery& query) {
-    const std::vector<ChannelSnapshot> channels = gateway_->ListChannels(query).value();
+    const std::vector<ChannelSnapshot> channels = gateway_->inspector().ListChannels(query).value();
     std::vector<uint64_t> found;
     for (const ChannelSnapshot& channel : channels) found.push_back(channel.status.channel_id);
     return found;

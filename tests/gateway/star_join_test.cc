@@ -77,7 +77,7 @@ TEST_F(StarJoinTest, FollowsWhatAnotherHasHeardOf) {
   const std::string session = Join("", Request("*", Group(1))).session_id;
   Add(9, "b0", {"10.0.9.1/24"});
   host_.Announce();
-  ASSERT_TRUE(gateway_->ListInterfaces().ok());  // Reads the interfaces, and takes the news.
+  ASSERT_TRUE(gateway_->inspector().ListInterfaces().ok());  // Reads the interfaces, and takes the news.
   ForgetFollows();
   Join(session, Request("*", Group(2)));
   EXPECT_EQ(follows(), 1);
@@ -144,7 +144,7 @@ TEST_F(StarJoinTest, TakesTheInterfacesOfItsMomentWhateverHappens) {
   };
   for (int i = 1; i < 200; ++i) {
     for (auto changes = random() % 3; changes > 0; --changes) change();
-    if (random() % 4 == 0) ASSERT_TRUE(gateway_->ListInterfaces().ok());
+    if (random() % 4 == 0) ASSERT_TRUE(gateway_->inspector().ListInterfaces().ok());
     if (random() % 4 == 0) Follow();
     Join(session, Request("*", Group(i)));
     ASSERT_THAT(JoinedOn(Group(i)), ElementsAreArray(there)) << i;

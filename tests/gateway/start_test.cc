@@ -23,7 +23,7 @@ class StartTest : public GatewayTest {
     Receive(group, "before");
   }
   ChannelSnapshot OnlyChannel() const {
-    const auto channels = gateway_->ListChannels();
+    const auto channels = gateway_->inspector().ListChannels();
     EXPECT_TRUE(channels.ok());
     EXPECT_EQ(channels->size(), 1u);
     return channels->front();
@@ -61,7 +61,7 @@ TEST_F(StartTest, WhatInterruptsALiveStreamIsToldOf) {
   LeaveALog("239.1.1.1");
   const auto stream = Subscribe({Request("a0", "239.1.1.1")});
   kernel_->LoseMemberships(2);
-  ASSERT_TRUE(gateway_->FollowInterfaces().ok());
+  ASSERT_TRUE(gateway_->reconciler().Follow().ok());
   Receive("239.1.1.1", "after");
   EXPECT_THAT(Deliver(stream.get()), ElementsAre("gap", "after"));
 }
@@ -79,7 +79,7 @@ TEST_F(StartTest, AChannelWhoseSocketTheHostDoesNotWatchIsNotJoined) {
   EXPECT_THAT(Deliver(stream.get()), ElementsAre("joined 239.1.1.1 any source"));  // Told, with its error.
 
   kernel_->set_unwatchable(false);
-  ASSERT_TRUE(gateway_->FollowInterfaces().ok());
+  ASSERT_TRUE(gateway_->reconciler().Follow().ok());
   Settle();
   EXPECT_EQ(OnlyChannel().status.phase, ChannelPhase::kJoined);
   Receive("239.1.1.1", "after");

@@ -272,7 +272,7 @@ TEST_F(SubscriptionTest, WhileDrainingNothingNewBegins) {
 TEST_F(SubscriptionTest, ChannelsShowTheirHolders) {
   const JoinResult joined = Join("", Request("*", "239.1.1.1"));
   const auto stream = Subscribe({Request("a0", "239.1.1.1", From("10.0.0.2"))});
-  const std::vector<ChannelSnapshot> channels = gateway_->ListChannels().value();
+  const std::vector<ChannelSnapshot> channels = gateway_->inspector().ListChannels().value();
   ASSERT_THAT(channels, SizeIs(2));
   const ChannelSnapshot& shared = channels[0];
   EXPECT_EQ(shared.status.interface_name, "a0");
@@ -306,8 +306,8 @@ TEST_F(SubscriptionTest, OneThatOpensSlowlyHoldsUpNobody) {
   resolving.acquire();
   EXPECT_NE(Subscribe({Request("a1", "239.1.1.2")}), nullptr);
   host_.interfaces.push_back(testing::FakeInterface(9, "a9", {"10.0.9.1/24"}));
-  ASSERT_TRUE(gateway_->FollowInterfaces().ok());
-  EXPECT_THAT(gateway_->ListSubscribers(), SizeIs(1));
+  ASSERT_TRUE(gateway_->reconciler().Follow().ok());
+  EXPECT_THAT(gateway_->inspector().ListSubscribers(), SizeIs(1));
   go_on.release();
   opener.join();
   ASSERT_NE(slow, nullptr);

@@ -53,7 +53,7 @@ TEST_P(TakerTest, LosesThePortUntilItIsFree) {
   Shell(GetParam().make);
   Shell(GetParam().take);
   ASSERT_TRUE(listener.Hears("lost a0 enslaved")) << Events(listener);
-  EXPECT_FALSE(gateway->InterfaceHealth().at("a0"));
+  EXPECT_FALSE(gateway->reconciler().Health().at("a0"));
   const absl::Status refused = TryJoin(&gateway, "a0");
   EXPECT_EQ(net::ReasonOf(refused), net::Reason::kInterfaceEnslaved);
   EXPECT_NE(std::string(refused.message()).find("port of m0"), std::string::npos) << refused;
@@ -72,7 +72,7 @@ TEST_P(TakerTest, LosesThePortUntilItIsFree) {
   ASSERT_TRUE(listener.Hears("gap interface")) << Events(listener);
   peer_.WaitUntilUp("a0", "b0");
   ExpectHears(&listener);
-  EXPECT_TRUE(gateway->InterfaceHealth().at("a0"));
+  EXPECT_TRUE(gateway->reconciler().Health().at("a0"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TakerTest,
@@ -103,7 +103,7 @@ TEST_P(NeighbourTest, LeavesTheLinkWhatItReceives) {
   peer_.WaitUntilUp("a0", "b0");
   Listener listener(&gateway, {On("a0"), On("a0", false)});
   ExpectHears(&listener);
-  EXPECT_TRUE(gateway->InterfaceHealth().at("a0"));
+  EXPECT_TRUE(gateway->reconciler().Health().at("a0"));
   Shell("ip link del m0");
 }
 

@@ -132,7 +132,7 @@ TEST_F(DiagnosisTest, HearsAnOldMldQuerierAndKnowsTheVersionInForce) {
       },
       "MLDv1");
   EXPECT_TRUE(Find(request, FindingCode::kQuerier, Severity::kOk, "fe80::2").has_value()) << Everything(request);
-  const std::vector<InterfaceSnapshot> interfaces = gateway().ListInterfaces().value();
+  const std::vector<InterfaceSnapshot> interfaces = gateway().inspector().ListInterfaces().value();
   for (const InterfaceSnapshot& snapshot : interfaces) {
     if (snapshot.interface.name == "a0") {
       EXPECT_EQ(snapshot.families[1].protocol_version, 1u);
@@ -255,7 +255,7 @@ TEST_F(DiagnosisTest, TellsOfTheLastDatagramAndItsHopLimit) {
   const auto received = [&](uint64_t count) {
     return Eventually([&] {
       Receive();
-      return gateway().ListChannels()->front().account.logged == count;
+      return gateway().inspector().ListChannels()->front().account.logged == count;
     });
   };
   PeerSends("239.1.1.1", "b0", "10.0.0.2", 1, 8);

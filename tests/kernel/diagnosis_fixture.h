@@ -101,7 +101,7 @@ class DiagnosisTest : public testing::Test {
   }
 
   std::vector<Finding> Diagnose(const DiagnosisRequest& request) {
-    absl::StatusOr<std::vector<Finding>> findings = gateway().Diagnose(request);
+    absl::StatusOr<std::vector<Finding>> findings = gateway().inspector().Diagnose(request);
     EXPECT_TRUE(findings.ok()) << findings.status();
     return findings.ok() ? *std::move(findings) : std::vector<Finding>();
   }

@@ -131,11 +131,11 @@ TEST_F(DiagnosisTest, AFilterUnderTrafficIsNarrowedAndCalledNoLimit) {
       [this] { ASSERT_TRUE(gateway().Leave({"me"}, session_, WholeSession{}).ok()); }, "still passes any source");
   const auto filtered = [] { return kernel::SourceUsers(Ip("ff15::10"), Ip("fd00::77")).include; };
   for (int second = 0; second <= 30; ++second) {
-    const uint64_t before = gateway().ListChannels()->front().account.read;
+    const uint64_t before = gateway().inspector().ListChannels()->front().account.read;
     PeerSends("ff15::10", "b0", "fd00::2");
     ASSERT_TRUE(Eventually([&] {
       Receive();
-      return gateway().ListChannels()->front().account.read > before;
+      return gateway().inspector().ListChannels()->front().account.read > before;
     }));
     EXPECT_EQ(filtered(), 0) << "after " << second << " s";
     EXPECT_FALSE(Find(request, FindingCode::kLimits, Severity::kInfo).has_value()) << Everything(request);

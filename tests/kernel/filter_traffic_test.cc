@@ -197,7 +197,7 @@ TEST_P(FilterTrafficTest, EachGetsWhatItWantsAndLosesNothingThatItGoesOnWanting)
       EXPECT_EQ(holder.gaps, 0);
     }
   }
-  const std::vector<gateway::ChannelSnapshot> channels = gateway_->ListChannels().value();
+  const std::vector<gateway::ChannelSnapshot> channels = gateway_->inspector().ListChannels().value();
   ASSERT_EQ(channels.size(), 1u);
   if (group().IsSourceSpecific()) {
     EXPECT_GT(channels[0].sockets.size(), 1u);

@@ -61,9 +61,9 @@ TEST_F(HealEnduranceTest, DeletedAndMadeAnewOverAndOver) {
       ASSERT_TRUE(named.WaitForData(later).has_value()) << "cycle " << i;
       ASSERT_TRUE(every.WaitForData(later).has_value()) << "cycle " << i;
     }
-    ASSERT_TRUE(gateway->FollowInterfaces().ok());
+    ASSERT_TRUE(gateway->reconciler().Follow().ok());
     EXPECT_EQ(GroupUsers("a0", Ip("239.1.1.1")), 1);
-    EXPECT_EQ(gateway->ListChannels()->size(), 2u);
+    EXPECT_EQ(gateway->inspector().ListChannels()->size(), 2u);
     EXPECT_EQ(GroupUsers("a0", Ip("ff15::1")), 1);
     // Sockets are closed by the shard, after the control path let go of them.
     EXPECT_LE(Descriptors(), descriptors + 2);

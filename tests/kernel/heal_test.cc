@@ -166,7 +166,7 @@ TEST_P(HealTest, ReceptionGoesOn) {
     }
     if (happening().only_ineligible) {
       // What is back before anybody looks was never away.
-      ASSERT_TRUE(gateway->FollowInterfaces().ok());
+      ASSERT_TRUE(gateway->reconciler().Follow().ok());
     }
     const int64_t back_ns = net::MonotonicNs();
     Do(happening().back, happening().peer_back);
@@ -198,9 +198,9 @@ TEST_P(HealTest, ReceptionGoesOn) {
                 NameOf(wish()).c_str(), static_cast<double>(first->at_ns - back_ns) / 1e6,
                 static_cast<double>(done_ns - back_ns) / 1e6);
     // What has just joined may join again, because of the addresses that came after the link.
-    ASSERT_TRUE(gateway->FollowInterfaces().ok());
+    ASSERT_TRUE(gateway->reconciler().Follow().ok());
     EXPECT_EQ(GroupUsers("a0", Ip(wish().group)), 1);
-    EXPECT_EQ(gateway->ListChannels()->size(), 1u) << "the same channel, also after it came back";
+    EXPECT_EQ(gateway->inspector().ListChannels()->size(), 1u) << "the same channel, also after it came back";
   }
   EXPECT_EQ(GroupUsers("a0", Ip(wish().group)), 0);
 }
@@ -228,7 +228,7 @@ TEST_P(AppearTest, IsJoinedWhenItComesAfterTheJoin) {
   Talker talker(peer_, Ip(wish.group), 5000, Ip(wish.source));
   EXPECT_TRUE(listener.Hears("joined a0"));
   EXPECT_TRUE(listener.WaitForData(talker.next()).has_value());
-  ASSERT_TRUE(gateway->FollowInterfaces().ok());
+  ASSERT_TRUE(gateway->reconciler().Follow().ok());
   EXPECT_EQ(GroupUsers("a0", Ip(wish.group)), 1);
 }
 
@@ -250,7 +250,7 @@ TEST_F(HealIdentityTest, AnInterfaceThatMovesAwayAndBackGoesOn) {
   GiveAddresses();
   Talker talker(peer_, Ip("239.1.1.1"), 5000, Ip("10.0.0.2"));
   EXPECT_TRUE(listener.WaitForData(talker.next()).has_value());
-  EXPECT_EQ(gateway->ListChannels()->size(), 1u);
+  EXPECT_EQ(gateway->inspector().ListChannels()->size(), 1u);
 }
 
 TEST_F(HealIdentityTest, WhereMessagesAreLostTheInterfacesAreReadAgain) {
@@ -264,7 +264,7 @@ TEST_F(HealIdentityTest, WhereMessagesAreLostTheInterfacesAreReadAgain) {
   Make();
   Talker talker(peer_, Ip("239.1.1.1"), 5000, Ip("10.0.0.2"));
   EXPECT_TRUE(listener.WaitForData(talker.next()).has_value());
-  ASSERT_TRUE(gateway->FollowInterfaces().ok());
+  ASSERT_TRUE(gateway->reconciler().Follow().ok());
   EXPECT_EQ(GroupUsers("a0", Ip("239.1.1.1")), 1);
   EXPECT_EQ(GroupUsers("a0", Ip("ff15::1")), 1);
 }
@@ -321,11 +321,11 @@ TEST_F(HealIdentityTest, EveryInterfaceLeavesTheHostSidesOfContainersAlone) {
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
   const int64_t began_ns = net::MonotonicNs();
   Shell(absl::StrCat("printf '", commands, "' | ip -batch -"));
-  ASSERT_TRUE(gateway->FollowInterfaces().ok());
+  ASSERT_TRUE(gateway->reconciler().Follow().ok());
   timespec after{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
-  EXPECT_GE(gateway->ListInterfaces()->size(), 202u);
-  EXPECT_EQ(gateway->ListChannels()->size(), 2u);
+  EXPECT_GE(gateway->inspector().ListInterfaces()->size(), 202u);
+  EXPECT_EQ(gateway->inspector().ListChannels()->size(), 2u);
   for (int i = 0; i < 200; ++i) EXPECT_EQ(GroupUsers(absl::StrCat("veth", i), Ip("239.1.1.1")), 0) << i;
   std::printf("200 container links: %.0f ms of processor time in %.0f ms\n",
               static_cast<double>(after.tv_sec - before.tv_sec) * 1e3 +

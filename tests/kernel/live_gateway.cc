@@ -33,7 +33,7 @@ LiveGateway::LiveGateway(size_t watch_buffer_bytes)
     : control_(net::EventLoop::Create().value()),
       watch_(net::InterfaceWatch::Create(watch_buffer_bytes).value()),
       gateway_(gateway::Gateway::Create(SmallOptions(), net::NewLinuxSocketFactory(), {.watch = watch_.get()}).value()),
-      follower_(watch_.get(), gateway_.get()) {
+      follower_(watch_.get(), &gateway_->reconciler()) {
   (void)control_->Add(watch_->fd(), &follower_);
   control_thread_ = std::thread([this] { RunControl(); });
   shard_thread_ = std::thread([this] {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "server/gateway/gateway.h"
-#include "server/gateway/interface_follower.h"
+#include "server/gateway/sessions/interface_follower.h"
 #include "tests/kernel/kernel_net.h"
 
 namespace mcgw::kernel {

@@ -1,7 +1,7 @@
 // The whole send path (Sender and its sockets) against the real kernel: the matrix of what can be asked for, each seen
 // on the wire; and hop limit 0 for groups that nobody has joined.
 
-#include "server/gateway/sender.h"
+#include "server/gateway/sending/sender.h"
 
 #include <net/if.h>
 
@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/gateway/interface_directory.h"
+#include "server/gateway/interfaces/interface_directory.h"
 #include "server/net/clock.h"
 #include "server/net/linux_multicast_socket.h"
 #include "server/net/status.h"

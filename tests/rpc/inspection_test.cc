@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gmock/gmock.h"
-#include "server/gateway/diagnosis.h"
+#include "server/gateway/inspection/diagnosis.h"
 #include "tests/rpc/server_fixture.h"
 
 namespace mcgw {

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/gateway/interface_directory.h"
+#include "server/gateway/interfaces/interface_directory.h"
 #include "server/net/interface_table.h"
 #include "server/net/owned_fd.h"
 #include "server/net/route_lookup.h"

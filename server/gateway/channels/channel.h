@@ -1,0 +1,46 @@
+// A channel as its InterfaceChannels keeps it. Only for the manager's own files.
+
+#ifndef MCGW_GATEWAY_CHANNELS_CHANNEL_H_
+#define MCGW_GATEWAY_CHANNELS_CHANNEL_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "server/fanout/merged_filter.h"
+#include "server/gateway/channels/interface_channels.h"
+#include "server/net/clock.h"
+
+namespace mcgw::gateway {
+
+// Guarded by the manager's mutex, but for what is const or thread-safe by itself.
+struct InterfaceChannels::Channel {
+  Channel(InterfaceChannels* the_manager, const Key& the_key, Reception::Spec spec)
+      : manager(the_manager), key(the_key), log(spec.log), reception(std::move(spec)) {}
+
+  // What the kernel was told. Nothing: it is not joined.
+  std::optional<fanout::SourceFilter> Told() const {
+    return reception.is_open() ? std::optional(reception.told()) : std::nullopt;
+  }
+
+  InterfaceChannels* const manager;
+  const Key key;
+  const std::shared_ptr<fanout::ChannelLog> log;
+  const int64_t created_unix_ns = net::UnixNs();
+
+  absl::flat_hash_set<const Hold*> holds;  // What is wished,
+  fanout::MergedFilter wished;             // all of it together,
+  Reception reception;                     // and what the kernel has.
+  int64_t opened_ns = 0;                   // Monotonic; when it was joined last.
+  int64_t left_ns = 0;                     // Monotonic; when the last hold went. 0: it is held.
+  int64_t lost_unix_ns = 0;                // If not 0: Heal is to say so in the log.
+  bool renew = false;                      // Heal is to leave and join again.
+  absl::Status failure;                    // Why it is wished and not joined.
+};
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_GATEWAY_CHANNELS_CHANNEL_H_

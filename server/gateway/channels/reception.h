@@ -1,0 +1,126 @@
+// How a channel is received: the kernel's side of it, joined with one filter for all that want it.
+//
+// Mostly one membership on one socket. A source-specific group with more sources than the kernel keeps for a socket has
+// several, each with sources of its own. A source that goes on being wanted never moves from one to another, so that
+// nothing of it is lost or comes twice. Elsewhere such siblings would bring datagrams twice while one of them changes
+// to EXCLUDE: there the kernel is told to pass all, and each subscriber's own filter does the rest.
+//
+// IPv6 loses a datagram now and then when a filter changes its mode (net::ReceiveSocket::SetFilter), so an EXCLUDE
+// that could become an INCLUDE does so while nothing comes. Until then the kernel passes more than is wished, and the
+// network carries it; so it is not put off for longer than `narrow_after_ns`, and then a gap is announced.
+
+#ifndef MCGW_GATEWAY_CHANNELS_RECEPTION_H_
+#define MCGW_GATEWAY_CHANNELS_RECEPTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/fanout/channel_log.h"
+#include "server/fanout/event.h"
+#include "server/fanout/receive_shard.h"
+#include "server/fanout/source_filter.h"
+#include "server/gateway/channels/channel_sockets.h"
+#include "server/net/multicast_socket.h"
+
+namespace mcgw::gateway {
+
+// Not thread-safe: the interface's manager locks. Its calls make system calls.
+class Reception {
+ public:
+  // What a reception needs for its life. `sockets`, `factory` and `shard` outlive it.
+  struct Spec {
+    ChannelSockets* sockets = nullptr;
+    net::SocketFactory* factory = nullptr;
+    fanout::ReceiveShard* shard = nullptr;
+    std::shared_ptr<fanout::ChannelLog> log;
+    net::IpAddress group;
+    uint16_t port = 0;
+    size_t socket_buffer_bytes = 0;
+    int64_t narrow_after_ns = 0;
+  };
+
+  explicit Reception(Spec spec) : spec_(std::move(spec)) {}
+  Reception(const Reception&) = delete;
+  Reception& operator=(const Reception&) = delete;
+
+  // Joins on an interface and has the shard read. On failure nothing is joined. What was missed since the last Close is
+  // announced in the log, with the cause given there.
+  absl::Status Open(uint32_t interface_index, const std::string& interface_name, const fanout::SourceFilter& wished);
+  // Tells the kernel a new filter, or puts that off if the one it has passes all that is wished. On failure the old one
+  // stays.
+  absl::Status Tell(const fanout::SourceFilter& wished);
+  // Tells what was put off, if nothing has come between two calls or it has been put off for long enough. Once a
+  // second, with the monotonic time.
+  void Narrow(int64_t now_ns);
+  // Leaves and has the shard read what is still queued. `cause` is why datagrams are missed from now on.
+  void Close(fanout::GapCause cause);
+
+  bool is_open() const { return !siblings_.empty(); }
+  bool was_open() const { return was_open_; }
+  // What the kernel was told, which passes at least what is wished. While open.
+  const fanout::SourceFilter& told() const { return told_; }
+  // Whether it passes more only until Narrow.
+  bool narrows() const { return put_off_.has_value(); }
+  size_t socket_count() const { return siblings_.size(); }
+  std::vector<SocketSnapshot> Sockets() const;
+  // HOST_LIMIT if one of its sockets is not watched, and so read late: the shard found out after Open. While open.
+  absl::Status Watched() const;
+  // The sum over its sockets, with the inode of the first.
+  net::ReceiveSocketFacts Facts() const;
+  const fanout::ReceiveCounters& counters() const { return *counters_; }
+  const std::shared_ptr<fanout::ReceiveCounters>& counters_ptr() const { return counters_; }
+  // Calls `done` on the shard's thread once all that Close left queued has been read.
+  void AfterLastRead(std::function<void()> done) const { spec_.shard->Stop(nullptr, std::move(done)); }
+
+ private:
+  using Membership = ChannelSockets::Membership;
+  using Sources = std::vector<net::IpAddress>;  // Sorted.
+  struct Sibling {
+    std::unique_ptr<Membership> membership;
+    size_t most_sources = SIZE_MAX;
+  };
+  // Sources for the siblings that there are, and for new ones.
+  struct Plan {
+    std::vector<Sources> kept;
+    std::vector<Sources> fresh;
+  };
+
+  std::string Describe() const;
+  absl::StatusOr<std::unique_ptr<Membership>> Join(const fanout::SourceFilter& filter);
+  void StartReading(Membership* membership);
+  // As Join. One that fails for its many sources may pass all sources instead.
+  absl::StatusOr<std::unique_ptr<Membership>> JoinAny(const fanout::SourceFilter& filter);
+  absl::Status SetAny(const fanout::SourceFilter& filter);
+  absl::Status SetSources(const Sources& wished);
+  Plan MakePlan(const Sources& wished) const;
+  // All of a plan, or nothing of it. `*again`: the kernel keeps fewer sources than the plan has; make another.
+  absl::Status Carry(const Plan& plan, bool* again);
+  absl::Status Explain(const absl::Status& status, size_t sources) const;
+
+  const Spec spec_;
+  const std::shared_ptr<fanout::ReceiveCounters> counters_ = std::make_shared<fanout::ReceiveCounters>();
+  ChannelSpec channel_;
+  std::vector<Sibling> siblings_;  // One, but for source-specific groups with many sources.
+  size_t most_sources_ = 0;        // Of a new socket.
+  fanout::SourceFilter told_;
+  // A narrower filter that the kernel is yet to be told.
+  struct PutOff {
+    fanout::SourceFilter filter;
+    int64_t since_ns = 0;                 // Monotonic; when the first of those that followed each other was put off.
+    std::optional<uint64_t> read_before;  // counters_->read when it was last looked at.
+  };
+  std::optional<PutOff> put_off_;
+  bool was_open_ = false;
+  std::optional<fanout::GapCause> interruption_;  // To be announced when reading begins again.
+  int64_t closed_unix_ns_ = 0;
+};
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_GATEWAY_CHANNELS_RECEPTION_H_

@@ -1,0 +1,230 @@
+// Why does nothing arrive? The facts that decide it, the checks that judge them, and what they find.
+//
+// The facts are gathered once (FactGatherer); each check is a function of facts alone, so that tests can make up
+// what a kernel cannot easily be brought to. A check that does not apply answers nothing.
+
+#ifndef MCGW_GATEWAY_INSPECTION_DIAGNOSIS_H_
+#define MCGW_GATEWAY_INSPECTION_DIAGNOSIS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/gateway/channels/interface_channels.h"
+#include "server/gateway/interfaces/interface_directory.h"
+#include "server/gateway/sending/send_account.h"
+#include "server/net/address.h"
+#include "server/net/bridge_state.h"
+#include "server/net/device_counters.h"
+#include "server/net/host_settings.h"
+#include "server/net/interface_table.h"
+#include "server/net/membership_protocol.h"
+#include "server/net/querier_listener.h"
+#include "server/net/route_lookup.h"
+
+namespace mcgw::gateway {
+
+// What to look into. Empty: the host and all channels.
+struct DiagnosisRequest {
+  std::string selector;  // As for a membership, but empty means every interface that concerns the group or a channel.
+  std::optional<net::IpAddress> group;
+  uint16_t port = 0;                     // 0: any.
+  std::optional<net::IpAddress> source;  // Of whom nothing arrives.
+};
+
+// What was checked. The numbers are those of the API's FindingCode; a test holds them together.
+enum class FindingCode : uint8_t {
+  kInterfaceExists = 1,
+  kInterfaceUp = 2,
+  kCarrier = 3,
+  kMulticastFlag = 4,
+  kAddress = 5,
+  kInterfacePermitted = 6,
+  kMembershipWished = 7,
+  kMembershipInKernel = 8,
+  kMembershipProtocol = 9,
+  kQuerier = 10,
+  kBridgeSnooping = 11,
+  kReversePath = 12,
+  kRoute = 13,
+  kSendBlocked = 14,
+  kReceiveBuffer = 15,
+  kKernelDrops = 16,
+  kLimits = 17,
+  kLoopback = 18,
+  kSourceRequired = 19,
+  kGroupScope = 20,
+  kHopLimit = 21,
+  kLastDatagram = 22,
+  kPortSharing = 23,
+  kMtu = 24,
+  kInvalidQuery = 25,
+  kReassembly = 26,
+  kDeviceDrops = 27,
+  kChecksums = 28,
+};
+
+// The numbers are those of the API's FindingSeverity.
+enum class Severity : uint8_t { kOk = 1, kInfo = 2, kWarning = 3, kError = 4, kUnknown = 5 };
+
+struct Finding {
+  FindingCode code;
+  Severity severity;
+  std::string seen;
+  std::string why;                  // Empty if all is well.
+  std::string remedy_command;       // Ready for a shell; what mends it or, for kUnknown, finds out. May be empty.
+  std::string remedy;               // Where no command does it. May be empty.
+  std::string interface_name = {};  // Empty for the host and the gateway.
+  uint64_t channel_id = 0;
+};
+
+// ---- Facts ----
+
+struct HostFacts {
+  net::HostSettings settings;
+  net::HostCounters counters;
+  net::HostCounters counters_before;  // At the gateway's start.
+  size_t channels = 0;
+  size_t channels_limit = 0;
+  size_t asked_buffer_bytes = 0;               // For each socket.
+  std::optional<size_t> granted_buffer_bytes;  // The most that any socket was; nothing if there is none.
+  bool listens_to_queriers = false;
+  int64_t listened_ns = 0;
+  int64_t now_monotonic_ns = 0;
+  int64_t now_unix_ns = 0;
+};
+
+// The bridge that an interface is, or is a port of.
+struct BridgeFacts {
+  std::string name;
+  net::BridgeState state;
+};
+
+// Of one family (0: IPv4, 1: IPv6) on an interface.
+struct FamilyFacts {
+  bool concerned = false;  // The question is about it.
+  std::vector<InterfaceDirectory::Exclusion> star_exclusions;
+  uint32_t protocol_version = 0;  // Of IGMP or MLD; 0: not known.
+  std::optional<int64_t> forced_version;
+  std::optional<net::Query> last_query;
+  std::optional<net::InvalidQuery> invalid_query;
+  bool wants_sources = false;  // A channel wants particular sources: SSM.
+  // To a group of the family: IPv4 as the routes choose, IPv6 through the interface.
+  std::optional<net::Route> route;
+};
+
+struct InterfaceFacts {
+  bool exists = true;  // If not, only the name counts.
+  net::Interface interface;
+  bool permitted = true;
+  std::string master_name;  // Of the device that it is enslaved to, and that device's kind.
+  std::string master_kind;
+  std::optional<BridgeFacts> bridge;
+  net::InterfaceSettings settings;
+  std::optional<net::MldCounters> mld;
+  std::optional<net::DeviceCounters> device;  // Since the gateway's start.
+  InterfaceSends sends;
+  FamilyFacts families[2];
+};
+
+// The way back to a sender.
+struct SourceFacts {
+  net::IpAddress source;
+  net::Route route;
+  std::string route_interface;
+};
+
+// One channel, or one that was asked about and that nobody holds.
+struct ChannelFacts {
+  net::IpAddress group;
+  uint16_t port = 0;  // 0: asked about without one.
+  std::string interface_name;
+  std::optional<ChannelSnapshot> snapshot;  // Nothing: the gateway does not know the channel.
+  std::optional<uint32_t> host_users;       // Of the group on the interface; nothing if the kernel does not show it.
+  uint32_t gateway_sockets = 0;             // Of these.
+  bool named_interface = true;              // Not by an empty selector.
+  std::optional<net::IpAddress> asked_source;
+  std::vector<SourceFacts> sources;  // The one asked about; else those of the filters and the last one seen.
+  absl::Status bind;                 // What binding the port said, where the gateway does not hold it.
+};
+
+struct DiagnosisFacts {
+  HostFacts host;
+  std::vector<InterfaceFacts> interfaces;
+  std::vector<ChannelFacts> channels;
+};
+
+// Runs every check. The gravest first: errors, warnings, what could not be checked, what is worth knowing, what is
+// well; in the order of the facts otherwise. At most kMostFindings, so that the answer stays small: the least grave go.
+inline constexpr size_t kMostFindings = 1000;
+std::vector<Finding> Judge(const DiagnosisFacts& facts, std::vector<Finding> found_before = {});
+
+// ---- Checks, by file ----
+
+// diagnosis_host.cc
+std::optional<Finding> CheckDescriptors(const HostFacts& host);
+std::optional<Finding> CheckChannelLimit(const HostFacts& host);
+std::optional<Finding> CheckKernelLimits(const HostFacts& host);
+std::optional<Finding> CheckBufferLimit(const HostFacts& host);
+
+// diagnosis_drops.cc
+std::optional<Finding> CheckReversePathDrops(const HostFacts& host);
+std::optional<Finding> CheckReassembly(const HostFacts& host);
+std::optional<Finding> CheckChecksums(const HostFacts& host);
+std::optional<Finding> CheckDevice(const InterfaceFacts& facts);
+
+// diagnosis_interface.cc
+std::optional<Finding> CheckExists(const InterfaceFacts& facts);
+std::optional<Finding> CheckPermitted(const InterfaceFacts& facts);
+std::optional<Finding> CheckVrf(const InterfaceFacts& facts);
+std::optional<Finding> CheckEnslaved(const InterfaceFacts& facts);
+std::optional<Finding> CheckUp(const InterfaceFacts& facts);
+std::optional<Finding> CheckCarrier(const InterfaceFacts& facts);
+std::optional<Finding> CheckMulticastFlag(const InterfaceFacts& facts);
+std::optional<Finding> CheckMtu(const InterfaceFacts& facts, const HostFacts& host);
+std::optional<Finding> CheckLoopback(const InterfaceFacts& facts);
+std::optional<Finding> CheckAddress(const InterfaceFacts& facts, const HostFacts& host, net::Family family);
+std::optional<Finding> CheckRoute(const InterfaceFacts& facts, net::Family family);
+std::optional<Finding> CheckSends(const InterfaceFacts& facts, const HostFacts& host);
+
+// diagnosis_querier.cc
+std::optional<Finding> CheckProtocol(const InterfaceFacts& facts, net::Family family);
+std::optional<Finding> CheckQuerier(const InterfaceFacts& facts, const HostFacts& host, net::Family family);
+std::optional<Finding> CheckInvalidQueries(const InterfaceFacts& facts, const HostFacts& host, net::Family family);
+std::optional<Finding> CheckBridge(const InterfaceFacts& facts, net::Family family);
+
+// diagnosis_membership.cc
+std::optional<Finding> CheckWished(const ChannelFacts& channel);
+std::optional<Finding> CheckSourceWished(const ChannelFacts& channel);
+std::optional<Finding> CheckInKernel(const ChannelFacts& channel);
+std::optional<Finding> CheckFilter(const ChannelFacts& channel, const HostFacts& host);
+std::optional<Finding> CheckSourceRequired(const ChannelFacts& channel);
+std::optional<Finding> CheckScope(const ChannelFacts& channel);
+
+// diagnosis_path.cc
+std::optional<Finding> CheckReversePath(const ChannelFacts& channel, const InterfaceFacts& facts);
+std::optional<Finding> CheckBuffer(const ChannelFacts& channel, const HostFacts& host);
+std::optional<Finding> CheckDrops(const ChannelFacts& channel);
+std::optional<Finding> CheckPort(const ChannelFacts& channel);
+std::optional<Finding> CheckLastDatagram(const ChannelFacts& channel, const HostFacts& host);
+std::optional<Finding> CheckHopLimit(const ChannelFacts& channel);
+
+// ---- Words that the checks share ----
+
+// A word for a shell, quoted where it must be.
+std::string ShellWord(std::string_view word);
+// "12 s ago", "3 min ago".
+std::string Ago(int64_t then_ns, int64_t now_ns);
+// The receive buffer of a joined channel as it was asked for: the kernel answers with twice that, for its own overhead
+// (socket(7)).
+size_t GrantedBufferBytes(const ChannelSnapshot& snapshot);
+// "239.1.1.1:5000 on a0".
+std::string Describe(const ChannelFacts& channel);
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_GATEWAY_INSPECTION_DIAGNOSIS_H_

@@ -1,0 +1,138 @@
+#include "server/gateway/interfaces/interface_registry.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+namespace mcgw::gateway {
+
+bool InterfaceRegistry::HasManager(uint32_t index) const {
+  return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.index == index; });
+}
+
+// Of several that bore the name, the one that had an interface last.
+InterfaceRegistry::Entry* InterfaceRegistry::Waiting(std::string_view name) {
+  Entry* found = nullptr;
+  for (Entry& entry : entries_) {
+    if (entry.index != 0 || entry.name != name) continue;
+    if (found == nullptr || entry.lost_order > found->lost_order) found = &entry;
+  }
+  return found;
+}
+
+InterfaceRegistry::ManagerPtr InterfaceRegistry::Manager(std::string_view name) {
+  net::MutexLock lock(&mutex_);
+  const net::Interface* const interface = table_->FindByName(name);
+  for (const Entry& entry : entries_) {
+    if (interface != nullptr && entry.index == interface->index) return entry.manager;
+  }
+  // Follow has given the interfaces to those that waited for them: one that is there has no manager yet.
+  if (interface == nullptr) {
+    if (const Entry* const waiting = Waiting(name); waiting != nullptr) return waiting->manager;
+  }
+  if (interface == nullptr) Prune();
+  auto manager = std::make_shared<InterfaceChannels>(services_, std::string(name), interface);
+  entries_.push_back({.name = std::string(name),
+                      .index = interface == nullptr ? 0 : interface->index,
+                      .lost_order = 0,
+                      .manager = manager});
+  return manager;
+}
+
+void InterfaceRegistry::Prune() {
+  // None but this list refers to a manager that goes: whoever else has one got it here, under the mutex, or has a hold,
+  // whose channel it keeps.
+  std::erase_if(entries_, [](const Entry& entry) {
+    return entry.index == 0 && entry.manager.use_count() == 1 && entry.manager->empty();
+  });
+}
+
+std::vector<InterfaceRegistry::ManagerPtr> InterfaceRegistry::All() const {
+  net::MutexLock lock(&mutex_);
+  std::vector<ManagerPtr> all;
+  all.reserve(entries_.size());
+  for (const Entry& entry : entries_) all.push_back(entry.manager);
+  return all;
+}
+
+bool InterfaceRegistry::DropOldestLeft() {
+  while (true) {
+    ManagerPtr oldest;
+    int64_t oldest_ns = INT64_MAX;
+    for (const ManagerPtr& manager : All()) {
+      const std::optional<int64_t> left_ns = manager->OldestLeftNs();
+      if (!left_ns.has_value() || *left_ns >= oldest_ns) continue;
+      oldest_ns = *left_ns;
+      oldest = manager;
+    }
+    if (oldest == nullptr) return false;
+    if (oldest->DropOldestLeft()) return true;  // Else it was joined again meanwhile.
+  }
+}
+
+std::shared_ptr<const net::InterfaceTable> InterfaceRegistry::table() const {
+  net::MutexLock lock(&mutex_);
+  return table_;
+}
+
+void InterfaceRegistry::Detach(const net::InterfaceChanges& changes) {
+  for (Entry& entry : entries_) {
+    if (entry.index == 0) continue;
+    const net::Interface* const interface = table_->FindByIndex(entry.index);
+    // What has the index of one that was deleted is another interface, even with the same name.
+    if (interface == nullptr || changes.deleted.contains(entry.index)) {
+      entry.index = 0;
+      entry.lost_order = ++losses_;
+    } else {
+      entry.name = interface->name;
+    }
+  }
+}
+
+void InterfaceRegistry::Attach() {
+  for (const net::Interface& interface : table_->interfaces()) {
+    if (HasManager(interface.index)) continue;
+    Entry* waiting = Waiting(interface.name);
+    for (const std::string& name : interface.alternative_names) {
+      if (waiting == nullptr) waiting = Waiting(name);
+    }
+    if (waiting != nullptr) waiting->index = interface.index;
+  }
+}
+
+std::vector<InterfaceNotice> InterfaceRegistry::Follow(std::shared_ptr<const net::InterfaceTable> table,
+                                                       const net::InterfaceChanges& changes) {
+  struct Step {
+    ManagerPtr manager;
+    const net::Interface* interface = nullptr;
+    InterfaceChannels::Interim interim;
+  };
+  std::vector<Step> steps;
+  {
+    net::MutexLock lock(&mutex_);
+    table_ = table;
+    Prune();
+    std::vector<uint32_t> before;
+    before.reserve(entries_.size());
+    for (const Entry& entry : entries_) before.push_back(entry.index);
+    Detach(changes);
+    Attach();
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      const Entry& entry = entries_[i];
+      steps.push_back({.manager = entry.manager,
+                       .interface = entry.index == 0 ? nullptr : table->FindByIndex(entry.index),
+                       .interim = {.deleted = before[i] != 0 && changes.deleted.contains(before[i]),
+                                   .down = before[i] != 0 && changes.down.contains(before[i]),
+                                   .enslaved = before[i] != 0 && changes.enslaved.contains(before[i])}});
+    }
+  }
+  std::vector<InterfaceNotice> notices;
+  for (const Step& step : steps) {
+    std::optional<InterfaceNotice> notice = step.manager->Follow(step.interface, step.interim);
+    if (notice.has_value()) notices.push_back(*std::move(notice));
+  }
+  return notices;
+}
+
+}  // namespace mcgw::gateway

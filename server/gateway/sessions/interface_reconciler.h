@@ -1,0 +1,86 @@
+// Has everything follow interfaces that come, go and change.
+//
+// It reads what net::InterfaceWatch has heard and after it the table, so that no old message is compared with a newer
+// table. Then managers find their interfaces again and close sockets that are of no more use, streams are told,
+// requested channels are joined again, and memberships whose selector now means another interface move.
+
+#ifndef MCGW_GATEWAY_SESSIONS_INTERFACE_RECONCILER_H_
+#define MCGW_GATEWAY_SESSIONS_INTERFACE_RECONCILER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/gateway/interfaces/interface_directory.h"
+#include "server/gateway/interfaces/interface_log.h"
+#include "server/gateway/interfaces/interface_registry.h"
+#include "server/gateway/rules/policy.h"
+#include "server/gateway/sessions/retained.h"
+#include "server/gateway/sessions/session.h"
+#include "server/gateway/sessions/subscription_table.h"
+#include "server/net/interface_table.h"
+#include "server/net/kernel_memberships.h"
+#include "server/net/mutex.h"
+
+namespace mcgw::gateway {
+
+// Thread-safe; one thread follows at a time. All calls but Health may block.
+class InterfaceReconciler {
+ public:
+  using ReadKernel = std::function<absl::StatusOr<net::KernelMemberships>()>;
+
+  // All must outlive it; `watch` may be null.
+  InterfaceReconciler(InterfaceDirectory* directory, InterfaceRegistry* registry, SessionTable* sessions,
+                      RetainedMemberships* retained, SubscriptionTable* streams, ReadKernel kernel_memberships,
+                      net::InterfaceWatch* watch)
+      : directory_(directory),
+        registry_(registry),
+        sessions_(sessions),
+        retained_(retained),
+        streams_(streams),
+        kernel_memberships_(std::move(kernel_memberships)),
+        watch_(watch) {}
+
+  // On failure nothing has happened, and what the watch had heard is kept for the next time.
+  absl::Status Follow();
+  // Follows if a request's selector is not found among the known interfaces, or is "*" and something has changed since
+  // they were followed.
+  absl::Status CatchUp(const std::vector<MembershipRequest>& requests);
+  // Drops old logs, tries again what was refused, and follows every ten seconds whatever was heard. Once a second.
+  void Sweep(int64_t now_ns);
+  // The interfaces that have channels, by name, and whether everything requested on each can be received.
+  std::map<std::string, bool> Health() const;
+
+ private:
+  bool IsKnown(const MembershipRequest& request);
+  absl::Status FollowLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes what was heard, and reads the interfaces after it.
+  absl::Status ReadInterfaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Joins what is requested and not joined, at once or when it is time to try again.
+  void Heal(bool now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Compares with what the kernel has, and joins again what it has lost.
+  void CheckKernel() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FollowMemberships() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Tell(const std::vector<InterfaceNotice>& notices) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  InterfaceDirectory* const directory_;
+  InterfaceRegistry* const registry_;
+  SessionTable* const sessions_;
+  RetainedMemberships* const retained_;
+  SubscriptionTable* const streams_;
+  const ReadKernel kernel_memberships_;
+  net::InterfaceWatch* const watch_;
+
+  net::Mutex mutex_;  // Held while it follows.
+  int64_t followed_ns_ ABSL_GUARDED_BY(mutex_) = 0;
+  net::InterfaceChanges changes_ ABSL_GUARDED_BY(mutex_);  // Heard, and older than the table.
+  InterfaceLog log_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_GATEWAY_SESSIONS_INTERFACE_RECONCILER_H_

@@ -1,0 +1,63 @@
+// The open streams.
+
+#ifndef MCGW_GATEWAY_SESSIONS_SUBSCRIPTION_TABLE_H_
+#define MCGW_GATEWAY_SESSIONS_SUBSCRIPTION_TABLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <set>
+
+#include "absl/status/status.h"
+#include "server/fanout/log_budget.h"
+#include "server/gateway/channels/accounts.h"
+#include "server/gateway/sessions/subscription.h"
+#include "server/net/mutex.h"
+
+namespace mcgw::gateway {
+
+// Thread-safe. What is called with a stream runs under the table's mutex, so that the stream stays.
+class SubscriptionTable {
+ public:
+  // `closed` takes the accounts of streams that end.
+  SubscriptionTable(size_t limit, ClosedAccounts* closed) : limit_(limit), closed_(closed) {}
+
+  // SUBSCRIBER_LIMIT.
+  absl::Status Add(Subscription* stream);
+  // Does nothing for a stream that was not added.
+  void Remove(Subscription* stream);
+  size_t size() const;
+
+  // In order of id.
+  void ForEach(const std::function<void(Subscription&)>& visit);
+  // Those with a greater id than `after_id`, until `visit` returns false.
+  void ReadAfter(uint64_t after_id, const std::function<bool(const Subscription&)>& visit) const;
+  // False if there is no such stream.
+  bool ReadOne(uint64_t id, const std::function<void(const Subscription&)>& visit) const;
+  // What all streams were offered, those that have ended included: each counts once.
+  fanout::LedgerEntry Total() const;
+
+  // Ends the streams that pin more log memory than their share, the greatest first, while all together pin more than
+  // half of the budget.
+  void EndGreedy(const fanout::LogBudget& budget);
+
+ private:
+  struct ById {
+    using is_transparent = void;
+    static uint64_t Of(uint64_t id) { return id; }
+    static uint64_t Of(const Subscription* subscription) { return subscription->id(); }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Of(a) < Of(b);
+    }
+  };
+
+  const size_t limit_;
+  ClosedAccounts* const closed_;
+  mutable net::Mutex mutex_;
+  std::set<Subscription*, ById> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace mcgw::gateway
+
+#endif  // MCGW_GATEWAY_SESSIONS_SUBSCRIPTION_TABLE_H_
