@@ -320,9 +320,13 @@ TEST_F(SubscriptionTest, AStreamThatDoesNotReadEndsWhileItsSessionGoesOnChanging
   const std::string session = Join("", Request("a0", "239.1.1.1")).session_id;
   const auto stalled = Subscribe({}, session);
   const auto reading = Subscribe({}, session);
+  // The more sources, the more an event holds, and the fewer fill the stream.
+  std::vector<net::IpAddress> sources;
+  for (int i = 1; i <= 64; ++i) sources.push_back(testing::Ip("10.0.1." + std::to_string(i)));
+  const MembershipRequest request = Request("a0", "239.1.1.2", fanout::SourceFilter::Include(sources));
   for (int i = 0; !stalled->subscriber().verdict().has_value(); ++i) {
     ASSERT_LT(i, 20'000);
-    const JoinResult joined = Join(session, Request("a0", "239.1.1.2"), std::nullopt);
+    const JoinResult joined = Join(session, request, std::nullopt);
     ASSERT_TRUE(gateway_->Leave(me_, session, joined.membership_id).ok());
     // A new channel each time, as when groups differ.
     SweepAfter(options_.keep_after_leave + absl::Seconds(1));
