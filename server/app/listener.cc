@@ -33,7 +33,7 @@ constexpr int kBacklog = 1024;
 
 // What a stalled client can pin of kernel memory: twice that, and one write more (socket(7)). With what its stream
 // takes of the daemon's it stays within 256 KiB. Inherited by accepted sockets.
-constexpr int kSendBufferBytes = 88 << 10;
+constexpr int kSendBufferBytes = 72 << 10;
 
 absl::Status Bad(const std::string& address, std::string_view why) {
   return absl::InvalidArgumentError(net::StrCat("listen address '", address, "': ", why));
