@@ -35,7 +35,7 @@ using google::protobuf::Reflection;
 
 enum class Kind { kText, kTexts, kNumber, kDuration };
 
-// One key. `least` and `most` bound numbers, and durations in seconds; `values` are the texts allowed.
+// One key. `least` and `most` bound numbers, and durations in seconds; `values` lists the allowed texts.
 struct Key {
   std::string_view name;  // The field of Config.
   Kind kind;
@@ -48,55 +48,56 @@ struct Key {
 
 constexpr std::array kKeys = {
     Key{"listen", Kind::kTexts, "127.0.0.1:50051",
-        "Where to serve gRPC: 127.0.0.1:50051, [::1]:50051 or unix:/run/mcgw/mcgw.sock; port 0 takes a free one. "
+        "Where to serve gRPC: 127.0.0.1:50051, [::1]:50051 or unix:/run/mcgw/mcgw.sock; port 0 chooses a free port. "
         "Repeatable"},
     Key{"interfaces", Kind::kTexts, "",
-        "An interface that the gateway may use, by name or alternative name; default: all. Repeatable"},
+        "Interface that the gateway may use, by name or alternative name; default: all. Repeatable"},
     Key{"default_interface", Kind::kText, "",
-        "The interface that an empty selector means; default: the host's routes decide"},
+        "Interface for requests that name none; default: chosen by the host's routes"},
     Key{"source_port", Kind::kNumber, "0",
-        "The UDP port to send from, in both families, held against all other users; 0: the kernel chooses one for each",
-        0, 65535},
-    Key{"log_level", Kind::kText, "info", "What is logged: lines of this level and above", 0, 0,
-        "trace debug info warning error"},
-    Key{"log_format", Kind::kText, "text", "The form of log lines", 0, 0, "text json"},
-    Key{"session_lease", Kind::kDuration, "60s", "Lease of a session for which Join names none", 1, 3600},
-    Key{"keep_after_leave", Kind::kDuration, "30s", "How long a channel's log outlives its last holder", 0, 3600},
-    Key{"drain_grace", Kind::kDuration, "5s", "How long open streams are served after a signal to stop", 0, 300},
-    Key{"channel_log_bytes", Kind::kNumber, "4194304", "Most bytes of one channel's log", 256 << 10, 1 << 30},
-    Key{"channel_log_age", Kind::kDuration, "0s", "How long a channel's log holds a datagram at most; 0s: no limit", 0,
+        "UDP port to send from, for IPv4 and IPv6, closed to other users; 0: the kernel chooses one per socket", 0,
+        65535},
+    Key{"log_level", Kind::kText, "info", "Minimum severity to log", 0, 0, "trace debug info warning error"},
+    Key{"log_format", Kind::kText, "text", "Format of log lines", 0, 0, "text json"},
+    Key{"session_lease", Kind::kDuration, "60s", "Session lease if Join names none", 1, 3600},
+    Key{"keep_after_leave", Kind::kDuration, "30s", "How long to keep a channel's log after its last holder leaves", 0,
+        3600},
+    Key{"drain_grace", Kind::kDuration, "5s", "How long to serve open streams after a stop signal", 0, 300},
+    Key{"channel_log_bytes", Kind::kNumber, "4194304", "Maximum bytes of one channel's log", 256 << 10, 1 << 30},
+    Key{"channel_log_age", Kind::kDuration, "0s", "Maximum age of a datagram in a channel's log; 0s: no limit", 0,
         86'400},
     Key{"logs", Kind::kTexts, "",
-        "Limits for the logs of some groups, such as '239.1.0.0/16 bytes=1048576 age=30s'. Repeatable"},
-    Key{"total_log_bytes", Kind::kNumber, "268435456", "Most bytes of all logs together", 256 << 10, uint64_t{1} << 40},
+        "Log limits for a prefix of groups, such as '239.1.0.0/16 bytes=1048576 age=30s'. Repeatable"},
+    Key{"total_log_bytes", Kind::kNumber, "268435456", "Maximum bytes of all logs together", 256 << 10,
+        uint64_t{1} << 40},
     Key{"socket_buffer_bytes", Kind::kNumber, "33554432",
-        "Receive buffer to ask the kernel for, for each socket; it grants at most net.core.rmem_max", 4 << 10, 1 << 30},
+        "Receive buffer to request for each socket; the kernel may cap it at net.core.rmem_max", 4 << 10, 1 << 30},
     Key{"subscriber_lag_limit_bytes", Kind::kNumber, "",
-        "How far a stream may fall behind that names no limit, in bytes of log; default: channel_log_bytes", 64 << 10,
+        "How many bytes of log a stream may fall behind if it names no limit; default: channel_log_bytes", 64 << 10,
         1 << 30},
     Key{"shards", Kind::kNumber, "0",
-        "Threads that receive channels and write streams; 0: one for every two cores, at most 8", 0, 16},
-    Key{"max_channels", Kind::kNumber, "20000", "Most channels", 1, 1'000'000},
-    Key{"max_sessions", Kind::kNumber, "10000", "Most sessions", 0, 1'000'000},
-    Key{"max_subscribers", Kind::kNumber, "10000", "Most open Subscribe streams", 1, 100'000},
-    Key{"max_connections", Kind::kNumber, "1000", "Most client connections", 1, 100'000},
+        "Threads that receive channels and write streams; 0: one per two cores, at most 8", 0, 16},
+    Key{"max_channels", Kind::kNumber, "20000", "Maximum channels", 1, 1'000'000},
+    Key{"max_sessions", Kind::kNumber, "10000", "Maximum sessions", 0, 1'000'000},
+    Key{"max_subscribers", Kind::kNumber, "10000", "Maximum open Subscribe streams", 1, 100'000},
+    Key{"max_connections", Kind::kNumber, "1000", "Maximum client connections", 1, 100'000},
     Key{"max_connections_per_peer", Kind::kNumber, "0",
-        "Most connections of one address, or of one user on Unix sockets; 0: three quarters of max_connections", 0,
+        "Maximum connections per address, or per user on Unix sockets; 0: three quarters of max_connections", 0,
         100'000},
     Key{"stall_timeout", Kind::kDuration, "60s",
-        "A stream whose client takes no message for so long is cut, and a connection that takes nothing", 1, 3600},
-    Key{"max_memberships", Kind::kNumber, "10000", "Most memberships of one session or stream", 1, 100'000},
-    Key{"max_sources", Kind::kNumber, "1000", "Most sources in one source filter", 1, 10'000},
-    Key{"max_holder_sources", Kind::kNumber, "100000", "Most sources in all filters of one session or stream", 1,
+        "Cut a stream whose client takes no message, or a connection that takes no data, for this long", 1, 3600},
+    Key{"max_memberships", Kind::kNumber, "10000", "Maximum memberships per session or stream", 1, 100'000},
+    Key{"max_sources", Kind::kNumber, "1000", "Maximum sources per source filter", 1, 10'000},
+    Key{"max_holder_sources", Kind::kNumber, "100000", "Maximum sources in all filters of a session or stream", 1,
         10'000'000},
-    Key{"max_total_memberships", Kind::kNumber, "2000000", "Most memberships of all sessions and streams together", 1,
-        100'000'000},
-    Key{"max_total_sources", Kind::kNumber, "1000000", "Most sources in the filters of all memberships together", 1,
+    Key{"max_total_memberships", Kind::kNumber, "2000000", "Maximum memberships of all sessions and streams together",
+        1, 100'000'000},
+    Key{"max_total_sources", Kind::kNumber, "1000000", "Maximum sources in the filters of all memberships together", 1,
         100'000'000},
 };
 
 int ShardsForCores() {
-  constexpr int kCoresForEach = 2;  // Clients' connections and gRPC's own threads need some too.
+  constexpr int kCoresForEach = 2;  // Connections and gRPC's own threads need cores too.
   constexpr int kMost = 8;
   cpu_set_t cores;
   CPU_ZERO(&cores);
@@ -133,8 +134,8 @@ absl::StatusOr<absl::Duration> ReadDuration(const Key& key, const Setting& setti
              "s: a number and a unit, such as 30s or 500ms");
 }
 
-// An empty value would be taken for the default, which often permits more than what was meant: a variable of a script
-// that is not set must not open all interfaces.
+// An empty value would mean the default, which often permits more than intended: an unset variable of a script must not
+// open all interfaces.
 absl::Status CheckNotEmpty(const Setting& setting) {
   const bool empty = setting.values.empty() || std::any_of(setting.values.begin(), setting.values.end(),
                                                            [](const std::string& value) { return value.empty(); });
@@ -151,7 +152,7 @@ absl::Status Apply(const Key& key, const Setting& setting, Config* config) {
     for (const std::string& value : setting.values) reflection->AddString(config, field, value);
     return absl::OkStatus();
   }
-  if (setting.values.size() != 1) return Bad(setting, "one value is wanted, not ", setting.values.size());
+  if (setting.values.size() != 1) return Bad(setting, "give one value, not ", setting.values.size());
   switch (key.kind) {
     case Kind::kTexts:
       break;
@@ -205,8 +206,8 @@ void ReadEnvironment(Settings* settings) {
   }
 }
 
-// A misspelt variable is ignored, so it is told of. It is no error: variables with this prefix may be another
-// program's. Kubernetes makes MCGW_SERVICE_HOST, MCGW_PORT and such for a Service named mcgw.
+// A misspelt variable is ignored, so warn about it. It is not an error, since variables with this prefix may belong to
+// another program: Kubernetes sets MCGW_SERVICE_HOST, MCGW_PORT and others for a Service named mcgw.
 std::vector<std::string> UnknownVariables() {
   std::set<std::string, std::less<>> known = {"MCGW_CONFIG", "MCGW_GATEWAY"};
   for (const Key& key : kKeys) known.insert(VariableOf(key));
@@ -217,22 +218,22 @@ std::vector<std::string> UnknownVariables() {
     const bool of_kubernetes =
         name.starts_with("MCGW_SERVICE_") || name == "MCGW_PORT" || name.starts_with("MCGW_PORT_");
     if (!name.starts_with("MCGW_") || of_kubernetes || known.contains(name)) continue;
-    warnings.push_back(net::StrCat(name, ": mcgwd knows no such variable, and ignores it (mcgwd --help lists them)"));
+    warnings.push_back(net::StrCat(name, ": ignored, as mcgwd has no such variable (mcgwd --help lists them)"));
   }
   return warnings;
 }
 
 // ---- Together ----
 
-// Names of interfaces are checked for what no name can be, not for whether the interface is there: it may come.
+// Checks only that a name is possible, not that the interface exists: it may appear later.
 absl::Status CheckInterfaceName(std::string_view key, const std::string& name) {
-  constexpr size_t kMostBytes = 127;  // Of an alternative name; others have at most 15.
+  constexpr size_t kMostBytes = 127;  // Of an alternative name; a primary name has at most 15.
   const bool impossible = name.size() > kMostBytes || name == "*" || std::any_of(name.begin(), name.end(), [](char c) {
                             return c == '/' || c == ',' || absl::ascii_isspace(static_cast<uint8_t>(c)) ||
                                    absl::ascii_iscntrl(static_cast<uint8_t>(c));
                           });
   if (!impossible) return absl::OkStatus();
-  return absl::InvalidArgumentError(net::StrCat(key, ": '", absl::CHexEscape(name), "' is no name of an interface"));
+  return absl::InvalidArgumentError(net::StrCat(key, ": '", absl::CHexEscape(name), "' is not an interface name"));
 }
 
 absl::Status CheckInterfaces(const Config& config) {
@@ -320,17 +321,17 @@ std::string TextOf(const Key& key, const Config& config) {
 absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   CLI::App app(
       "mcgwd: a gateway between gRPC clients and IP multicast.\n"
-      "Every key of the configuration file is a flag and an environment variable; a flag rules over the environment, "
-      "the\n"
-      "environment over the file. Without any it serves on 127.0.0.1:50051.",
+      "Every key of the configuration file is a flag and an environment variable; a flag overrides the environment, "
+      "which\n"
+      "overrides the file. Without any, mcgwd serves on 127.0.0.1:50051.",
       "mcgwd");
   app.set_version_flag("--version", "mcgwd " MCGW_VERSION, "Print the version and exit");
   CommandLine line;
   CLI::Option* const file =
-      app.add_option("--config", line.config_file, "A YAML file with keys such as channel_log_bytes: 8388608")
+      app.add_option("--config", line.config_file, "YAML file with keys such as channel_log_bytes: 8388608")
           ->type_name("FILE")
           ->envname("MCGW_CONFIG");
-  app.add_flag("--check-config", line.check_config, "Check the configuration, say whether it is good, and exit");
+  app.add_flag("--check-config", line.check_config, "Check the configuration, report the result, and exit");
   std::map<std::string_view, std::vector<std::string>> flags;
   for (const Key& key : kKeys) {
     app.add_option(FlagOf(key), flags[key.name], HelpOf(key))
@@ -353,7 +354,7 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
     return absl::InvalidArgumentError(net::StrCat(error.what(), " (mcgwd --help lists the flags)"));
   }
 
-  // CLI11 takes an empty variable for none.
+  // CLI11 treats an empty variable as unset.
   const char* const config_variable = std::getenv("MCGW_CONFIG");
   if (line.config_file.empty() && (file->count() > 0 || config_variable != nullptr)) {
     return Bad(Setting{file->count() > 0 ? "--config" : "MCGW_CONFIG", {}}, "an empty value; leave it out for no file");

@@ -1,5 +1,5 @@
 // The daemon's configuration: one schema (proto/multicast/gateway/config/v1), read from a YAML file, the environment
-// and flags, in that order of growing strength.
+// and flags. Flags override the environment, which overrides the file.
 
 #ifndef MCGW_APP_CONFIG_H_
 #define MCGW_APP_CONFIG_H_
@@ -16,19 +16,19 @@ namespace mcgw::app {
 using Config = multicast::gateway::config::v1::Config;
 
 struct CommandLine {
-  Config config;            // With all defaults filled in, and valid.
+  Config config;            // Valid, with all defaults filled in.
   std::string config_file;  // Empty: none.
   bool check_config = false;
-  bool print_and_exit = false;  // --help, --version: `text` goes to stdout.
+  bool print_and_exit = false;  // For --help and --version: print `text` to stdout.
   std::string text;
-  std::vector<std::string> warnings;  // What is ignored, and may be a mistake.
+  std::vector<std::string> warnings;  // Ignored settings that may be mistakes.
 };
 
-// Reads flags, the environment (MCGW_*) and the file that --config names. Every error names the place (flag, variable,
+// Reads flags, the environment (MCGW_*) and the file that --config names. Every error names the source (flag, variable,
 // or file and line), the key, the value, and what would be right.
 absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv);
 
-// The part of the configuration that the gateway takes.
+// The part of the configuration that concerns the gateway.
 gateway::Options GatewayOptions(const Config& config);
 
 // Names of the keys whose values differ.

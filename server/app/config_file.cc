@@ -25,7 +25,7 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
   const auto bad = [&](std::string_view why) {
     return absl::InvalidArgumentError(net::StrCat("--config: cannot read '", path, "': ", why));
   };
-  // A pipe without a writer would be waited for.
+  // O_NONBLOCK, so that a pipe without a writer does not block.
   const net::OwnedFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.valid()) return bad(std::strerror(errno));
   struct stat status;
@@ -45,7 +45,7 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
   return text;
 }
 
-// A map as the text that stands for it: {group: 239.1.0.0/16, age: 30s} is "239.1.0.0/16 age=30s".
+// The text form of a map: {group: 239.1.0.0/16, age: 30s} is "239.1.0.0/16 age=30s".
 absl::StatusOr<std::string> ReadRule(const Setting& setting, const YAML::Node& map) {
   std::string group;
   std::string limits;
@@ -53,14 +53,14 @@ absl::StatusOr<std::string> ReadRule(const Setting& setting, const YAML::Node& m
   for (const auto& entry : map) {
     const std::string name = entry.first.Scalar();
     if (!names.insert(name).second) return Bad(setting, name, " is given twice in one rule");
-    if (!entry.second.IsScalar()) return Bad(setting, name, ": a plain value is wanted");
+    if (!entry.second.IsScalar()) return Bad(setting, name, ": give a plain value");
     if (name == "group") {
       group = entry.second.Scalar();
     } else {
       limits += net::StrCat(" ", name, "=", entry.second.Scalar());
     }
   }
-  if (group.empty()) return Bad(setting, "group is missing: the prefix of the groups, such as 239.1.0.0/16");
+  if (group.empty()) return Bad(setting, "group is missing: give the prefix of the groups, such as 239.1.0.0/16");
   return group + limits;
 }
 
@@ -70,7 +70,7 @@ absl::Status ReadNode(const std::string& key, const YAML::Node& node, Setting* s
     setting->values.push_back(node.Scalar());
     return absl::OkStatus();
   }
-  if (!node.IsSequence()) return Bad(*setting, "a plain value is wanted, not a map");
+  if (!node.IsSequence()) return Bad(*setting, "give a plain value, not a map");
   for (const YAML::Node& item : node) {
     if (item.IsMap() && key == "logs") {
       absl::StatusOr<std::string> rule = ReadRule(*setting, item);
@@ -78,7 +78,7 @@ absl::Status ReadNode(const std::string& key, const YAML::Node& node, Setting* s
       setting->values.push_back(*std::move(rule));
       continue;
     }
-    if (!item.IsScalar()) return Bad(*setting, "a list of plain values is wanted");
+    if (!item.IsScalar()) return Bad(*setting, "give a list of plain values");
     setting->values.push_back(item.Scalar());
   }
   return absl::OkStatus();
@@ -90,10 +90,10 @@ absl::Status ReadDocument(const std::string& path, const std::string& text, cons
   if (documents.empty() || (documents.size() == 1 && documents[0].IsNull())) return absl::OkStatus();
   if (documents.size() > 1) {
     return absl::InvalidArgumentError(
-        net::StrCat(path, ": ", documents.size(), " YAML documents (a line of --- begins another): one is wanted"));
+        net::StrCat(path, ": ", documents.size(), " YAML documents: give one (a line of --- begins another)"));
   }
   const YAML::Node& root = documents[0];
-  if (!root.IsMap()) return absl::InvalidArgumentError(net::StrCat(path, ": a map of keys and values is wanted"));
+  if (!root.IsMap()) return absl::InvalidArgumentError(net::StrCat(path, ": give a map of keys and values"));
   for (const auto& entry : root) {
     const std::string key = entry.first.Scalar();
     const std::string place = net::StrCat(path, ":", entry.first.Mark().line + 1);
@@ -103,7 +103,7 @@ absl::Status ReadDocument(const std::string& path, const std::string& text, cons
           net::StrCat(place, ": there is no key '", key, "'; the keys are ", absl::StrJoin(names, ", ")));
     }
     Setting setting{net::StrCat(place, ": ", key), {}};
-    if (settings->contains(key)) return Bad(setting, "a second time; give the key once");
+    if (settings->contains(key)) return Bad(setting, "given twice; give the key once");
     if (absl::Status status = ReadNode(key, entry.second, &setting); !status.ok()) return status;
     settings->emplace(key, std::move(setting));
   }

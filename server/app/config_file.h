@@ -1,4 +1,4 @@
-// The configuration file: one YAML document, a map of keys.
+// The configuration file: a single YAML document, a map of keys.
 
 #ifndef MCGW_APP_CONFIG_FILE_H_
 #define MCGW_APP_CONFIG_FILE_H_
@@ -12,8 +12,8 @@
 
 namespace mcgw::app {
 
-// Reads the file into *settings. `keys` are those that there are. The file is a regular one of at most 1 MiB; anything
-// else is an error, and is never waited for. Every error names the file and, where there is one, the line.
+// Reads the file into *settings. `keys` lists the known keys. The file must be a regular one of at most 1 MiB; anything
+// else is an error and never blocks. Every error names the file and, where there is one, the line.
 absl::Status ReadConfigFile(const std::string& path, const std::vector<std::string_view>& keys, Settings* settings);
 
 }  // namespace mcgw::app

@@ -1,4 +1,4 @@
-// What is wrong with a configuration on this host, though it is well-formed.
+// Warnings about a valid configuration that does not fit this host.
 
 #ifndef MCGW_APP_CONFIG_WARNINGS_H_
 #define MCGW_APP_CONFIG_WARNINGS_H_
@@ -11,8 +11,8 @@
 
 namespace mcgw::app {
 
-// One sentence for each configured interface that the host does not have, or that another key rules out. An interface
-// may come later, so none of them keeps the gateway from starting.
+// One sentence for each configured interface that the host lacks or that another key rules out. None keeps the gateway
+// from starting, since an interface may appear later.
 std::vector<std::string> InterfaceWarnings(const Config& config, const net::InterfaceTable& table);
 
 }  // namespace mcgw::app

@@ -13,7 +13,7 @@ namespace mcgw::app {
 ConnectionPeer ConnectionPeer::Of(int fd, const sockaddr_storage& address) {
   if (address.ss_family != AF_UNIX) {
     const net::IpAddress ip = net::IpAddress::FromSockaddr(address);
-    // A program of this host has all addresses of 127.0.0.0/8 to connect from.
+    // A local program can connect from any address in 127.0.0.0/8.
     return {.name = ip.IsLoopback() ? "the loopback" : net::StrCat("address ", ip.ToString())};
   }
   ucred credentials = {};
@@ -40,9 +40,9 @@ std::optional<std::string> ConnectionShares::Take(const ConnectionPeer& peer) {
   }
   const size_t kept = peer.is_operator ? 0 : peer.unix_socket ? kept_for_operators_ : kept_for_unix_;
   if (taken_ >= most_ - kept) {
-    std::string why = net::StrCat("there are ", taken_, " already (max_connections, or the limit of open files)");
+    std::string why = net::StrCat("there are already ", taken_, " (max_connections, or the limit of open files)");
     if (kept > 0)
-      why += net::StrCat(", and ", kept, " more are kept for ", peer.unix_socket ? "operators" : "Unix sockets");
+      why += net::StrCat(", and ", kept, " more are reserved for ", peer.unix_socket ? "operators" : "Unix sockets");
     return why;
   }
   ++taken_;

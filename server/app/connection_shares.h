@@ -1,4 +1,4 @@
-// How many connections each peer may have, so that one does not take them all.
+// Limits the connections of each peer, so that no peer takes them all.
 
 #ifndef MCGW_APP_CONNECTION_SHARES_H_
 #define MCGW_APP_CONNECTION_SHARES_H_
@@ -12,9 +12,9 @@
 
 namespace mcgw::app {
 
-// Who a connection counts for.
+// The peer that a connection counts against.
 struct ConnectionPeer {
-  std::string name;  // "address 192.0.2.1", "user 1000"; all of the loopback is one address.
+  std::string name;  // "address 192.0.2.1", "user 1000"; all loopback addresses are one peer.
   bool unix_socket = false;
   bool is_operator = false;  // root, or the gateway's own user, on a Unix socket.
 
@@ -25,11 +25,11 @@ struct ConnectionPeer {
 // Not thread-safe.
 class ConnectionShares {
  public:
-  // At most `most` connections. A peer may have `for_each`, or with 0 three quarters of them. A tenth is kept for Unix
-  // sockets, half of that for operators, who have no share to keep to: they can always look.
+  // At most `most` connections in total. A peer may have `for_each` of them; 0 means three quarters. A tenth is
+  // reserved for Unix sockets, half of that for operators. Operators have no share, so they can always connect to look.
   ConnectionShares(size_t most, size_t for_each);
 
-  // Counts a connection, or says why there may be no more.
+  // Counts a connection, or returns the reason for refusing it.
   std::optional<std::string> Take(const ConnectionPeer& peer);
   void GiveBack(const ConnectionPeer& peer);
 
@@ -42,7 +42,7 @@ class ConnectionShares {
   const size_t kept_for_unix_;
   const size_t kept_for_operators_;
   size_t taken_ = 0;
-  std::unordered_map<std::string, size_t> taken_by_;  // Peers that have some.
+  std::unordered_map<std::string, size_t> taken_by_;  // Peers that have any.
 };
 
 }  // namespace mcgw::app

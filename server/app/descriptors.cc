@@ -9,8 +9,7 @@
 namespace mcgw::app {
 namespace {
 
-// gRPC's, the event loops', the send sockets', files that are read in passing, and some to spare: an idle daemon has
-// about 30 open.
+// gRPC, event loops, send sockets, files open for a moment, and a reserve. An idle daemon has about 30 open.
 constexpr size_t kOwn = 80;
 constexpr size_t kPerConnection = 2;
 constexpr size_t kMostSends = 4000;
@@ -19,7 +18,7 @@ constexpr size_t kMostSends = 4000;
 
 size_t RaiseDescriptorLimit() {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;  // The least that anybody has.
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;  // The lowest default.
   if (limit.rlim_cur != limit.rlim_max) {
     const rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max;

@@ -1,4 +1,4 @@
-// Who may use the process's file descriptors: each has a part of its own, so that none can starve the others.
+// Divides the process's file descriptors into separate parts, so that no use starves another.
 
 #ifndef MCGW_APP_DESCRIPTORS_H_
 #define MCGW_APP_DESCRIPTORS_H_
@@ -11,14 +11,14 @@ namespace mcgw::app {
 size_t RaiseDescriptorLimit();
 
 struct DescriptorSplit {
-  size_t connections = 0;  // Most connections, each with the two descriptors that it takes (ADR 4).
-  size_t channels = 0;     // Most sockets of channels.
-  size_t sends = 0;        // Most sockets to send from, and of host-only memberships.
+  size_t connections = 0;  // Maximum connections; each takes two descriptors (ADR 4).
+  size_t channels = 0;     // Maximum channel sockets.
+  size_t sends = 0;        // Maximum send sockets and host-only memberships.
 };
 
-// `limit` descriptors: first a few for the daemon itself (and one for each of `listeners`), then two for each of
-// `max_connections`, which take at most half of what is left; of the rest an eighth, at most 4000, to send from, and
-// the others for channels.
+// Divides `limit` descriptors. The daemon itself takes a few, plus one per listener. Each of `max_connections` takes
+// two, at most half of the remainder in total. Of the rest, an eighth, at most 4000, is for sending, and the others are
+// for channels.
 DescriptorSplit SplitDescriptors(size_t limit, size_t listeners, size_t max_connections);
 
 }  // namespace mcgw::app

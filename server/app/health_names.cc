@@ -4,7 +4,7 @@ namespace mcgw::app {
 
 std::vector<std::pair<std::string, bool>> HealthNames::Update(std::map<std::string, bool> health,
                                                               const std::function<bool(const std::string&)>& exists) {
-  // One that has no channels any more is no longer served.
+  // An interface without channels is no longer served.
   for (const auto& [name, told] : told_) health.emplace(name, false);
   std::vector<std::pair<std::string, bool>> news;
   for (const auto& [name, serving] : health) {

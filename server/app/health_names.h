@@ -1,7 +1,7 @@
-// The names of interfaces that the health service knows, and what it was told of each.
+// The interface names that the health service knows, and the status last reported for each.
 //
-// The service keeps every name that it was ever told, so names are bounded. Clients invent names by waiting for
-// interfaces that are not there (wait_for_interface): those have a bound of their own, and never take the place of an
+// The service never forgets a name, so the number of names is bounded. Clients can invent names by waiting for
+// interfaces that do not exist (wait_for_interface). Such names have a bound of their own and never displace an
 // interface of the host.
 
 #ifndef MCGW_APP_HEALTH_NAMES_H_
@@ -22,8 +22,8 @@ class HealthNames {
   static constexpr size_t kMostInterfaces = 10'000;
   static constexpr size_t kMostAwaited = 100;
 
-  // What the service is to be told now: the changes since the last call. `health` has the interfaces with channels, and
-  // whether each is well; `exists` says whether the host has an interface of this name.
+  // Returns the changes since the last call, for the health service. `health` maps each interface that has channels to
+  // whether it is healthy; `exists` tells whether the host has an interface of that name.
   std::vector<std::pair<std::string, bool>> Update(std::map<std::string, bool> health,
                                                    const std::function<bool(const std::string&)>& exists);
 
@@ -34,7 +34,7 @@ class HealthNames {
   };
 
   std::map<std::string, Told> told_;
-  size_t awaited_ = 0;  // Of told_.
+  size_t awaited_ = 0;  // Among told_.
 };
 
 }  // namespace mcgw::app

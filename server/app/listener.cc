@@ -31,8 +31,8 @@ namespace {
 constexpr std::string_view kUnixPrefix = "unix:";
 constexpr int kBacklog = 1024;
 
-// What a stalled client can pin of kernel memory: twice that, and one write more (socket(7)). With what its stream
-// takes of the daemon's it stays within 256 KiB. Inherited by accepted sockets.
+// Bounds the kernel memory that a stalled client pins: twice this plus one write (socket(7)). Together with the
+// daemon's memory for its stream that is at most 256 KiB. Accepted sockets inherit it.
 constexpr int kSendBufferBytes = 72 << 10;
 
 absl::Status Bad(const std::string& address, std::string_view why) {
@@ -41,9 +41,8 @@ absl::Status Bad(const std::string& address, std::string_view why) {
 
 std::string Because(std::string_view what) { return net::StrCat(what, ": ", std::strerror(errno)); }
 
-// Keeps other gateways from the socket files of a directory, so that none takes the one that another is just making for
-// an abandoned one. Without leave to read the directory, or with somebody who does not give the lock back, it does
-// without.
+// Keeps other gateways from the socket files of a directory, so that none replaces an abandoned file while another
+// does. Proceeds without the lock if the directory is not readable or the lock's holder keeps it.
 class DirectoryLock {
  public:
   explicit DirectoryLock(const std::string& path)
@@ -81,11 +80,11 @@ std::optional<HostPort> ParseHostPort(std::string_view text) {
   return HostPort{*address, static_cast<uint16_t>(port)};
 }
 
-// A listen address, understood.
+// A parsed listen address.
 struct Place {
   sockaddr_storage storage{};
   socklen_t length = 0;
-  std::string path;  // Of a Unix socket.
+  std::string path;  // Unix sockets only.
 
   std::string Text() const {
     if (!path.empty()) return net::StrCat(kUnixPrefix, std::filesystem::path(path).lexically_normal().string());
@@ -100,10 +99,11 @@ struct Place {
       place.path = address.substr(kUnixPrefix.size());
       auto* const un = reinterpret_cast<sockaddr_un*>(&place.storage);
       if (place.path.empty() || place.path[0] != '/') {
-        return Bad(address, "the path of a Unix socket begins with '/', as in unix:/run/mcgw/mcgw.sock");
+        return Bad(address, "the path of a Unix socket must begin with '/', as in unix:/run/mcgw/mcgw.sock");
       }
       if (place.path.size() >= sizeof(un->sun_path)) {
-        return Bad(address, net::StrCat("the path of a Unix socket has at most ", sizeof(un->sun_path) - 1, " bytes"));
+        return Bad(address,
+                   net::StrCat("the path of a Unix socket must have at most ", sizeof(un->sun_path) - 1, " bytes"));
       }
       un->sun_family = AF_UNIX;
       std::memcpy(un->sun_path, place.path.c_str(), place.path.size() + 1);
@@ -112,32 +112,31 @@ struct Place {
     }
     const std::optional<HostPort> parsed = ParseHostPort(address);
     if (!parsed.has_value()) {
-      return Bad(address, "neither an address and a port, as in 127.0.0.1:50051 or [::1]:50051, nor unix:/PATH");
+      return Bad(address, "give an address and a port, as in 127.0.0.1:50051 or [::1]:50051, or unix:/PATH");
     }
     if (!parsed->host.IsLoopback()) {
-      return Bad(
-          address,
-          "not a loopback address. This version serves plaintext only, and whoever could reach it could join and "
-          "send: listen on 127.0.0.1, [::1] or unix:/PATH");
+      return Bad(address,
+                 "not a loopback address. This version serves plaintext only, and anyone who can reach it can join and "
+                 "send: listen on 127.0.0.1, [::1] or unix:/PATH");
     }
     place.length = net::ToSockaddr(parsed->host, parsed->port, 0, &place.storage);
     return place;
   }
 };
 
-// Removes a socket file that no socket is bound to any more, which the kernel tells by ECONNREFUSED. A socket of
-// another type (EPROTOTYPE) or one that may not be asked (EACCES) is somebody's.
+// Removes a socket file to which no socket is bound any more (ECONNREFUSED). A socket of another type (EPROTOTYPE) or
+// without permission to connect (EACCES) is in use.
 absl::Status ClearPath(const std::string& address, const Place& place) {
   struct stat status;
   if (lstat(place.path.c_str(), &status) != 0) return absl::OkStatus();
-  if (!S_ISSOCK(status.st_mode)) return Bad(address, "the path exists and is no socket");
+  if (!S_ISSOCK(status.st_mode)) return Bad(address, "the path exists and is not a socket");
   const net::OwnedFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe.valid()) return Bad(address, Because("socket"));
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&place.storage), place.length) == 0 ||
       errno != ECONNREFUSED) {
-    return Bad(address, "in use: another process has this socket; stop it, or choose another --listen");
+    return Bad(address, "in use by another process: stop it, or choose another --listen");
   }
-  if (unlink(place.path.c_str()) != 0) return Bad(address, Because("cannot remove the socket file that is left there"));
+  if (unlink(place.path.c_str()) != 0) return Bad(address, Because("cannot remove the abandoned socket file"));
   return absl::OkStatus();
 }
 
@@ -182,7 +181,7 @@ absl::StatusOr<std::unique_ptr<ListenSocket>> ListenSocket::Open(const std::stri
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (storage.ss_family == AF_INET6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   }
-  // The file is made with the mode that it keeps: owner and group may connect.
+  // The file is created with its final mode: owner and group may connect.
   const mode_t mask = umask(0117);
   const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length);
   const int bind_errno = errno;
@@ -190,8 +189,7 @@ absl::StatusOr<std::unique_ptr<ListenSocket>> ListenSocket::Open(const std::stri
   errno = bind_errno;
   if (bound != 0 || listen(fd.get(), kBacklog) != 0) {
     if (errno == EADDRINUSE) {
-      return Bad(address,
-                 "in use: another process listens there (ss -ltnp shows which); stop it, or choose another --listen");
+      return Bad(address, "in use by another process (ss -ltnp shows which): stop it, or choose another --listen");
     }
     return Bad(address, Because("cannot listen"));
   }
@@ -267,7 +265,7 @@ void Acceptor::OnConnection(int fd, uint32_t events) {
   }
   connection->second.writable_ns = net::MonotonicNs();
   epoll_event event{};
-  event.events = EPOLLET;  // Until CutStalled asks again.
+  event.events = EPOLLET;  // Until the next CutStalled.
   event.data.fd = fd;
   epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
@@ -279,7 +277,7 @@ void Acceptor::CutStalled() {
   for (const auto& [fd, connection] : connections_) {
     if (!connection.peer.unix_socket) continue;
     if (now_ns - connection.writable_ns >= absl::ToInt64Nanoseconds(stall_timeout_)) {
-      spdlog::info("a connection of {} has taken nothing for {} s: cut", connection.peer.name,
+      spdlog::info("cut a connection of {}: it has taken nothing for {} s", connection.peer.name,
                    absl::ToInt64Seconds(stall_timeout_));
       shutdown(fd, SHUT_RDWR);
       continue;
@@ -305,8 +303,8 @@ void Acceptor::Accept(int listener_fd) {
       accept4(listener_fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!connection.valid()) {
     if (errno != EMFILE && errno != ENFILE) return;
-    // No descriptor is left; the client waits in the backlog. Without a pause this would spin.
-    Warn("no descriptor is left for a new connection; raise the limit of open files (ulimit -n)");
+    // Descriptors ran out; the client waits in the backlog. Without a pause this would spin.
+    Warn("no file descriptor is left for a new connection: raise the limit of open files (ulimit -n)");
     usleep(20'000);
     return;
   }
@@ -316,13 +314,13 @@ void Acceptor::Accept(int listener_fd) {
   if (const std::optional<std::string> refusal = shares_.Take(peer); refusal.has_value()) {
     return Warn(net::StrCat("refused a connection: ", *refusal));
   }
-  // gRPC's keepalive does not see a peer that is gone while data is on the way to it.
+  // gRPC's keepalive does not detect a dead peer while data is on the way to it.
   if (!peer.unix_socket) {
     const auto timeout_ms = static_cast<unsigned int>(absl::ToInt64Milliseconds(stall_timeout_));
     setsockopt(connection.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
   }
   epoll_event event{};
-  event.events = EPOLLET;  // EPOLLHUP always counts: both directions are closed.
+  event.events = EPOLLET;  // EPOLLHUP is always reported: both directions are closed.
   event.data.fd = second.get();
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, second.get(), &event);
   const int key = second.get();

@@ -13,7 +13,7 @@
 #include "spdlog/sinks/sink.h"
 #include "spdlog/spdlog.h"
 
-// gRPC up to 1.65 and protobuf up to 3.21 have logs of their own; later ones log through Abseil.
+// gRPC up to 1.65 and protobuf up to 3.21 have their own logs; later versions use Abseil's.
 #if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR < 66
 #define MCGW_GRPC_HAS_OWN_LOG
 #include "grpc/support/log.h"
@@ -50,7 +50,7 @@ class WriterSink final : public spdlog::sinks::sink {
 
 #ifdef MCGW_GRPC_HAS_OWN_LOG
 void LogOfGrpc(gpr_log_func_args* line) {
-  // gRPC aborts next: the queue would not be written any more.
+  // gRPC aborts next, before the queue could be written.
   if (std::string_view(line->message).starts_with("assertion failed")) Complain(line->message);
   const spdlog::level::level_enum level = line->severity == GPR_LOG_SEVERITY_ERROR  ? spdlog::level::err
                                           : line->severity == GPR_LOG_SEVERITY_INFO ? spdlog::level::info
@@ -63,7 +63,8 @@ void LogOfGrpc(gpr_log_func_args* line) {
 void LogOfProtobuf(google::protobuf::LogLevel level, const char*, int, const std::string& message) {
   constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::info, spdlog::level::warn, spdlog::level::err,
                                                    spdlog::level::critical};
-  if (level == google::protobuf::LOGLEVEL_FATAL) Complain(message);  // An exception or the end is next.
+  if (level == google::protobuf::LOGLEVEL_FATAL)
+    Complain(message);  // An exception or the end of the process comes next.
   spdlog::log(kLevels[level], "protobuf: {}", message);
 }
 #endif

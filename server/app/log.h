@@ -1,5 +1,5 @@
-// The log of the daemon: lines on stderr, which no thread ever waits for. What gRPC, protobuf and Abseil have to say
-// goes the same way.
+// The daemon's log: lines on stderr that no thread ever waits for. It includes the messages of gRPC, protobuf and
+// Abseil.
 
 #ifndef MCGW_APP_LOG_H_
 #define MCGW_APP_LOG_H_
@@ -10,13 +10,13 @@
 
 namespace mcgw::app {
 
-// Makes spdlog's functions write to stderr by a LogWriter. Once, before the first line.
+// Makes spdlog write to stderr through a LogWriter. Call once, before the first line.
 void StartLog(const Config& config);
-// As --log-level has it.
+// `level` is a value of --log-level.
 void SetLogLevel(std::string_view level);
-// A line that is written at every log level.
+// Logs a line at every log level.
 void LogAlways(std::string_view text);
-// Waits until all is written; for a second at most, since nobody may be reading.
+// Waits until everything is written, for at most a second, since stderr may have no reader.
 void FlushLog();
 
 }  // namespace mcgw::app

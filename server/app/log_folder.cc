@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kMostKindBytes = 80;
 
 bool IsPlain(std::string_view word) {
-  // Punctuation that ends a word belongs to the sentence.
+  // Trailing punctuation belongs to the sentence.
   while (!word.empty() && (word.back() == ',' || word.back() == ':' || word.back() == ';')) word.remove_suffix(1);
   return std::all_of(word.begin(), word.end(), [](char c) { return absl::ascii_isalpha(static_cast<uint8_t>(c)); });
 }

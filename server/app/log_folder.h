@@ -1,9 +1,8 @@
-// Holds back log lines that repeat: what one client causes again and again must not fill the disk, nor hide what else
-// is said.
+// Holds back repeated log lines. Lines that one client can cause repeatedly must not fill the disk or hide others.
 //
-// Lines are of one kind if they differ only in words that name something: numbers, addresses, interfaces with a number.
-// In an interval the first kLinesOfKind of a kind pass; the others are counted, and told in one line when it is over.
-// Clients can choose words, so kinds past kMostKinds count as one kind of each level.
+// Lines are of one kind if they differ only in names: numbers, addresses, interfaces with a number. In each interval,
+// the first kLinesOfKind lines of a kind pass; the others are counted and summarised in one line at its end. Clients
+// influence the words, so all kinds past kMostKinds count as one kind per level.
 
 #ifndef MCGW_APP_LOG_FOLDER_H_
 #define MCGW_APP_LOG_FOLDER_H_
@@ -33,27 +32,27 @@ class LogFolder {
     std::string text;
   };
 
-  // The text with its names left out.
+  // The text without its names.
   static std::string KindOf(std::string_view text);
 
-  // Whether the line is to be written. Lines below info always are: who asks for them wants them all.
+  // Whether to write the line. Lines below info always pass: a user who enables them wants all of them.
   bool Admits(spdlog::level::level_enum level, std::string_view text, int64_t now_ns);
-  // When Due is to be called next; none while no line was admitted.
+  // When to call Due next; nothing until a line has been admitted.
   std::optional<int64_t> due_ns() const;
-  // What an interval that is over has held back. Empty before its end.
+  // Summaries of the lines that a finished interval held back. Empty before its end.
   std::vector<Summary> Due(int64_t now_ns);
-  // The same at once, whether or not the interval is over.
+  // Like Due, but ends the interval now.
   std::vector<Summary> End();
 
  private:
   struct Account {
     int lines = 0;
     uint64_t held_back = 0;
-    std::string last;  // Of those held back.
+    std::string last;  // The last line held back.
   };
 
   std::optional<int64_t> began_ns_;
-  std::map<std::pair<spdlog::level::level_enum, std::string>, Account> kinds_;  // Of the interval.
+  std::map<std::pair<spdlog::level::level_enum, std::string>, Account> kinds_;  // Of the current interval.
 };
 
 }  // namespace mcgw::app

@@ -10,10 +10,10 @@ namespace {
 
 struct Character {
   uint32_t code = 0;
-  size_t bytes = 0;  // 0: no valid UTF-8.
+  size_t bytes = 0;  // 0: not valid UTF-8.
 };
 
-// The character that `text`, which is not empty, begins with.
+// Decodes the first character of `text`, which is not empty.
 Character Decode(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t first = byte(0);
@@ -31,7 +31,7 @@ Character Decode(std::string_view text) {
   return {code, bytes};
 }
 
-// What moves the cursor, ends a line, or shows text other than in its order.
+// Characters that move the cursor, end a line, or reorder text.
 bool IsUnprintable(uint32_t code) {
   return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0xad || code == 0x61c ||
          (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||

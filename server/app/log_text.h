@@ -1,4 +1,4 @@
-// The text of a log line: what others have put into it comes out as printable UTF-8, and not too much of it.
+// The text of a log line. Text from outside becomes printable UTF-8 of bounded length.
 
 #ifndef MCGW_APP_LOG_TEXT_H_
 #define MCGW_APP_LOG_TEXT_H_
@@ -20,12 +20,12 @@ struct LogLine {
   std::string text;
 };
 
-// The most bytes of a line's text. What is longer is cut, and says by how much.
+// The limit for a line's text. A longer text is cut, with the number of bytes cut.
 inline constexpr size_t kMostLogTextBytes = 1000;
 std::string ShortenLogText(std::string_view text);
 
-// The line as it is written, with its end. Control characters, marks that change the direction of writing, and bytes
-// that are no UTF-8 are escaped.
+// The line as written, including its end. Escapes control characters, marks that change the writing direction, and
+// bytes that are not UTF-8.
 std::string FormatLogLine(const LogLine& line, LogFormat format, absl::TimeZone zone);
 
 }  // namespace mcgw::app

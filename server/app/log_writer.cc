@@ -20,24 +20,23 @@
 namespace mcgw::app {
 namespace {
 
-// absl::Now notices late that the clock was set back.
+// absl::Now is late to notice that the clock was set back.
 absl::Time Now() { return absl::FromUnixNanos(net::UnixNs()); }
 
-// What a queued line takes beside its text.
+// The cost of a queued line besides its text.
 constexpr size_t kLineOverheadBytes = 96;
 
 size_t Cost(const LogLine& line) { return line.text.size() + kLineOverheadBytes; }
 
-// Signals are for the program's other threads, and a pipe that was closed is an error of write(2), not a SIGPIPE that
-// ends the program.
+// Signals are for the program's other threads. A closed pipe must be an error of write(2), not a fatal SIGPIPE.
 void BlockSignals() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
-// Blocks while nobody reads. A descriptor that fails, such as a closed pipe, loses the text: there is nowhere to say
-// so.
+// Blocks while the descriptor has no reader. If the write fails, as on a closed pipe, the text is lost: there is
+// nowhere to report it.
 void WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(fd, text.data(), text.size());
@@ -64,8 +63,8 @@ struct LogWriter::State {
   net::Mutex mutex;
   net::CondVar changed;
   std::deque<LogLine> lines ABSL_GUARDED_BY(mutex);
-  size_t bytes ABSL_GUARDED_BY(mutex) = 0;      // What `lines` cost.
-  uint64_t dropped ABSL_GUARDED_BY(mutex) = 0;  // Since the last line that was taken.
+  size_t bytes ABSL_GUARDED_BY(mutex) = 0;      // The cost of `lines`.
+  uint64_t dropped ABSL_GUARDED_BY(mutex) = 0;  // Since the last line was taken.
   LogFolder folder ABSL_GUARDED_BY(mutex);
   bool writing ABSL_GUARDED_BY(mutex) = false;
   bool ending ABSL_GUARDED_BY(mutex) = false;
@@ -78,7 +77,7 @@ struct LogWriter::State {
   void SayDropped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     if (dropped == 0) return;
     Push({Now(), spdlog::level::warn,
-          net::StrCat(dropped, " log lines are missing here: they were not read as fast as they came")});
+          net::StrCat(dropped, " log lines are missing here: they came faster than they were read")});
     dropped = 0;
   }
 
@@ -96,7 +95,7 @@ struct LogWriter::State {
     for (LogFolder::Summary& summary : summaries) Take({Now(), summary.level, std::move(summary.text)});
   }
 
-  // Waits for the next line; false when it is to end.
+  // Waits for the next line; false when the writer is to end.
   bool Next(LogLine* line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     while (true) {
       TakeSummaries(folder.Due(net::MonotonicNs()));

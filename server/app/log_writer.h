@@ -1,8 +1,8 @@
-// Writes log lines to a descriptor, on a thread of its own: whoever logs puts a line into a queue and goes on, also
-// while nobody reads the descriptor.
+// Writes log lines to a descriptor on its own thread. A caller only queues its line, even while the descriptor has no
+// reader.
 //
-// The queue is bounded in bytes. A line for which there is no room is dropped, and where it would have stood a line
-// says how many are missing. Warnings and errors may use the last quarter of the room, which other lines leave to them.
+// The queue is bounded in bytes. A line that does not fit is dropped, and a line in its place says how many are
+// missing. The last quarter of the queue is reserved for warnings and errors.
 
 #ifndef MCGW_APP_LOG_WRITER_H_
 #define MCGW_APP_LOG_WRITER_H_
@@ -22,21 +22,22 @@ class LogWriter {
  public:
   static constexpr size_t kMostQueuedBytes = 1 << 20;
 
-  // `fd` is borrowed for as long as the process lives: a write to it may not return before.
+  // Borrows `fd` until the process ends, since a write to it may never return.
   LogWriter(int fd, LogFormat format);
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
-  ~LogWriter();  // Does not wait. What is queued then is written if the descriptor takes it in time.
+  ~LogWriter();  // Does not wait. Queued lines are written if the descriptor accepts them in time.
 
   void Write(spdlog::level::level_enum level, std::string_view text);
-  // Says what is held back, and waits until everything is written; at most for `patience`. Whether it is.
+  // Writes the summaries of held-back lines, then waits until everything is written or `patience` is over. Returns
+  // whether everything was written.
   bool Flush(absl::Duration patience);
 
  private:
   struct State;
   static void Run(const std::shared_ptr<State>& state);
 
-  // Shared with the thread, which may outlive this object in a write that blocks.
+  // Shared with the thread, which may outlive this object in a blocked write.
   const std::shared_ptr<State> state_;
 };
 

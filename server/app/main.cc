@@ -25,7 +25,7 @@ using mcgw::app::Print;
 using mcgw::app::Server;
 using mcgw::net::ToStd;
 
-// Reads the configuration again; what the libraries beneath throw is an error as any other.
+// Reads the configuration again. An exception of a library is an error like any other.
 absl::StatusOr<CommandLine> ReadAgain(int argc, char** argv) {
   try {
     return mcgw::app::ReadCommandLine(argc, argv);
@@ -34,11 +34,11 @@ absl::StatusOr<CommandLine> ReadAgain(int argc, char** argv) {
   }
 }
 
-// Only what can change while it runs does.
+// Applies only settings that can change at run time.
 void Reload(int argc, char** argv, Config* config) {
   const absl::StatusOr<CommandLine> line = ReadAgain(argc, argv);
   if (!line.ok()) {
-    spdlog::error("SIGHUP: the configuration is not taken: {}", ToStd(line.status().message()));
+    spdlog::error("SIGHUP: the configuration was not applied: {}", ToStd(line.status().message()));
     return;
   }
   for (const std::string& warning : line->warnings) spdlog::warn("{}", warning);
@@ -48,7 +48,7 @@ void Reload(int argc, char** argv, Config* config) {
       mcgw::app::SetLogLevel(config->log_level());
       spdlog::info("SIGHUP: log_level is now {}", config->log_level());
     } else {
-      spdlog::warn("SIGHUP: {} has changed, and will be taken at the next start", key);
+      spdlog::warn("SIGHUP: {} has changed; the change applies after a restart", key);
     }
   }
 }
@@ -59,7 +59,7 @@ absl::StatusOr<std::unique_ptr<Server>> StartServer(const Config& config) {
 }
 
 int Serve(int argc, char** argv, CommandLine line) {
-  // Blocked before any thread is made, so that all inherit it; taken by sigwait below.
+  // Blocked before any thread exists, so that all threads inherit it; sigwait below takes them.
   sigset_t signals;
   sigemptyset(&signals);
   for (int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
@@ -75,7 +75,7 @@ int Serve(int argc, char** argv, CommandLine line) {
     Complain(ToStd(server.status().message()));
     return mcgw::app::kCannotServe;
   }
-  // At every level: whoever waits for the gateway waits for this line.
+  // At every level: users wait for this line.
   mcgw::app::LogAlways("ready, listening on " + absl::StrJoin((*server)->addresses(), ", "));
   sd_notify(0, "READY=1");
 
@@ -90,7 +90,7 @@ int Serve(int argc, char** argv, CommandLine line) {
   return mcgw::app::kStopped;
 }
 
-// Before the constructors of libraries, some of which open descriptors.
+// Runs before the constructors of libraries, some of which open descriptors.
 __attribute__((section(".preinit_array"), used)) void (*const before_all)() = mcgw::app::OpenStandardDescriptors;
 
 }  // namespace
@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
   if (line->print_and_exit) return Print(line->text);
   if (line->check_config) {
     for (const std::string& warning : line->warnings) Complain(warning);
-    // Where the host cannot be asked, there is nothing to say.
+    // If the host cannot be queried, there is nothing to warn about.
     if (const auto table = mcgw::net::InterfaceTable::Read(); table.ok()) {
       for (const std::string& warning : mcgw::app::InterfaceWarnings(line->config, *table)) Complain(warning);
     }

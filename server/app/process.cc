@@ -44,7 +44,7 @@ constexpr int kPatienceMs = 1000;
 void OpenStandardDescriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
-    // The lowest number that is free: this one.
+    // open returns the lowest free number, which is `fd`.
     if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) _exit(kCannotServe);
   }
 }
@@ -53,7 +53,7 @@ void SayWhyAtTerminate() { std::set_terminate(OnTerminate); }
 
 StartGuard::StartGuard() {
   signal(SIGABRT, [](int) {
-    Complain("aborted while it started, which libraries do without memory or threads: raise the limits for both");
+    Complain("aborted during start, as libraries do without enough memory or threads: raise the limits for both");
     _exit(kCannotServe);
   });
 }
@@ -67,7 +67,7 @@ void Complain(std::string_view text) {
   iovec parts[] = {{const_cast<char*>(kName.data()), kName.size()},
                    {const_cast<char*>(text.data()), text.size()},
                    {const_cast<char*>("\n"), 1}};
-  if (writev(STDERR_FILENO, parts, std::size(parts)) < 0) return;  // There is nowhere else to say it.
+  if (writev(STDERR_FILENO, parts, std::size(parts)) < 0) return;  // There is nowhere else to report it.
 }
 
 int Print(std::string_view text) {
@@ -87,7 +87,7 @@ void EndAtNextSignal() {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int number : {SIGTERM, SIGINT}) {
-    // A handler, not the default: the default does nothing to the first process of a container.
+    // A handler, since the default action does nothing in the first process of a container.
     struct sigaction action {};
     action.sa_handler = [](int received) { _exit(128 + received); };
     sigaction(number, &action, nullptr);

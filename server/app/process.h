@@ -1,4 +1,4 @@
-// What a process owes to its surroundings before and after all else: descriptors, output, and an end that says why.
+// The process's standard descriptors, output and exit.
 
 #ifndef MCGW_APP_PROCESS_H_
 #define MCGW_APP_PROCESS_H_
@@ -7,19 +7,19 @@
 
 namespace mcgw::app {
 
-// Exit codes: 0 stopped in order, 1 could not serve, 2 bad configuration.
+// Exit codes: 0 stopped in order, 1 cannot serve, 2 bad configuration.
 enum ExitCode { kStopped = 0, kCannotServe = 1, kBadConfiguration = 2 };
 
-// Opens descriptors 0 to 2 where the parent closed them: a socket that got one of these numbers would be written to by
-// whoever prints. They are opened so that reading from 0 and writing to 1 and 2 fail. First of all.
+// Opens each of descriptors 0 to 2 that the parent closed; otherwise a socket could get the number, and printed text
+// would go to it. Reading from 0 and writing to 1 and 2 then fail. Call before anything else.
 void OpenStandardDescriptors();
 
-// Has an exception that stays uncaught, on any thread, end the process with a sentence: with kCannotServe where the
-// host ran out of memory or threads, otherwise as a crash.
+// Makes an uncaught exception on any thread end the process with a sentence: with kCannotServe if the host ran out of
+// memory or threads, otherwise as a crash.
 void SayWhyAtTerminate();
 
-// While one exists, the process starts: libraries beneath abort then if the host refuses them a thread or memory, which
-// ends the process with a sentence and kCannotServe.
+// Exists while the process starts. Libraries abort if the host refuses them a thread or memory; during start, that ends
+// the process with a sentence and kCannotServe.
 class StartGuard {
  public:
   StartGuard();
@@ -28,14 +28,14 @@ class StartGuard {
   ~StartGuard();
 };
 
-// Writes "mcgwd: text" and a line end to stderr; gives up after a second if nobody reads. Takes no memory.
+// Writes "mcgwd: text" and a line end to stderr; gives up after a second if it has no reader. Allocates nothing.
 void Complain(std::string_view text);
 
-// Writes to stdout. An exit code: a failed write is a failure.
+// Writes to stdout. Returns an exit code: a failed write is a failure.
 int Print(std::string_view text);
 
-// From now on the next SIGTERM or SIGINT ends the process at once, with 128 and the signal's number. On the thread that
-// calls it the signals are unblocked.
+// Makes the next SIGTERM or SIGINT end the process at once, with 128 plus the signal's number. Unblocks both signals on
+// the calling thread.
 void EndAtNextSignal();
 
 }  // namespace mcgw::app

@@ -13,7 +13,7 @@
 #include "server/app/config_warnings.h"
 #include "server/app/descriptors.h"
 #include "server/net/clock.h"
-#include "server/net/linux_multicast_socket.h"
+#include "server/net/linux_socket_factory.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "server/rpc/malformed_requests.h"
@@ -24,13 +24,13 @@ namespace mcgw::app {
 namespace {
 
 constexpr int kMostStreamsPerConnection = 100;
-// A Publish batch may take 1 MiB; a little more is let through so that the answer can say what is wrong.
+// A Publish batch may have 1 MiB. The excess is admitted so that the answer can say what is wrong.
 constexpr int kMostMessageBytes = (1 << 20) + (64 << 10);
-// What gRPC may hold of messages that have begun to arrive. When it is short it takes less at a time from all, and cuts
-// streams.
+// Bounds gRPC's memory for partly received messages. When it runs short, gRPC reads less at a time from every
+// connection and cuts streams.
 constexpr size_t kMostTransportBytes = 256 << 20;
 
-// Calls that may block, and those that only look: a diagnosis keeps no join waiting.
+// Separate pools for calls that may block and calls that only read, so that a diagnosis delays no join.
 constexpr net::WorkPool::Limits kCalls = {.threads = 16, .running = 4};
 constexpr net::WorkPool::Limits kLooks = {.threads = 4, .running = 2};
 constexpr int kKeepaliveMs = 10'000;
@@ -39,19 +39,19 @@ constexpr int64_t kSweepNs = 1'000'000'000;
 const char* const kServices[] = {"multicast.gateway.v1.MulticastGatewayService",
                                  "multicast.gateway.v1.InspectionService", ""};
 
-// What the limit of open files leaves for connections and channels.
+// Divides the limit of open files among connections and channels.
 DescriptorSplit Split(const Config& config) {
   const size_t limit = RaiseDescriptorLimit();
   const DescriptorSplit split =
       SplitDescriptors(limit, static_cast<size_t>(config.listen_size()), config.max_connections());
   if (split.connections < config.max_connections()) {
     spdlog::warn(
-        "the limit of open files, {}, leaves room for {} connections, not max_connections {}: raise it "
+        "the limit of open files, {}, allows {} connections, not max_connections {}: raise it "
         "(LimitNOFILE, ulimit -Hn)",
         limit, split.connections, config.max_connections());
   }
-  spdlog::info("{} open files: {} for the sockets of channels, {} for {} connections, {} to send from", limit,
-               split.channels, 2 * split.connections, split.connections, split.sends);
+  spdlog::info("{} open files: {} for channel sockets, {} for {} connections, {} for sending", limit, split.channels,
+               2 * split.connections, split.connections, split.sends);
   return split;
 }
 
@@ -72,7 +72,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config) {
 
 absl::Status Server::Serve() {
   const DescriptorSplit descriptors = Split(config_);
-  // First what can fail, and takes nothing that others would miss.
+  // Start with steps that can fail and take nothing that others need.
   std::vector<std::unique_ptr<ListenSocket>> sockets;
   for (const std::string& address : config_.listen()) {
     absl::StatusOr<std::unique_ptr<ListenSocket>> socket = ListenSocket::Open(address);
@@ -82,7 +82,7 @@ absl::Status Server::Serve() {
   absl::StatusOr<std::unique_ptr<net::EventLoop>> control = net::EventLoop::Create();
   if (!control.ok()) return control.status();
   control_ = *std::move(control);
-  // Watching begins before the table is read, so that no change falls between.
+  // Watching begins before the table is read, so that no change is missed.
   absl::StatusOr<std::unique_ptr<net::InterfaceWatch>> watch = net::InterfaceWatch::Create();
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
@@ -201,7 +201,7 @@ void Server::Stop(absl::Duration grace) {
   subscribe_server_->WaitUntilIdle(grace);
   gateway_service_->publish_streams().End(draining);
   subscribe_server_->End(draining);
-  // Streams whose clients read get their reason in this time; the others are cut.
+  // In this time, streams whose clients read get their reason; the others are cut.
   subscribe_server_->WaitUntilIdle(absl::Seconds(1));
   std::thread shutdown([this] { grpc_server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1)); });
   subscribe_server_->WaitUntilIdle(absl::Milliseconds(500));

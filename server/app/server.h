@@ -1,4 +1,4 @@
-// The daemon: the gateway, its listeners and its threads, from start to an orderly end.
+// The daemon: gateway, listeners and threads, from start to orderly end.
 
 #ifndef MCGW_APP_SERVER_H_
 #define MCGW_APP_SERVER_H_
@@ -28,17 +28,17 @@ namespace mcgw::app {
 
 class Server {
  public:
-  // Opens the listeners and serves. An error says which listener, and what to do.
+  // Opens the listeners and serves. An error names the listener and the remedy.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Config& config);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
 
-  // Where it listens, ports filled in.
+  // The listening addresses, with actual ports.
   std::vector<std::string> addresses() const;
 
-  // Ends in order: tells streams, serves them for the grace, ends them with DRAINING, leaves every group. Returns when
-  // all is done. Once.
+  // Stops in order: announces the end to streams, serves them for `grace`, ends them with DRAINING, leaves every group.
+  // Returns when done. Call once.
   void Stop(absl::Duration grace);
 
  private:
@@ -46,7 +46,7 @@ class Server {
   absl::Status Serve();
   void RunControl();
   void SetServing(bool serving);
-  // Tells the health service of the interfaces that have channels.
+  // Reports the interfaces that have channels to the health service.
   void ReportInterfaces();
 
   const Config config_;
@@ -63,7 +63,7 @@ class Server {
   std::unique_ptr<rpc::SubscribeServer> subscribe_server_;
   std::unique_ptr<Acceptor> acceptor_;
   std::thread control_thread_;
-  // Of the control thread.
+  // Control thread only.
   bool stopping_control_ = false;
   HealthNames health_names_;
 };

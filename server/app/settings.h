@@ -1,4 +1,4 @@
-// What was configured, as text: of each key its values, and the place that they stand in.
+// Configured values as text: each key's values, and where they were set.
 
 #ifndef MCGW_APP_SETTINGS_H_
 #define MCGW_APP_SETTINGS_H_
@@ -14,13 +14,13 @@
 namespace mcgw::app {
 
 struct Setting {
-  std::string place;  // A flag, a variable, or a file, line and key.
+  std::string place;  // A flag, a variable, or a file with line and key.
   std::vector<std::string> values;
 };
 
 using Settings = std::map<std::string, Setting, std::less<>>;  // By key.
 
-// An error that begins with the place.
+// An error message that begins with the place.
 template <typename... Parts>
 absl::Status Bad(const Setting& setting, const Parts&... parts) {
   return absl::InvalidArgumentError(net::StrCat(setting.place, ": ", parts...));

@@ -13,11 +13,11 @@
 namespace mcgw::net {
 namespace {
 
-// Long enough for any address; what is longer is shown cut.
+// Long enough for any address; longer text is cut.
 constexpr size_t kMaxShownBytes = 64;
 
 absl::Status NotAnAddress(std::string_view text, std::string_view why) {
-  // Escaped: the value may hold anything, and status texts must be UTF-8.
+  // Escaped, since the text may hold any bytes and a status message must be UTF-8.
   return Error(Reason::kInvalidAddress, "",
                absl::StrCat("\"", absl::CHexEscape(ToAbsl(text.substr(0, kMaxShownBytes))), "\" ", ToAbsl(why)));
 }
@@ -29,10 +29,11 @@ bool IsMapped(std::string_view text) {
 }
 
 std::string_view WhyNotAnAddress(std::string_view text) {
-  if (text.empty()) return "is empty: an IP address such as 239.1.1.1 or ff15::1 is needed";
-  if (text.find('%') != text.npos) return "carries a zone: give the address alone, and the interface by its own field";
+  if (text.empty()) return "is empty: give an IP address such as 239.1.1.1 or ff15::1";
+  if (text.find('%') != text.npos)
+    return "carries a zone: give the address alone, and name the interface in its own field";
   if (IsMapped(text)) return "is an IPv4-mapped IPv6 address: give the IPv4 address itself";
-  if (text.front() == '[') return "has brackets: give the address alone, and the port by its own field";
+  if (text.front() == '[') return "has brackets: give the address alone, and the port in its own field";
   return "is not an IP address such as 239.1.1.1 or ff15::1";
 }
 

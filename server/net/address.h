@@ -1,7 +1,7 @@
-// IP addresses as values, and what multicast makes of them.
+// IP addresses as values, and their multicast properties.
 //
-// Both families are one type: IpAddress holds 4 or 16 bytes in network order. An IPv4-mapped IPv6 address is not an
-// IPv4 address here; Parse refuses it and says so.
+// IpAddress holds both families: 4 or 16 bytes in network order. Parse refuses an IPv4-mapped IPv6 address; it is not
+// an IPv4 address here.
 
 #ifndef MCGW_NET_ADDRESS_H_
 #define MCGW_NET_ADDRESS_H_
@@ -26,10 +26,11 @@ class IpAddress {
   // 0.0.0.0.
   IpAddress() = default;
 
-  // Reads "239.1.1.1" or "ff15::1" (RFC 4291 text; no brackets, no zone, no port). INVALID_ADDRESS otherwise, with the
-  // value in the text, also for an IPv4-mapped IPv6 address.
+  // Reads "239.1.1.1" or "ff15::1" (RFC 4291 text; no brackets, no zone, no port). Anything else, including an
+  // IPv4-mapped IPv6 address, is INVALID_ADDRESS; the message quotes the text.
   static absl::StatusOr<IpAddress> Parse(std::string_view text);
-  // The same for what may well be none: nothing instead of an error, which costs a microsecond to make.
+  // Parse for text that is often not an address: returns nothing instead of an error, which costs a microsecond to
+  // make.
   static std::optional<IpAddress> ParseIfAny(std::string_view text);
   static IpAddress FromV4(const in_addr& address);
   static IpAddress FromV6(const in6_addr& address);

@@ -15,7 +15,7 @@ namespace {
 
 bool IsSet(const nlattr* attribute) { return attribute != nullptr && mnl_attr_get_u8(attribute) != 0; }
 
-// The time until the other querier counts as gone; absent where there is none.
+// `timer`: time left until the other querier counts as gone; absent if there is no other querier.
 bool Runs(const nlattr* timer) { return timer != nullptr && mnl_attr_get_u64(timer) != 0; }
 
 }  // namespace
@@ -47,7 +47,7 @@ absl::StatusOr<BridgeState> ReadBridgeState(uint32_t interface_index) {
     state.hears_querier[1] = Runs(others[BRIDGE_QUERIER_IPV6_OTHER_TIMER]);
   });
   if (error != 0) return ErrnoStatus(error, StrCat("ask for interface ", interface_index));
-  if (!is_bridge) return absl::InvalidArgumentError(absl::StrCat("interface ", interface_index, " is no bridge"));
+  if (!is_bridge) return absl::InvalidArgumentError(absl::StrCat("interface ", interface_index, " is not a bridge"));
   return state;
 }
 

@@ -1,4 +1,4 @@
-// What a bridge of this host does with multicast.
+// The multicast state of a bridge on this host.
 
 #ifndef MCGW_NET_BRIDGE_STATE_H_
 #define MCGW_NET_BRIDGE_STATE_H_
@@ -10,13 +10,13 @@
 namespace mcgw::net {
 
 struct BridgeState {
-  bool snooping = false;  // Forwards a group only to the ports that asked for it, once it has heard a querier.
+  bool snooping = false;  // Forwards a group only to ports that asked for it, once it has heard a querier.
   bool querier = false;   // Sends queries itself.
-  // Hears another querier, for IPv4 and IPv6. Never where the bridge does not snoop.
+  // Whether the bridge hears another querier: IPv4, IPv6. Always false without snooping.
   bool hears_querier[2] = {false, false};
 };
 
-// Asks the kernel (rtnetlink). INVALID_ARGUMENT if the interface is no bridge, NOT_FOUND if there is none.
+// Asks the kernel (rtnetlink). INVALID_ARGUMENT if the interface is not a bridge, NOT_FOUND if it does not exist.
 absl::StatusOr<BridgeState> ReadBridgeState(uint32_t interface_index);
 
 }  // namespace mcgw::net

@@ -1,4 +1,4 @@
-// The two clocks: one for durations and leases, one for stamps that people read.
+// The monotonic clock for durations and leases, and the wall clock for timestamps that people read.
 
 #ifndef MCGW_NET_CLOCK_H_
 #define MCGW_NET_CLOCK_H_
@@ -18,7 +18,7 @@ inline int64_t ReadClockNs(clockid_t clock) {
 // Never jumps. For ages, leases and intervals.
 inline int64_t MonotonicNs() { return ReadClockNs(CLOCK_MONOTONIC); }
 
-// The wall clock, nanoseconds since 1970 UTC, as in the kernel's receive stamps.
+// The wall clock, nanoseconds since 1970 UTC, as in the kernel's receive timestamps.
 inline int64_t UnixNs() { return ReadClockNs(CLOCK_REALTIME); }
 
 }  // namespace mcgw::net

@@ -1,5 +1,5 @@
-// Datagrams as the kernel gives and takes them. Payloads are borrowed, never owned, so that nothing is allocated for
-// one.
+// Datagrams as the kernel delivers and accepts them. Payloads are borrowed, never owned, so no datagram costs an
+// allocation.
 
 #ifndef MCGW_NET_DATAGRAM_H_
 #define MCGW_NET_DATAGRAM_H_
@@ -14,16 +14,16 @@ namespace mcgw::net {
 
 // One datagram read from a receive socket. `payload` points into the ReceiveBatch that holds it.
 struct ReceivedDatagram {
-  std::string_view payload;  // May be empty: a UDP datagram of length zero is a datagram.
+  std::string_view payload;  // May be empty: UDP allows zero-length datagrams.
   IpAddress source;
   uint16_t source_port = 0;
   IpAddress destination;             // From PKTINFO: the group.
-  uint32_t interface_index = 0;      // From PKTINFO: the interface that it came in by.
-  int64_t receive_time_unix_ns = 0;  // The kernel's stamp (SO_TIMESTAMPNS); the wall clock.
+  uint32_t interface_index = 0;      // From PKTINFO: the arrival interface.
+  int64_t receive_time_unix_ns = 0;  // The kernel's timestamp (SO_TIMESTAMPNS), wall clock.
   uint8_t hop_limit = 0;             // As it arrived.
   uint8_t traffic_class = 0;         // DSCP and ECN, the whole octet.
-  // The socket's running count of drops when this datagram was queued (SO_RXQ_OVFL); 0 until the first drop. It gives
-  // each drop its exact place: those between the previous datagram and this one.
+  // The socket's running drop count when this datagram was queued (SO_RXQ_OVFL); 0 until the first drop. The increase
+  // since the previous datagram is the number dropped between the two.
   uint32_t drops_so_far = 0;
 };
 
@@ -33,8 +33,8 @@ struct OutgoingDatagram {
   uint16_t port = 0;
   uint32_t interface_index = 0;          // Never 0.
   IpAddress source;                      // Unspecified: the kernel chooses an address of the interface.
-  uint8_t hop_limit = 1;                 // 1 to 255; on a host-only socket 0.
-  std::optional<uint8_t> traffic_class;  // Nothing: 0.
+  uint8_t hop_limit = 1;                 // 1 to 255; 0 on a host-only socket.
+  std::optional<uint8_t> traffic_class;  // Unset: 0.
   std::string_view payload;
 };
 

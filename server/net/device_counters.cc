@@ -26,7 +26,7 @@ absl::StatusOr<std::map<uint32_t, DeviceCounters>> ReadDeviceCounters() {
     if (message.nlmsg_type != RTM_NEWLINK) return;
     const auto attributes = netlink::AttributesOf<IFLA_STATS64>(message, sizeof(ifinfomsg));
     const nlattr* const attribute = attributes[IFLA_STATS64];
-    // Older kernels know fewer counters; those wanted are among the first.
+    // Older kernels report fewer counters; the ones used here come first.
     constexpr size_t kWantedBytes = offsetof(rtnl_link_stats64, tx_aborted_errors);
     if (attribute == nullptr || mnl_attr_get_payload_len(attribute) < kWantedBytes) return;
     rtnl_link_stats64 stats = {};  // The attribute is aligned to 4 bytes only.

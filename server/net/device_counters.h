@@ -1,4 +1,4 @@
-// What the devices of this host have counted.
+// Counters of this host's network devices.
 
 #ifndef MCGW_NET_DEVICE_COUNTERS_H_
 #define MCGW_NET_DEVICE_COUNTERS_H_
@@ -10,21 +10,21 @@
 
 namespace mcgw::net {
 
-// Since the device was made (IFLA_STATS64).
+// Since the device was created (IFLA_STATS64).
 struct DeviceCounters {
   uint64_t received_packets = 0;
-  uint64_t multicast_packets = 0;  // Of the received; 0 also where the driver does not count them, as with veth.
-  uint64_t dropped_packets = 0;    // On receipt, also for being of a protocol that nobody receives.
-  uint64_t length_errors = 0;      // Received frames that were too long, or too short.
-  uint64_t overruns = 0;           // That the device had no room for.
-  uint64_t damaged = 0;            // With a wrong checksum or alignment.
+  uint64_t multicast_packets = 0;  // Part of received_packets; 0 where the driver does not count them (veth).
+  uint64_t dropped_packets = 0;    // Dropped on receipt, including packets of unhandled protocols.
+  uint64_t length_errors = 0;      // Received frames that were too long or too short.
+  uint64_t overruns = 0;           // Dropped for lack of room in the device.
+  uint64_t damaged = 0;            // Wrong checksum or alignment.
   friend bool operator==(const DeviceCounters&, const DeviceCounters&) = default;
 };
 
-// What was counted since `before`, which is nothing for a device made later; a counter that fell began again at 0.
+// The increase since `before`. A counter that fell has restarted at 0. For a device created later, `before` is empty.
 DeviceCounters Since(const DeviceCounters& before, const DeviceCounters& now);
 
-// By index of interface. Blocks for the kernel's answer only.
+// By interface index. Blocks only for the kernel's answer.
 absl::StatusOr<std::map<uint32_t, DeviceCounters>> ReadDeviceCounters();
 
 }  // namespace mcgw::net

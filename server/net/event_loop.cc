@@ -16,12 +16,12 @@ namespace {
 constexpr int64_t kMaxWaitMs = 24 * 60 * 60 * 1000;
 
 int WaitMilliseconds(int epoll, epoll_event* events, int capacity, absl::Duration timeout) {
-  // Rounded up, lest a wait of less than a millisecond become a busy loop.
+  // Rounded up, so that a wait under a millisecond does not become a busy loop.
   const int64_t ms = absl::ToInt64Milliseconds(absl::Ceil(timeout, absl::Milliseconds(1)));
   return epoll_wait(epoll, events, capacity, static_cast<int>(ms));
 }
 
-// epoll_pwait2 where the kernel (5.11) and the seccomp profile have it, for waits finer than a millisecond.
+// Uses epoll_pwait2 for waits finer than a millisecond, if the kernel (5.11) and the seccomp profile allow it.
 int Wait(int epoll, epoll_event* events, int capacity, absl::Duration timeout) {
   if (timeout == absl::InfiniteDuration()) return epoll_wait(epoll, events, capacity, -1);
   if (timeout <= absl::ZeroDuration()) return epoll_wait(epoll, events, capacity, 0);
@@ -66,7 +66,7 @@ absl::Status EventLoop::Add(int fd, Handler* handler) {
 void EventLoop::Remove(int fd, Handler* handler) {
   epoll_event unused = {};
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, &unused);
-  // An event of another descriptor of the same handler is forgotten too; being level-triggered, it comes again.
+  // This also drops pending events of the handler's other descriptors; level-triggered, they come again.
   for (int i = 0; i < events_ready_; ++i) {
     if (events_[i].data.ptr == handler) events_[i].data.ptr = nullptr;
   }
@@ -77,15 +77,15 @@ void EventLoop::Post(std::function<void()> work) {
   posted_.push_back(std::move(work));
   if (posted_.size() > 1) return;  // The first one has woken the loop.
   const uint64_t one = 1;
-  // Under the lock: once it is released the work may run, and with it the loop's end. Cannot block or fail: the counter
-  // is read before it could overflow.
+  // Under the lock: after its release the work may run and destroy the loop. The write cannot block or fail, since the
+  // counter is read long before it could overflow.
   [[maybe_unused]] const ssize_t written = write(wake_.get(), &one, sizeof(one));
 }
 
 int EventLoop::RunOnce(absl::Duration timeout) {
   events_ready_ = 0;
   const int ready = Wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
-  events_ready_ = ready < 0 ? 0 : ready;  // EINTR; anything else would be a broken descriptor of our own.
+  events_ready_ = ready < 0 ? 0 : ready;  // EINTR; any other error would mean that our own descriptor is broken.
   int ran = 0;
   for (int i = 0; i < events_ready_; ++i) {
     Handler* const handler = static_cast<Handler*>(events_[i].data.ptr);

@@ -1,7 +1,7 @@
-// An epoll loop that somebody else's thread runs.
+// An epoll loop without a thread of its own.
 //
-// RunOnce waits for descriptors and posted work and handles what is ready. All methods belong to the thread that runs
-// the loop, but for Post, which any thread may call.
+// RunOnce waits for descriptors and posted work, then handles what is ready. All methods except Post belong to the
+// thread that runs the loop; any thread may call Post.
 
 #ifndef MCGW_NET_EVENT_LOOP_H_
 #define MCGW_NET_EVENT_LOOP_H_
@@ -23,7 +23,7 @@ namespace mcgw::net {
 
 class EventLoop {
  public:
-  // Handles readiness of one descriptor. Owned by the caller, who keeps it until Remove.
+  // Handles readiness of one descriptor. The caller owns it and keeps it until Remove.
   class Handler {
    public:
     virtual ~Handler() = default;
@@ -35,17 +35,17 @@ class EventLoop {
   EventLoop& operator=(const EventLoop&) = delete;
   ~EventLoop();
 
-  // Watches `fd` for reading, level-triggered. A handler may remove itself or others while it runs: a removed handler
-  // is not called again, also not for an event that was already fetched.
+  // Watches `fd` for reading, level-triggered. A running handler may remove itself or others. A removed handler is not
+  // called again, not even for an event that was already fetched.
   absl::Status Add(int fd, Handler* handler);
   void Remove(int fd, Handler* handler);
 
-  // Runs `work` on the loop's thread in the next RunOnce, in order of posting, and wakes the loop. Thread-safe. Work
-  // still queued when the loop is destroyed is run by the destructor.
+  // Runs `work` on the loop's thread in the next RunOnce, in posting order, and wakes the loop. Thread-safe. The
+  // destructor runs work that is still queued.
   void Post(std::function<void()> work);
 
-  // Waits at most `timeout` (absl::InfiniteDuration() for ever, zero to poll), then handles what is ready and all work
-  // posted so far. Returns how many handlers and posted functions it ran.
+  // Waits at most `timeout` (absl::InfiniteDuration(): without limit; zero: polls), then handles all ready descriptors
+  // and all work posted so far. Returns the number of handlers and posted functions it ran.
   int RunOnce(absl::Duration timeout);
 
  private:
@@ -55,7 +55,7 @@ class EventLoop {
   const OwnedFd epoll_;
   const OwnedFd wake_;  // An eventfd.
 
-  // Of the loop's thread.
+  // Loop thread only.
   std::array<epoll_event, 64> events_;
   int events_ready_ = 0;
 

@@ -17,7 +17,7 @@
 namespace mcgw::net {
 namespace {
 
-// The interface's own setting gives way to that of all.
+// The setting for all interfaces overrides the interface's own.
 std::optional<int64_t> ForcedVersion(std::string_view family, std::string_view interface_name,
                                      std::string_view setting) {
   const std::optional<int64_t> all = ReadSysctl(StrCat("net/", family, "/conf/all/", setting));
@@ -29,7 +29,7 @@ std::optional<uint64_t> CountOpenFiles() {
   std::error_code error;
   const std::filesystem::directory_iterator files("/proc/self/fd", error);
   if (error) return std::nullopt;
-  // The iterator's own descriptor is among them.
+  // The iterator's own descriptor is among them, hence -1.
   return static_cast<uint64_t>(std::max<std::ptrdiff_t>(std::distance(begin(files), end(files)) - 1, 0));
 }
 
@@ -38,7 +38,7 @@ bool HasIpv6() {
   return probe.valid() || errno != EAFNOSUPPORT;
 }
 
-// The calling thread's own view: /proc/net is that of the process's first thread.
+// thread-self, because /proc/net shows the namespace of the process's first thread.
 std::string ReadNetFile(std::string_view name) {
   std::ostringstream text;
   text << std::ifstream(StrCat("/proc/thread-self/net/", name)).rdbuf();

@@ -1,12 +1,10 @@
-// What an interface is called, and which of its addresses the host sends from.
+#include "server/net/interface.h"
 
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
 #include <bit>
 #include <tuple>
-
-#include "server/net/interface_table.h"
 
 namespace mcgw::net {
 namespace {
@@ -26,7 +24,7 @@ int UnicastScope(const IpAddress& address) {
   return IsSiteLocal(address) ? kSiteLocalScope : kGlobalScope;
 }
 
-// Whether the policy table of RFC 6724 (2.1) gives an address the label that groups have too.
+// Whether the policy table of RFC 6724 (2.1) gives the address the same label as multicast groups.
 bool HasLabelOfGroups(const IpAddress& address) {
   const int first = WordOf(address, 0);
   const int second = WordOf(address, 1);
@@ -38,7 +36,7 @@ bool HasLabelOfGroups(const IpAddress& address) {
   return !leading_zeros || (sixth != 0 && sixth != 0xffff);  // ::/96, ::ffff:0:0/96.
 }
 
-// How many leading bits an address shares with a group, at most those of its prefix.
+// How many leading bits the address shares with the group, limited to the address's prefix length.
 int SharedBits(const InterfaceAddress& candidate, const IpAddress& group) {
   int bits = 0;
   for (size_t i = 0; i < group.bytes().size(); ++i) {
@@ -49,13 +47,13 @@ int SharedBits(const InterfaceAddress& candidate, const IpAddress& group) {
   return std::min<int>(bits, candidate.prefix_length);
 }
 
-// Less is better (RFC 6724, 5). Rules 1, 4 and 5 cannot tell addresses of one interface apart.
+// The least is best (RFC 6724, 5). Rules 1, 4 and 5 cannot distinguish addresses of one interface.
 using Ipv6Order = std::tuple<int, bool, bool, bool, int>;
 
 Ipv6Order OrderOf(const InterfaceAddress& candidate, const IpAddress& group, bool prefers_temporary) {
   const int group_scope = group.Ipv6Scope();
   const int scope = UnicastScope(candidate.address);
-  // The smallest that is wide enough; else the widest.
+  // The smallest scope that is wide enough is best, then the widest.
   const int by_scope = scope >= group_scope ? scope : 2 * kGlobalScope - scope;
   return {by_scope, candidate.deprecated, !HasLabelOfGroups(candidate.address),
           candidate.temporary != prefers_temporary, -SharedBits(candidate, group)};
@@ -74,8 +72,8 @@ std::optional<IpAddress> Ipv6SourceFor(const Interface& interface, const IpAddre
   return best->address;
 }
 
-// The first whose scope is wide enough. To groups of the link (224.0.0.0/24) an address of the link's scope is; where
-// none is wide enough, the widest.
+// The first address whose scope is wide enough, else the one with the widest scope. Link scope suffices for link-local
+// groups (224.0.0.0/24).
 std::optional<IpAddress> Ipv4SourceFor(const Interface& interface, const IpAddress& group) {
   const bool to_link = group.bytes().substr(0, 3) == std::string_view("\xe0\0\0", 3);
   const int enough = to_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
@@ -110,6 +108,13 @@ std::optional<IpAddress> Interface::SourceFor(const IpAddress& group) const {
 std::optional<IpAddress> Interface::DefaultSource(Family family) const {
   static const IpAddress kWide[] = {*IpAddress::ParseIfAny("239.255.0.1"), *IpAddress::ParseIfAny("ff0e::1")};
   return SourceFor(kWide[family == Family::kIpv6 ? 1 : 0]);
+}
+
+std::optional<IpAddress> Interface::IgmpSource() const {
+  const auto at = std::find_if(addresses.begin(), addresses.end(), [](const InterfaceAddress& candidate) {
+    return candidate.address.is_v4() && !candidate.secondary && candidate.scope <= RT_SCOPE_LINK;
+  });
+  return at == addresses.end() ? std::nullopt : std::optional(at->address);
 }
 
 }  // namespace mcgw::net

@@ -30,15 +30,16 @@ using netlink::MnlSocket;
 
 namespace {
 
-constexpr int kMaxMessagesPerDrain = 16'384;  // More than the buffer holds; a storm of changes cannot hold the loop.
+constexpr int kMaxMessagesPerDrain =
+    16'384;  // More than the buffer holds. Keeps a storm of changes from holding the loop.
 constexpr size_t kWatchBufferBytes = 4 << 20;
 constexpr unsigned GroupBit(rtnetlink_groups group) { return 1U << (group - 1); }
 constexpr unsigned kRouteGroups =
     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | GroupBit(RTNLGRP_IPV6_RULE) | GroupBit(RTNLGRP_NEXTHOP);
-constexpr uint32_t kMade = std::numeric_limits<uint32_t>::max();  // ifi_change of a link that has just been made.
-constexpr char kNoQueue[] = "noop";  // The queueing discipline of a link that is not in operation: it drops all.
+constexpr uint32_t kMade = std::numeric_limits<uint32_t>::max();  // ifi_change of a newly created link.
+constexpr char kNoQueue[] = "noop";  // The queueing discipline of a link that is not operational; it drops everything.
 
-// "02:00:00:00:00:01"; empty where there is none, or only zeros as on the loopback.
+// "02:00:00:00:00:01"; empty if absent or all zeros (loopback).
 std::string MacText(const nlattr* attribute) {
   std::string text;
   if (attribute == nullptr) return text;
@@ -49,7 +50,7 @@ std::string MacText(const nlattr* attribute) {
   return text;
 }
 
-// One of net.ipv6.conf.* (DEVCONF_*), 0 where the kernel does not say.
+// One of net.ipv6.conf.* (DEVCONF_*); 0 if the kernel does not report it.
 int32_t Ipv6Setting(const nlattr* ipv6, size_t setting) {
   const nlattr* const settings = AttributesIn<IFLA_INET6_CONF>(ipv6)[IFLA_INET6_CONF];
   int32_t value = 0;
@@ -59,7 +60,7 @@ int32_t Ipv6Setting(const nlattr* ipv6, size_t setting) {
   return value;
 }
 
-// IFLA_AF_SPEC: a family that is off altogether is left out.
+// IFLA_AF_SPEC leaves out a family that is off.
 void ReadIpv6(const nlattr* families, Interface* interface) {
   const nlattr* const ipv6 = AttributesIn<AF_INET6>(families)[AF_INET6];
   interface->ipv6 = ipv6 != nullptr && Ipv6Setting(ipv6, DEVCONF_DISABLE_IPV6) == 0;
@@ -123,15 +124,15 @@ void ReadAddress(const nlmsghdr& message, std::vector<Interface>* interfaces) {
   const auto* header = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(&message));
   const auto attributes = AttributesOf<IFA_FLAGS>(message, sizeof(*header));
   const uint32_t flags = attributes[IFA_FLAGS] ? mnl_attr_get_u32(attributes[IFA_FLAGS]) : header->ifa_flags;
-  // Duplicate address detection has not passed (yet): the kernel would not send from it.
+  // Until duplicate address detection has passed, the kernel does not send from the address.
   const bool optimistic = (flags & IFA_F_OPTIMISTIC) != 0;
   const bool tentative = (flags & IFA_F_TENTATIVE) != 0 && !optimistic;
   if (tentative || (flags & IFA_F_DADFAILED) != 0) return;
-  // On point-to-point links IFA_ADDRESS is the other end and IFA_LOCAL this one.
+  // On point-to-point links IFA_ADDRESS is the peer and IFA_LOCAL is this end.
   std::optional<IpAddress> address = AddressIn(attributes[IFA_LOCAL]);
   if (!address) address = AddressIn(attributes[IFA_ADDRESS]);
   if (!address) return;
-  // IFA_F_SECONDARY and IFA_F_TEMPORARY are one bit, which means the one for IPv4 and the other for IPv6.
+  // IFA_F_SECONDARY (IPv4) and IFA_F_TEMPORARY (IPv6) are the same bit.
   const bool is_v4 = address->is_v4();
   const InterfaceAddress entry{.address = *address,
                                .prefix_length = header->ifa_prefixlen,
@@ -144,7 +145,7 @@ void ReadAddress(const nlmsghdr& message, std::vector<Interface>* interfaces) {
   }
 }
 
-// Where the host's routes lead to an address of no network that it could have (RFC 5737, RFC 3849).
+// Looks up the route to a documentation address (RFC 5737, RFC 3849), which only the default route covers.
 void MarkUplinks(std::vector<Interface>* interfaces) {
   for (const std::string_view far : {"192.0.2.1", "2001:db8:ffff::1"}) {
     const absl::StatusOr<Route> route = LookUpRoute(*IpAddress::ParseIfAny(far));
@@ -166,17 +167,10 @@ int ReadOnce(mnl_socket* socket, std::vector<Interface>* interfaces) {
 
 }  // namespace
 
-std::optional<IpAddress> Interface::IgmpSource() const {
-  const auto at = std::find_if(addresses.begin(), addresses.end(), [](const InterfaceAddress& candidate) {
-    return candidate.address.is_v4() && !candidate.secondary && candidate.scope <= RT_SCOPE_LINK;
-  });
-  return at == addresses.end() ? std::nullopt : std::optional(at->address);
-}
-
 InterfaceTable::InterfaceTable(std::vector<Interface> interfaces) : interfaces_(std::move(interfaces)) {
   std::sort(interfaces_.begin(), interfaces_.end(),
             [](const Interface& a, const Interface& b) { return a.index < b.index; });
-  // Those that are down do not count: some kernel modules put one into each namespace (tunl0, sit0).
+  // Links that are down do not count: some kernel modules create one in every namespace (tunl0, sit0).
   const auto counts = [](const Interface& interface) { return interface.up && !interface.loopback; };
   const auto only = std::find_if(interfaces_.begin(), interfaces_.end(), counts);
   if (only != interfaces_.end() && std::none_of(std::next(only), interfaces_.end(), counts)) only->uplink = true;
@@ -265,7 +259,7 @@ class NetlinkInterfaceWatch final : public InterfaceWatch {
       const ssize_t length = mnl_socket_recvfrom(socket_.get(), buffer, sizeof(buffer));
       if (length < 0 && errno == EAGAIN) break;
       if (length < 0 && errno == EINTR) continue;
-      // ENOBUFS: messages were lost. So was one that does not fit (ENOSPC).
+      // ENOBUFS: messages were lost. ENOSPC: this message did not fit and is lost.
       changes->any |= length < 0;
       if (length > 0) Note(buffer, static_cast<int>(length), changes);
     }
@@ -299,14 +293,14 @@ class NetlinkInterfaceWatch final : public InterfaceWatch {
   static void NoteLink(const nlmsghdr& message, InterfaceChanges* changes) {
     changes->any = true;
     const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
-    // A bridge tells of its ports in messages of its own: leaving the bridge is no deletion.
+    // A bridge announces its ports in messages of its own family: leaving the bridge is not a deletion.
     if (link->ifi_family != AF_UNSPEC) return;
     const auto index = static_cast<uint32_t>(link->ifi_index);
     if (message.nlmsg_type == RTM_DELLINK) {
       changes->deleted.insert(index);
       return;
     }
-    // A link is made down: that is no loss of one that was there.
+    // A link is created down; that does not count as going down.
     const bool went_down = link->ifi_change != kMade && (link->ifi_change & IFF_UP) != 0;
     if (went_down && (link->ifi_flags & IFF_UP) == 0) changes->down.insert(index);
     if (ReadLink(message).ReceivesForMaster()) changes->enslaved.insert(index);
@@ -355,7 +349,8 @@ absl::StatusOr<std::unique_ptr<InterfaceWatch>> InterfaceWatch::Create(size_t re
   if (!socket.ok()) return socket.status();
   const int fd = mnl_socket_get_fd(socket->get());
   const auto bytes = static_cast<int>(receive_buffer_bytes == 0 ? kWatchBufferBytes : receive_buffer_bytes);
-  // Past the host's limit where the process may; if not, up to it. A smaller buffer only loses messages sooner.
+  // SO_RCVBUFFORCE exceeds the host's limit if the process may; SO_RCVBUF stays within it. A smaller buffer only loses
+  // messages sooner.
   if (receive_buffer_bytes != 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) != 0) {
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
   }

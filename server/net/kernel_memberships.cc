@@ -13,15 +13,15 @@
 namespace mcgw::net {
 namespace {
 
-// The calling thread's own view: /proc/net is that of the process's first thread.
+// thread-self, because /proc/net shows the namespace of the process's first thread.
 constexpr char kIgmp[] = "/proc/thread-self/net/igmp";
 constexpr char kIgmp6[] = "/proc/thread-self/net/igmp6";
 
 }  // namespace
 
 void ParseIgmp(const std::string& text, KernelMemberships* out) {
-  // "2\ta0        :     2      V3" and, indented, "\t\t\t\t010101EF     1 0:00000000\t\t0": the group as the host's
-  // integer.
+  // "2\ta0        :     2      V3", then, indented, "\t\t\t\t010101EF     1 0:00000000\t\t0": the group as an integer
+  // in host byte order.
   std::istringstream lines(text);
   uint32_t index = 0;
   for (std::string line; std::getline(lines, line);) {

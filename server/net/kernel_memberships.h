@@ -1,5 +1,5 @@
-// What the kernel itself says it has joined: /proc/net/igmp and /proc/net/igmp6 (proc(5)). The memberships are those of
-// all processes of the network namespace together.
+// The kernel's own list of joined groups: /proc/net/igmp and /proc/net/igmp6 (proc(5)). It covers all processes of the
+// network namespace.
 
 #ifndef MCGW_NET_KERNEL_MEMBERSHIPS_H_
 #define MCGW_NET_KERNEL_MEMBERSHIPS_H_
@@ -15,16 +15,16 @@
 namespace mcgw::net {
 
 struct KernelMemberships {
-  // (interface index, group) to the number of sockets that hold it, the kernel's own hold included.
+  // (interface index, group) to the number of sockets that have joined, plus one if the kernel itself has.
   std::map<std::pair<uint32_t, IpAddress>, uint32_t> users;
-  // The version of IGMP in force on an interface: 1, 2 or 3.
+  // The IGMP version in force on an interface: 1, 2 or 3.
   std::map<uint32_t, uint32_t> igmp_version;
 };
 
-// Reads both files. A kernel without IPv6 has no igmp6: that is no error.
+// Reads both files. A kernel without IPv6 has no igmp6, which is not an error.
 absl::StatusOr<KernelMemberships> ReadKernelMemberships();
 
-// The two parsers, for the text of each file. Lines that make no sense are skipped.
+// The parsers of the two files' text. They skip malformed lines.
 void ParseIgmp(const std::string& text, KernelMemberships* out);
 void ParseIgmp6(const std::string& text, KernelMemberships* out);
 

@@ -12,7 +12,7 @@
 namespace mcgw::net {
 namespace {
 
-// Never bound, so nothing comes in.
+// Never bound, so it receives nothing.
 class LinuxMembershipSocket final : public MembershipSocket {
  public:
   explicit LinuxMembershipSocket(OwnedFd fd) : fd_(std::move(fd)) {}
@@ -45,7 +45,7 @@ class LinuxMembershipSocket final : public MembershipSocket {
 
   static absl::Status JoinError(int error, const HostMembership& membership) {
     const std::string what = absl::StrCat("join ", membership.group.ToString(), " on ", membership.interface_name,
-                                          ", which keeps hop limit 0 on the host");
+                                          " (required to send with hop limit 0)");
     switch (error) {
       case ENODEV:
         return ErrnoError(error, Reason::kInterfaceNotFound, "interface",

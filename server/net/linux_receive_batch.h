@@ -1,4 +1,4 @@
-// The Linux side of ReceiveBatch: the scratch that recvmmsg(2) fills, and the reading of its ancillary data.
+// ReceiveBatch on Linux: the buffers that recvmmsg(2) fills, and the parser of its ancillary data.
 
 #ifndef MCGW_NET_LINUX_RECEIVE_BATCH_H_
 #define MCGW_NET_LINUX_RECEIVE_BATCH_H_
@@ -21,11 +21,11 @@
 
 namespace mcgw::net {
 
-// Of one receive thread, as ReceiveBatch.
+// Belongs to one receive thread, like ReceiveBatch.
 class LinuxReceiveBatch final : public ReceiveBatch {
  public:
   LinuxReceiveBatch() {
-    // Anonymous pages cost nothing until a datagram of that size comes.
+    // Anonymous pages cost nothing until a datagram fills them.
     void* const memory = mmap(nullptr, kMaxDatagrams * kSlotBytes, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
@@ -45,7 +45,7 @@ class LinuxReceiveBatch final : public ReceiveBatch {
     return absl::MakeConstSpan(datagrams_.data(), count_);
   }
 
-  // Forgets the last read. Returns how many messages were read, or -1 with errno.
+  // Discards the previous read. Returns how many messages were read, or -1 with errno.
   int Read(int fd) {
     count_ = 0;
     for (mmsghdr& header : headers_) {
@@ -58,8 +58,8 @@ class LinuxReceiveBatch final : public ReceiveBatch {
   void Append(const ReceivedDatagram& datagram) { datagrams_[count_++] = datagram; }
 
  private:
-  static constexpr size_t kSlotBytes = 65'536;  // More than any UDP payload.
-  static constexpr size_t kControlBytes = 256;  // All of our ancillary data takes about 150 bytes.
+  static constexpr size_t kSlotBytes = 65'536;  // More than the largest UDP payload.
+  static constexpr size_t kControlBytes = 256;  // Our ancillary data takes about 150 bytes.
   struct alignas(cmsghdr) Control {
     char bytes[kControlBytes];
   };
@@ -131,14 +131,14 @@ inline void ReadIpv6Control(const cmsghdr* control, ReceivedDatagram* datagram) 
 
 }  // namespace receive_batch_internal
 
-// What one message says. The payload is borrowed from it.
+// Parses one message. The payload is borrowed from it.
 inline ReceivedDatagram ReadDatagram(const mmsghdr& message) {
   msghdr header = message.msg_hdr;
   ReceivedDatagram datagram;
   datagram.payload = std::string_view(static_cast<const char*>(header.msg_iov->iov_base), message.msg_len);
   const auto& name = *static_cast<const sockaddr_storage*>(header.msg_name);
   datagram.source = IpAddress::FromSockaddr(name);
-  // The port lies at the same place in sockaddr_in and sockaddr_in6.
+  // The port is at the same offset in sockaddr_in and sockaddr_in6.
   datagram.source_port = ntohs(reinterpret_cast<const sockaddr_in&>(name).sin_port);
   for (cmsghdr* control = CMSG_FIRSTHDR(&header); control != nullptr; control = CMSG_NXTHDR(&header, control)) {
     switch (control->cmsg_level) {

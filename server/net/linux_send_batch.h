@@ -1,4 +1,4 @@
-// What sendmmsg(2) needs for one batch of datagrams, and the filling of it.
+// The buffers that sendmmsg(2) needs for one batch of datagrams, and the functions that fill them.
 
 #ifndef MCGW_NET_LINUX_SEND_BATCH_H_
 #define MCGW_NET_LINUX_SEND_BATCH_H_
@@ -25,14 +25,14 @@ namespace mcgw::net {
 inline constexpr size_t kBatchMessages = 64;
 inline constexpr size_t kBatchDatagrams = 256;
 
-// The kernel cuts one message into datagrams of equal size (UDP_SEGMENT), which costs a tenth of sending each. Within
-// these bounds: its own, and Ethernet's MTU, past which it would refuse after it has copied all.
+// UDP_SEGMENT: the kernel cuts one message into datagrams of equal size, at a tenth of the cost of sending each. The
+// bounds are the kernel's own and Ethernet's MTU: it refuses more than the MTU only after copying everything.
 inline constexpr size_t kMaxSegments = 64;
 inline constexpr size_t kMaxSegmentedBytes = 65'000;
 
 inline size_t MaxSegmentBytes(Family family) { return family == Family::kIpv4 ? 1500 - 28 : 1500 - 48; }
 
-// What sendmmsg needs for one batch. Left uninitialised: it lives on the stack and only what is used is written.
+// The buffers for one batch. Left uninitialised: it lives on the stack, and only the used part is written.
 struct SendScratch {
   struct alignas(cmsghdr) Control {
     char bytes[128];
@@ -40,11 +40,11 @@ struct SendScratch {
 
   size_t messages = 0;
   size_t datagrams = 0;
-  size_t counts[kBatchMessages];  // Of datagrams in each message.
+  size_t counts[kBatchMessages];  // Datagrams per message.
   mmsghdr headers[kBatchMessages];
   sockaddr_storage names[kBatchMessages];
   Control controls[kBatchMessages];
-  iovec vectors[kBatchDatagrams];  // One for each datagram.
+  iovec vectors[kBatchDatagrams];  // One per datagram.
 };
 
 template <typename T>
@@ -63,7 +63,7 @@ inline size_t PutIpv4Controls(const OutgoingDatagram& datagram, char* at) {
   info.ipi_ifindex = static_cast<int>(datagram.interface_index);
   if (!datagram.source.IsUnspecified()) info.ipi_spec_dst = datagram.source.ToV4();
   size_t used = PutControl(at, IPPROTO_IP, IP_PKTINFO, info);
-  // The kernel refuses 0 here; a host-only socket has it for all.
+  // The kernel refuses 0 here; on a host-only socket it is a socket option.
   if (datagram.hop_limit > 0) used += PutControl(at + used, IPPROTO_IP, IP_TTL, int{datagram.hop_limit});
   if (datagram.traffic_class) used += PutControl(at + used, IPPROTO_IP, IP_TOS, int{*datagram.traffic_class});
   return used;
@@ -84,7 +84,7 @@ inline bool SameButForPayload(const OutgoingDatagram& a, const OutgoingDatagram&
          a.hop_limit == b.hop_limit && a.traffic_class == b.traffic_class;
 }
 
-// How many of the first datagrams can be one message: of one size but for the last, which may be shorter.
+// How many of the first datagrams fit one message: all of one size, except that the last may be shorter.
 inline size_t SegmentsInFront(absl::Span<const OutgoingDatagram> datagrams) {
   const OutgoingDatagram& first = datagrams[0];
   const size_t size = first.payload.size();
@@ -115,12 +115,12 @@ inline void AddMessage(absl::Span<const OutgoingDatagram> datagrams, SendScratch
   header.msg_controllen = first.group.is_v4() ? PutIpv4Controls(first, control) : PutIpv6Controls(first, control);
   header.msg_flags = 0;
   if (datagrams.size() > 1) {
-    // Last, so that a message that is to go singly only shortens its control data.
+    // Last, so that sending the datagrams one by one only has to shorten the control data.
     header.msg_controllen += PutControl(control + header.msg_controllen, IPPROTO_UDP, UDP_SEGMENT,
                                         static_cast<uint16_t>(first.payload.size()));
   }
   for (const OutgoingDatagram& datagram : datagrams) {
-    // sendmsg only reads, but iovec is the same for both ways.
+    // sendmsg only reads, but iovec has no const pointer.
     scratch->vectors[scratch->datagrams++] = {const_cast<char*>(datagram.payload.data()), datagram.payload.size()};
   }
 }

@@ -20,7 +20,7 @@ constexpr int kIpv4HeaderBytes = 20;
 constexpr int kIpv6HeaderBytes = 40;
 constexpr int kUdpHeaderBytes = 8;
 
-// The name of an interface; empty if it has gone.
+// The name of an interface; empty if it is gone.
 std::string NameOf(int fd, uint32_t index) {
   ifreq request = {};
   request.ifr_ifindex = static_cast<int>(index);
@@ -33,7 +33,7 @@ ifreq RequestFor(const std::string& name) {
   return request;
 }
 
-// The largest payload that leaves an interface in one piece; 0 if it has gone.
+// The largest payload that leaves an interface unfragmented; 0 if the interface is gone.
 size_t UnfragmentedPayloadBytes(int fd, const std::string& name, Family family) {
   ifreq request = RequestFor(name);
   const int headers = kUdpHeaderBytes + (family == Family::kIpv4 ? kIpv4HeaderBytes : kIpv6HeaderBytes);
@@ -41,7 +41,7 @@ size_t UnfragmentedPayloadBytes(int fd, const std::string& name, Family family) 
   return static_cast<size_t>(request.ifr_mtu - headers);
 }
 
-// Whether the host could send from it: an address of its own, past duplicate detection.
+// Whether the host can send from the address: its own, past duplicate address detection.
 bool IsOwnAddress(const IpAddress& address, uint32_t interface_index) {
   const absl::StatusOr<OwnedFd> probe = OpenUdpSocket(address.family());
   sockaddr_storage name;
@@ -55,10 +55,10 @@ absl::Status TooLarge(int fd, const SendSocketSpec& spec, const OutgoingDatagram
   if (spec.dont_fragment && size <= most) {
     const std::string name = NameOf(fd, datagram.interface_index);
     const size_t limit = UnfragmentedPayloadBytes(fd, name, spec.family);
-    const std::string who = absl::StrCat(size, " bytes do not leave ", name, " in one piece: at most ", limit,
-                                         " (its MTU without the headers)");
+    const std::string fault = absl::StrCat(size, " bytes do not fit through ", name, " in one piece: at most ", limit,
+                                           " (its MTU without the headers)");
     return ErrnoError(EMSGSIZE, Reason::kPayloadTooLarge, "payload",
-                      absl::StrCat(who, size <= limit ? ", less on the route to the group" : "",
+                      absl::StrCat(fault, size <= limit ? ", less on the route to the group" : "",
                                    "; send less per datagram, or allow fragments (dont_fragment false)"));
   }
   return ErrnoError(EMSGSIZE, Reason::kPayloadTooLarge, "payload",
@@ -66,7 +66,7 @@ absl::Status TooLarge(int fd, const SendSocketSpec& spec, const OutgoingDatagram
                                  " datagram carries: at most ", most, "; send less per datagram"));
 }
 
-// An interface that is down gives ENETUNREACH, as a missing route and a foreign source do.
+// ENETUNREACH means an interface that is down, a missing route or a foreign source.
 absl::Status Unreachable(int fd, int error, const OutgoingDatagram& datagram) {
   const std::string name = NameOf(fd, datagram.interface_index);
   if (name.empty()) {
@@ -86,10 +86,9 @@ absl::Status Unreachable(int fd, int error, const OutgoingDatagram& datagram) {
         absl::StrCat(name, " has no carrier, so the datagram would be lost: check the cable or the peer"));
   }
   if (datagram.source.IsMulticast()) {
-    return ErrnoError(
-        error, Reason::kInvalidSource, "source_address",
-        absl::StrCat(datagram.source.ToString(),
-                     " is a multicast address, which is never a sender's: name a unicast address of ", name));
+    return ErrnoError(error, Reason::kInvalidSource, "source_address",
+                      absl::StrCat(datagram.source.ToString(),
+                                   " is a multicast address and cannot be a source: name a unicast address of ", name));
   }
   const std::string family(FamilyName(datagram.group.family()));
   const std::string ip = datagram.group.is_v4() ? "ip" : "ip -6";
@@ -100,8 +99,8 @@ absl::Status Unreachable(int fd, int error, const OutgoingDatagram& datagram) {
   }
   if (!datagram.source.IsUnspecified() && !IsOwnAddress(datagram.source, datagram.interface_index)) {
     return ErrnoError(error, Reason::kSourceNotLocal, "source_address",
-                      absl::StrCat(datagram.source.ToString(), " is not an address of ", name,
-                                   ", or not usable yet: ", ip, " address show dev ", name));
+                      absl::StrCat(datagram.source.ToString(), " is not a usable address of ", name, ": see ", ip,
+                                   " address show dev ", name));
   }
   return ErrnoError(
       error, Reason::kNoRoute, "",

@@ -1,4 +1,4 @@
-// What it means that the kernel did not take a datagram.
+// Explains why the kernel refused a datagram.
 
 #ifndef MCGW_NET_LINUX_SEND_ERROR_H_
 #define MCGW_NET_LINUX_SEND_ERROR_H_
@@ -9,8 +9,8 @@
 
 namespace mcgw::net {
 
-// The failure of a datagram that a socket made as `spec` says was refused for, with reason, field and remedy. The errno
-// alone often does not tell, so the kernel is asked about the interface; `fd` is any socket of its namespace.
+// The error for a datagram that a socket with `spec` failed to send with errno `error`: reason, field and remedy. Since
+// the errno alone is often ambiguous, asks the kernel about the interface; `fd` is any socket in its namespace.
 absl::Status SendError(int fd, const SendSocketSpec& spec, int error, const OutgoingDatagram& datagram);
 
 }  // namespace mcgw::net

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/net/linux_multicast_socket.h"
 #include "server/net/linux_send_batch.h"
 #include "server/net/linux_send_error.h"
 #include "server/net/linux_socket.h"
@@ -31,7 +30,7 @@ class LinuxSendSocket final : public SendSocket {
   uint16_t source_port() const override { return source_port_; }
 
  private:
-  // One call of TrySend.
+  // The state of one TrySend call.
   struct Attempt {
     const bool patient;
     std::vector<SendFailure>* const failures;
@@ -58,7 +57,7 @@ class LinuxSendSocket final : public SendSocket {
   const OwnedFd fd_;
   const SendSocketSpec spec_;
   const uint16_t source_port_;
-  const bool segments_;  // The kernel knows UDP_SEGMENT.
+  const bool segments_;  // The kernel supports UDP_SEGMENT.
 };
 
 SendStep LinuxSendSocket::TrySend(absl::Span<const OutgoingDatagram> datagrams, bool patient,
@@ -85,16 +84,15 @@ absl::Status LinuxSendSocket::Check(const OutgoingDatagram& datagram) const {
   if (datagram.group.family() != family || (!datagram.source.IsUnspecified() && datagram.source.family() != family)) {
     return Error(Reason::kInvalidAddress, "", absl::StrCat("not an ", ToAbsl(FamilyName(family)), " address"));
   }
-  if (datagram.interface_index == 0) return Error(Reason::kFieldRequired, "interface", "no interface to send by");
+  if (datagram.interface_index == 0) return Error(Reason::kFieldRequired, "interface", "name the interface to send on");
   if ((datagram.hop_limit == 0) != spec_.host_only) {
-    return Error(
-        Reason::kInvalidHopLimit, "hop_limit",
-        "hop limit 0 goes by a host-only socket, and nothing else does: a datagram that leaves needs at least 1");
+    return Error(Reason::kInvalidHopLimit, "hop_limit",
+                 "hop limit 0 is for host-only sockets: a datagram that leaves the host needs at least 1");
   }
   return absl::OkStatus();
 }
 
-// As many of the first datagrams as make a batch; at least one, which has been checked.
+// Fills the batch from the front. Takes at least one datagram, which the caller has checked.
 void LinuxSendSocket::Fill(absl::Span<const OutgoingDatagram> datagrams, SendScratch* scratch) const {
   while (scratch->datagrams < datagrams.size() && scratch->messages < kBatchMessages) {
     const size_t room = kBatchDatagrams - scratch->datagrams;
@@ -108,8 +106,8 @@ void LinuxSendSocket::SendBatch(absl::Span<const OutgoingDatagram> batch, SendSc
                                 Attempt* attempt) const {
   size_t message = 0;
   while (message < scratch->messages && !attempt->waits()) {
-    // sendmmsg hides the error of the message that stops it, and trying that one again would be wrong with loop on (see
-    // Refused). So with loop on, one message at a time.
+    // sendmmsg hides the error of the message that stops it, and with loop on that message must not be sent again (see
+    // Refused). So with loop on, send one message at a time.
     const size_t at_once = spec_.loop ? 1 : scratch->messages - message;
     const int result = SendOnce(&scratch->headers[message], at_once);
     for (int i = 0; i < result; ++i) attempt->Took(scratch->counts[message++]);
@@ -124,7 +122,7 @@ void LinuxSendSocket::SendBatch(absl::Span<const OutgoingDatagram> batch, SendSc
   }
 }
 
-// Sends the datagrams of a message that the kernel refused as a whole.
+// Sends one by one the datagrams of a message that the kernel refused as a whole.
 void LinuxSendSocket::SendSingly(absl::Span<const OutgoingDatagram> datagrams, mmsghdr* message,
                                  Attempt* attempt) const {
   message->msg_hdr.msg_iovlen = 1;
@@ -137,13 +135,13 @@ void LinuxSendSocket::SendSingly(absl::Span<const OutgoingDatagram> datagrams, m
   }
 }
 
-// The datagrams of one message wait, or fail.
+// Either leaves the datagrams of one message for later or fails them.
 void LinuxSendSocket::Refused(int error, absl::Span<const OutgoingDatagram> datagrams, Attempt* attempt) const {
   const bool queue_full = error == ENOBUFS;
   if (attempt->patient && (queue_full || error == EAGAIN)) {
     attempt->step.wait = queue_full ? SendStep::Wait::kMoment : SendStep::Wait::kWritable;
-    // The interface's queue dropped it. With loop the host's own receivers have it already, so sending it once more
-    // would give it to them twice.
+    // The interface's queue dropped it. With loop on, the host's own receivers already have it and would get a second
+    // copy.
     if (!queue_full || !spec_.loop) return;
   }
   for (const OutgoingDatagram& datagram : datagrams) {
@@ -151,7 +149,7 @@ void LinuxSendSocket::Refused(int error, absl::Span<const OutgoingDatagram> data
   }
 }
 
-// How many went out, or minus the errno of the first one's failure.
+// Returns how many were sent, or minus the errno of the first one's failure.
 int LinuxSendSocket::SendOnce(mmsghdr* headers, size_t count) const {
   bool repeated = false;
   while (true) {
@@ -159,9 +157,9 @@ int LinuxSendSocket::SendOnce(mmsghdr* headers, size_t count) const {
     if (result > 0) return result;
     const int error = errno;
     if (error == EINTR) continue;
-    // Errors that are queued would end the wait for room at once, again and again.
+    // Queued errors would end the wait for room at once, every time.
     if (error == EAGAIN) ClearErrors();
-    // An ICMP error for an earlier datagram fails the next send, once. A failure that repeats is this datagram's own.
+    // An ICMP error for an earlier datagram fails the next send once. A failure that repeats is this datagram's own.
     if (error == EAGAIN || error == ENOBUFS || repeated) return -error;
     repeated = true;
     ClearErrors();
@@ -191,14 +189,14 @@ absl::Status SetFragmenting(int fd, const SendSocketSpec& spec) {
   if (spec.family == Family::kIpv6) {
     return SetOption(fd, IPPROTO_IPV6, IPV6_DONTFRAG, spec.dont_fragment ? 1 : 0, "set IPV6_DONTFRAG");
   }
-  // The kernel's default would set the DF bit on all that fits the first link, and a router with a smaller one would
-  // then drop it without a word: for multicast no ICMP error comes back (RFC 1122, 3.2.2).
+  // By default the kernel sets the DF bit on everything that fits the first link. A router with a smaller link would
+  // then drop it silently: multicast gets no ICMP error (RFC 1122, 3.2.2).
   return SetOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, spec.dont_fragment ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT,
                    "set IP_MTU_DISCOVER");
 }
 
 absl::Status SetUpSending(int fd, const SendSocketSpec& spec) {
-  // A socket that only sends takes in nothing: were its port a known one, it would collect what others joined.
+  // Keeps a socket that only sends from receiving: on a well-known port it would collect what other sockets joined.
   sock_filter drop_all = {BPF_RET | BPF_K, 0, 0, 0};
   const sock_fprog program = {1, &drop_all};
   if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0) {
@@ -207,13 +205,13 @@ absl::Status SetUpSending(int fd, const SendSocketSpec& spec) {
   absl::Status status = SetMulticast(fd, spec);
   if (status.ok()) status = SetFragmenting(fd, spec);
   if (!status.ok()) return status;
-  // Without this the kernel hides that an interface's queue dropped a datagram.
+  // Otherwise the kernel hides that an interface's queue dropped a datagram.
   return SetOption(fd, ProtocolLevel(spec.family), spec.family == Family::kIpv4 ? IP_RECVERR : IPV6_RECVERR, 1,
                    "set IP_RECVERR");
 }
 
-// SO_REUSEPORT lets in other sockets of this user only, and comes after the bind where the port must be free: with it,
-// the kernel looks no further than the first socket that shares, and would take a port from a stranger behind it.
+// SO_REUSEPORT admits only other sockets of this user. If the port must be free, set it after the bind: otherwise the
+// kernel checks only the first socket that shares, and would take a port that another user's socket also holds.
 absl::Status BindSending(int fd, const SendSocketSpec& spec) {
   absl::Status status;
   if (spec.shares_port) status = SetOption(fd, SOL_SOCKET, SO_REUSEPORT, 1, "set SO_REUSEPORT");
@@ -242,7 +240,8 @@ absl::StatusOr<std::unique_ptr<SendSocket>> NewLinuxSendSocket(const SendSocketS
   if (getsockname(fd->get(), reinterpret_cast<sockaddr*>(&name), &length) != 0) {
     return ErrnoStatus(errno, "getsockname");
   }
-  const uint16_t port = ntohs(reinterpret_cast<const sockaddr_in&>(name).sin_port);  // At one place in both families.
+  const uint16_t port =
+      ntohs(reinterpret_cast<const sockaddr_in&>(name).sin_port);  // At the same offset in both families.
   int segment = 0;
   socklen_t segment_length = sizeof(segment);
   const bool segments = getsockopt(fd->get(), IPPROTO_UDP, UDP_SEGMENT, &segment, &segment_length) == 0;

@@ -1,4 +1,4 @@
-// What the receive and the send sockets on Linux have in common.
+// Shared by the Linux receive, send and membership sockets.
 
 #ifndef MCGW_NET_LINUX_SOCKET_H_
 #define MCGW_NET_LINUX_SOCKET_H_
@@ -30,7 +30,8 @@
 
 namespace mcgw::net {
 
-// The parts of the factory that linux_send_socket.cc and linux_membership_socket.cc make.
+// For the factory: each is implemented in the .cc of its name.
+absl::StatusOr<std::unique_ptr<ReceiveSocket>> NewLinuxReceiveSocket(const ReceiveSocketSpec& spec);
 absl::StatusOr<std::unique_ptr<SendSocket>> NewLinuxSendSocket(const SendSocketSpec& spec);
 absl::StatusOr<std::unique_ptr<MembershipSocket>> NewLinuxMembershipSocket(Family family);
 
@@ -41,7 +42,7 @@ inline absl::Status SetOption(int fd, int level, int option, int value, std::str
   return ErrnoStatus(errno, what);
 }
 
-// A UDP socket that takes only what it joined: IP_MULTICAST_ALL off, and IPv6 without mapped IPv4.
+// A UDP socket that receives only groups it joined (IP_MULTICAST_ALL off) and, for IPv6, no mapped IPv4.
 inline absl::StatusOr<OwnedFd> OpenUdpSocket(Family family) {
   const bool v4 = family == Family::kIpv4;
   OwnedFd fd(socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));

@@ -14,9 +14,9 @@
 namespace mcgw::net {
 namespace {
 
-constexpr size_t kIgmpQueryBytes = 8;  // Of versions 1 and 2.
+constexpr size_t kIgmpQueryBytes = 8;  // Versions 1 and 2.
 constexpr size_t kIgmp3QueryBytes = 12;
-constexpr size_t kMldQueryBytes = 24;  // Of version 1.
+constexpr size_t kMldQueryBytes = 24;  // Version 1.
 constexpr size_t kMld2QueryBytes = 28;
 constexpr size_t kMldGroupAt = 8;
 constexpr char kWrongChecksum[] = "its checksum is wrong";
@@ -24,7 +24,7 @@ constexpr char kWrongChecksum[] = "its checksum is wrong";
 uint8_t ByteAt(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
 uint32_t WordAt(std::string_view bytes, size_t at) { return ByteAt(bytes, at) << 8 | ByteAt(bytes, at + 1); }
 
-// Adds up 16-bit words (RFC 1071); an odd byte at the end counts as if a zero followed.
+// Adds up 16-bit words (RFC 1071). A last odd byte is padded with zero.
 uint64_t SumOf(std::string_view bytes) {
   uint64_t sum = 0;
   for (size_t at = 0; at < bytes.size(); at += 2) {
@@ -33,7 +33,7 @@ uint64_t SumOf(std::string_view bytes) {
   return sum;
 }
 
-// Whether bytes that hold their own checksum agree with it.
+// Whether bytes agree with the checksum that they contain.
 bool ChecksumHolds(uint64_t sum) {
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
   return sum == 0xffff;
@@ -43,17 +43,18 @@ QueryVerdict Taken(uint32_t version) { return {.version = version, .fault = ""};
 QueryVerdict Ignored(std::string fault) { return {.version = 0, .fault = std::move(fault)}; }
 
 QueryVerdict WrongLength(size_t bytes, size_t old_bytes, size_t new_bytes) {
-  return Ignored(StrCat("it is ", bytes, " bytes long, and a query has ", old_bytes, ", or ", new_bytes, " and more"));
+  return Ignored(StrCat("it is ", bytes, " bytes long, and a query has ", old_bytes, ", or at least ", new_bytes));
 }
 
-// Of a query of the newest version: `general` if it asks about all groups. Empty if the sources are in order.
+// The fault of a newest-version query's source list; empty if there is none. `general`: the query asks about all
+// groups.
 std::string FaultOfSources(size_t sources, bool general, size_t room) {
-  if (general && sources > 0) return StrCat("it asks about all groups and yet names ", sources, " sources");
-  if (sources > room) return StrCat("it announces ", sources, " sources and is too short for them");
+  if (general && sources > 0) return StrCat("it asks about all groups but names ", sources, " sources");
+  if (sources > room) return StrCat("it announces ", sources, " sources but is too short to hold them");
   return "";
 }
 
-// Whether a hop-by-hop header says that routers are to look at an MLD message (RFC 2711).
+// Whether a hop-by-hop header asks routers to examine an MLD message (RFC 2711).
 bool HasMldRouterAlert(std::string_view header) {
   constexpr size_t kFirstOption = 2;  // After the next header and the length.
   size_t at = kFirstOption;
@@ -85,7 +86,7 @@ QueryVerdict JudgeIgmpQuery(std::string_view packet) {
     return WrongLength(igmp.size(), kIgmpQueryBytes, kIgmp3QueryBytes);
   }
   if (!ChecksumHolds(SumOf(igmp))) return Ignored(kWrongChecksum);
-  if (!of_version_3) return Taken(ByteAt(igmp, 1) == 0 ? 1 : 2);  // Version 1 knows no response time (RFC 9776, 7.1).
+  if (!of_version_3) return Taken(ByteAt(igmp, 1) == 0 ? 1 : 2);  // Version 1 has no response time (RFC 9776, 7.1).
   const bool general = igmp.substr(4, 4) == std::string_view("\0\0\0\0", 4);
   std::string fault = FaultOfSources(WordAt(igmp, 10), general, (igmp.size() - kIgmp3QueryBytes) / sizeof(in_addr));
   return fault.empty() ? Taken(3) : Ignored(std::move(fault));
@@ -112,7 +113,7 @@ QueryVerdict JudgeMldQuery(const MldPacket& packet) {
   std::copy_n(message.data() + kMldGroupAt, sizeof(bytes), reinterpret_cast<char*>(&bytes));
   const IpAddress group = IpAddress::FromV6(bytes);
   if (!group.IsUnspecified() && !group.IsMulticast()) {
-    return Ignored(StrCat("it asks about ", group.ToString(), ", which is no group"));
+    return Ignored(StrCat("it asks about ", group.ToString(), ", which is not a multicast group"));
   }
   if (!of_version_2) return Taken(1);
   std::string fault =

@@ -1,9 +1,9 @@
-// The seam between the gateway and the kernel, at the level of meaning.
+// The seam between the gateway and the kernel.
 //
-// ReceiveSocket is the kernel's side of one channel, (interface, group, port), or of several that share a socket.
-// SendSocket sends to any group through any interface. MembershipSocket makes the host a member of groups.
-// SocketFactory makes them all. LinuxSocketFactory (linux_multicast_socket.h) is the real thing; tests use a fake whose
-// descriptor is an eventfd, so that the real event loop runs.
+// A ReceiveSocket receives one channel (interface, group, port), or several that share the socket. A SendSocket sends
+// to any group through any interface. A MembershipSocket makes the host a member of groups. A SocketFactory makes all
+// three. LinuxSocketFactory (linux_socket_factory.h) is the real one; the tests' fake has an eventfd as its descriptor,
+// so that the real event loop runs.
 
 #ifndef MCGW_NET_MULTICAST_SOCKET_H_
 #define MCGW_NET_MULTICAST_SOCKET_H_
@@ -25,8 +25,8 @@ namespace mcgw::net {
 
 enum class FilterMode : uint8_t { kInclude, kExclude };  // RFC 3376, 2
 
-// Where datagrams are read to: storage for up to kMaxDatagrams of any size, reused from read to read. One per receive
-// thread. After a read, datagrams() are valid until the next read.
+// Storage for one read: up to kMaxDatagrams of any size, reused for every read. One per receive thread. datagrams()
+// stays valid until the next read.
 class ReceiveBatch {
  public:
   virtual ~ReceiveBatch() = default;
@@ -37,18 +37,18 @@ class ReceiveBatch {
 struct ReceiveSocketFacts {
   uint64_t inode = 0;               // As `ss -e` shows it.
   size_t receive_buffer_bytes = 0;  // Granted, in the kernel's own accounting (overhead included).
-  size_t queued_bytes = 0;          // Waiting in it now, in the same accounting.
+  size_t queued_bytes = 0;          // Waiting in the buffer now, in the same accounting.
   uint64_t reads = 0;               // As ReceiveSocket::reads.
   uint32_t kernel_drops = 0;        // As ReceiveSocket::Drops.
 };
 
-// Receives one channel, or several of one interface and port: a socket whose spec names no group (the unspecified
-// address) may be shared by up to kMostSharing groups. Join, SetFilter and Leave are control calls, made by one thread
-// at a time, and may run at the same time as Receive and Drops, which belong to one receive thread. Destroying it
-// closes the socket, which leaves its groups.
+// Receives one channel, or several of one interface and port: up to kMostSharing groups share a socket whose spec names
+// no group (the unspecified address). Join, SetFilter and Leave are control calls, made by one thread at a time.
+// Receive and Drops belong to one receive thread and may run concurrently with control calls. The destructor closes the
+// socket, which leaves its groups.
 class ReceiveSocket {
  public:
-  // Groups that a shared socket takes: the kernel's default for IPv4 (net.ipv4.igmp_max_memberships).
+  // Groups per shared socket: the kernel's default for IPv4 (net.ipv4.igmp_max_memberships).
   static constexpr size_t kMostSharing = 20;
 
   virtual ~ReceiveSocket() = default;
@@ -56,57 +56,58 @@ class ReceiveSocket {
   ReceiveSocket(const ReceiveSocket&) = delete;
   ReceiveSocket& operator=(const ReceiveSocket&) = delete;
 
-  // The one that it is bound to; unspecified if it is shared.
+  // The group that it is bound to; unspecified if it is shared.
   const IpAddress& group() const { return group_; }
   bool shared() const { return group_.IsUnspecified(); }
 
   // Readable (level-triggered) while datagrams are queued. Borrowed.
   virtual int fd() const = 0;
 
-  // Joins a group (the socket's own, or any of its family if it is shared) with a filter: INCLUDE{sources} joins
-  // (source, group) for each source and must name at least one; EXCLUDE{} is any-source. Called before any other call
-  // about the group; again only after it failed, or after Leave. On failure nothing is joined. IsTooManySources tells
-  // that the kernel keeps fewer sources, HOST_LIMIT that it keeps fewer groups for a socket.
+  // Joins a group (the socket's own, or any of its family if it is shared) with a filter. INCLUDE{sources} joins
+  // (source, group) for each source and must name at least one; EXCLUDE{} is any-source. Must be the first call for the
+  // group; call it again only after it failed or after Leave. On failure nothing is joined: IsTooManySources tells that
+  // the kernel keeps fewer sources, HOST_LIMIT that it keeps fewer groups per socket.
   virtual absl::Status Join(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) = 0;
   absl::Status Join(FilterMode mode, absl::Span<const IpAddress> sources) { return Join(group_, mode, sources); }
 
-  // Replaces the filter of a joined group (RFC 3678 MCAST_MSFILTER). While the mode stays the same, what both filters
-  // want goes on unbroken. The kernel changes a mode in two steps, and a datagram that comes between them is lost,
-  // though both filters want it. INCLUDE{} is refused: use Leave. On failure, as of Join, the filter stays as it was.
+  // Replaces the filter of a joined group (RFC 3678 MCAST_MSFILTER). If the mode stays the same, sources that both
+  // filters admit continue without a gap. The kernel changes the mode in two steps and loses datagrams that arrive
+  // between them, even if both filters admit them. INCLUDE{} is refused: use Leave. Fails like Join; the old filter
+  // then remains.
   virtual absl::Status SetFilter(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) = 0;
   absl::Status SetFilter(FilterMode mode, absl::Span<const IpAddress> sources) {
     return SetFilter(group_, mode, sources);
   }
 
-  // Leaves a group. Datagrams queued before are still read after it. Succeeds where the interface is gone, which took
-  // the membership with it.
+  // Leaves a group. Datagrams queued before Leave can still be read. Succeeds if the interface is gone, since the
+  // membership went with it.
   virtual absl::Status Leave(const IpAddress& group) = 0;
   absl::Status Leave() { return Leave(group_); }
 
-  // Reads what is queued, at most ReceiveBatch::kMaxDatagrams, into `batch` (made by the same factory). Never blocks:
-  // returns 0 when nothing is queued. Datagrams of another interface or group are dropped and counted in mismatches();
-  // of a shared socket, unicast and broadcast are, and the caller looks at the group. They do not count in the result,
-  // so `*drained` says whether the queue is empty.
+  // Reads queued datagrams, at most ReceiveBatch::kMaxDatagrams, into `batch` (made by the same factory). Never blocks;
+  // returns 0 if nothing is queued. Datagrams for another interface or group are discarded and counted in mismatches().
+  // A shared socket discards only unicast and broadcast; its caller checks the group. The result does not count
+  // discarded datagrams, so `*drained` tells whether the queue is empty.
   virtual absl::StatusOr<size_t> Receive(ReceiveBatch* batch, bool* drained) = 0;
 
-  // The kernel's count of datagrams it dropped because this socket's buffer was full, since the socket was made
-  // (SO_MEMINFO, SK_MEMINFO_DROPS). May run ahead of what is still queued: exact only when the queue is drained.
+  // Datagrams that the kernel dropped because the socket's buffer was full, since the socket was created (SO_MEMINFO,
+  // SK_MEMINFO_DROPS). Includes drops behind datagrams still queued: exact only when the queue is drained.
   virtual uint32_t Drops() const = 0;
 
-  // Datagrams taken from the kernel, whatever became of them; and those discarded by Receive's check of group and
-  // interface.
+  // reads(): datagrams taken from the kernel, including discarded ones. mismatches(): datagrams that Receive discarded
+  // for their group or interface.
   virtual uint64_t reads() const = 0;
   virtual uint64_t mismatches() const = 0;
 
-  // What the kernel says of the socket. Any thread.
+  // The kernel's view of the socket. Any thread.
   virtual ReceiveSocketFacts Facts() const = 0;
 
  private:
   const IpAddress group_;
 };
 
-// Whether a Join or SetFilter failed because the kernel keeps fewer sources for a group of a socket
-// (net.ipv4.igmp_max_msf, net.ipv6.mld_max_msf, net.core.optmem_max).
+// Whether a Join or SetFilter failed because the kernel limits the sources per group and socket (net.ipv4.igmp_max_msf,
+// net.ipv6.mld_max_msf, net.core.optmem_max).
 bool IsTooManySources(const absl::Status& status);
 
 struct SendFailure {
@@ -114,35 +115,34 @@ struct SendFailure {
   absl::Status status;
 };
 
-// What all datagrams of a send socket have in common: Linux can set it for a socket only, not for a message.
+// Properties that all datagrams of a send socket share, because Linux sets them per socket, not per message.
 struct SendSocketSpec {
   Family family = Family::kIpv4;
-  bool loop = true;            // The host's own members get a copy.
-  bool dont_fragment = false;  // What exceeds the MTU fails; IPv4 datagrams carry the DF bit. Otherwise none does.
-  // The hop limit is 0, and loop is on. The kernel keeps such a datagram on the host only while the host is a member
-  // of the group on the interface: a MembershipSocket must say so first.
+  bool loop = true;            // The host's own members receive a copy.
+  bool dont_fragment = false;  // Datagrams over the MTU fail, and IPv4 sets the DF bit. Otherwise neither.
+  // Sends with hop limit 0; requires loop. The kernel keeps such a datagram on the host only while the host is a member
+  // of the group on the interface: join it by a MembershipSocket first.
   bool host_only = false;
   uint16_t source_port = 0;  // 0: the kernel chooses a free one.
-  // The port is that of another send socket of this process, and shared with it. Without it no other socket holds the
-  // port when this one takes it.
+  // Shares the port of another send socket of this process. If false, no other socket may hold the port.
   bool shares_port = false;
 
   friend bool operator==(const SendSocketSpec&, const SendSocketSpec&) = default;
 };
 
-// How far one step of sending has come.
+// The outcome of one TrySend.
 struct SendStep {
   enum class Wait : uint8_t {
-    kNone,      // For nothing: the rest can follow at once.
-    kWritable,  // Until the socket's buffer has room (POLLOUT).
-    kMoment,    // A moment: an interface's queue is full, which tells nobody when it empties.
+    kNone,      // Nothing: the rest can follow at once.
+    kWritable,  // Room in the socket's buffer (POLLOUT).
+    kMoment,    // kMomentNs: the interface's queue is full, and nothing signals when it empties.
   };
-  size_t done = 0;  // Datagrams at the front that the kernel took, or that failed.
-  size_t sent = 0;  // Of these, what the kernel took.
+  size_t done = 0;  // Datagrams from the front that were sent or failed.
+  size_t sent = 0;  // The sent ones among them.
   Wait wait = Wait::kNone;
 };
 
-// Sends datagrams, and takes none in. Thread-safe.
+// Sends datagrams and receives none. Thread-safe.
 class SendSocket {
  public:
   virtual ~SendSocket() = default;
@@ -150,49 +150,49 @@ class SendSocket {
   SendSocket(const SendSocket&) = delete;
   SendSocket& operator=(const SendSocket&) = delete;
 
-  // Sends the first of `datagrams`, as many as go together, and never blocks. Each datagram is sent on its own; one
-  // that fails does not keep the others back. A `patient` call leaves what meets a full buffer for the next one, and
-  // says what to wait for; any other takes it for a failure. A full queue of the interface is met the same way, but
-  // with loop on it is a failure at once: the host's own receivers have that datagram already, and would get it twice.
-  // A run of datagrams of one size that differ in nothing but their payload costs little more than one of them. Appends
-  // to `failures` in order of index.
+  // Sends as many of the first datagrams as go together, and never blocks. Each is sent independently; a failure does
+  // not hold back the others. If the buffer is full, a `patient` call leaves the rest for the next call and says what
+  // to wait for; an impatient one reports a failure. A full interface queue is handled the same way, except that with
+  // loop on it always fails: the host's own receivers already have the datagram, and a second attempt would duplicate
+  // it. A run of equally sized datagrams that differ only in payload costs little more than a single one. Appends to
+  // `failures` in index order.
   virtual SendStep TrySend(absl::Span<const OutgoingDatagram> datagrams, bool patient,
                            std::vector<SendFailure>* failures) = 0;
 
-  // Sends all of them, and waits for what is full, up to a second in a row: this blocks. Returns how many the kernel
-  // took.
+  // Sends all datagrams and blocks while a buffer or queue is full, for at most a second without progress. Returns how
+  // many the kernel accepted.
   size_t Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures);
 
-  // To be polled for POLLOUT. Borrowed.
+  // Poll it for POLLOUT. Borrowed.
   virtual int fd() const = 0;
 
-  // Bytes that wait in the socket's buffer, in the kernel's accounting: fewer than before means that the link moves.
+  // Bytes waiting in the socket's buffer, in the kernel's accounting. A decrease means that the link is sending.
   virtual size_t queued_bytes() const = 0;
 
-  // The port that datagrams leave from.
+  // The source port of the datagrams.
   virtual uint16_t source_port() const = 0;
 
-  // How many wait for room in the buffer. Whoever comes later queues behind them.
+  // How many senders wait for room in the buffer. Later ones queue behind them.
   std::atomic<int>& waiting() { return waiting_; }
 
-  // Nothing goes out for so long: what waits fails.
+  // After this long without progress, waiting datagrams fail.
   static constexpr int64_t kPatienceNs = 1'000'000'000;
-  // How long Wait::kMoment is.
+  // The length of Wait::kMoment.
   static constexpr int64_t kMomentNs = 1'000'000;
 
  private:
   std::atomic<int> waiting_{0};
 };
 
-// A membership of the host's, for its own sake.
+// Membership of the host itself, not for receiving.
 struct HostMembership {
   uint32_t interface_index = 0;
   std::string interface_name;  // For messages.
   IpAddress group;
-  IpAddress source;  // Where the group is source-specific, the only source wanted; otherwise not looked at.
+  IpAddress source;  // The only source admitted, if the group is source-specific; otherwise ignored.
 };
 
-// Joins groups and receives nothing. Used by one thread at a time. Destroying it leaves them all.
+// Joins groups and receives nothing. Used by one thread at a time. The destructor leaves all groups.
 class MembershipSocket {
  public:
   virtual ~MembershipSocket() = default;
@@ -200,22 +200,22 @@ class MembershipSocket {
   MembershipSocket(const MembershipSocket&) = delete;
   MembershipSocket& operator=(const MembershipSocket&) = delete;
 
-  // When it succeeds, the host is a member. A group that the socket holds already may not be joined again, since the
-  // kernel could not tell whether it still has it. INTERFACE_NOT_FOUND, NO_ADDRESS, HOST_LIMIT.
+  // On success the host is a member. Do not join a group that the socket already holds: the kernel could not tell
+  // whether the membership still exists. INTERFACE_NOT_FOUND, NO_ADDRESS, HOST_LIMIT.
   virtual absl::Status Join(const HostMembership& membership) = 0;
-  // Also of what the kernel has forgotten.
+  // Also accepts a membership that the kernel has dropped.
   virtual void Leave(const HostMembership& membership) = 0;
 
-  // Groups that one socket holds: the kernel's default (net.ipv4.igmp_max_memberships).
+  // Groups per socket: the kernel's default (net.ipv4.igmp_max_memberships).
   static constexpr size_t kMaxGroups = 20;
 };
 
 struct ReceiveSocketSpec {
   uint32_t interface_index = 0;
   std::string interface_name;  // For SO_BINDTODEVICE and messages.
-  IpAddress group;             // Unspecified, of its family: the socket is shared.
+  IpAddress group;             // Unspecified, of its family: a shared socket.
   uint16_t port = 0;
-  size_t receive_buffer_bytes = 0;  // Asked of the kernel, which caps it at net.core.rmem_max; 0 leaves the default.
+  size_t receive_buffer_bytes = 0;  // Requested; the kernel caps it at net.core.rmem_max. 0: its default.
 };
 
 class SocketFactory {
@@ -224,16 +224,16 @@ class SocketFactory {
 
   virtual std::unique_ptr<ReceiveBatch> NewReceiveBatch() = 0;
 
-  // How many sources the kernel says it keeps for a group of a socket; at least 1. Where it does not say, its default.
+  // The kernel's limit of sources per group and socket, at least 1; the kernel's default where it shows no limit.
   virtual size_t MostSources(Family family) const = 0;
 
-  // A bound socket that has not joined. It shares its port with every socket that shares too (SO_REUSEADDR), and with
-  // this process's send sockets. PORT_IN_USE if another process holds the port without sharing it (the text names the
-  // process where /proc shows it), INTERFACE_NOT_FOUND if the interface has gone, HOST_LIMIT with ErrnoOf EMFILE or
-  // ENFILE if there is no descriptor.
+  // A bound socket that has joined nothing. It shares its port with sockets that set SO_REUSEADDR and with this
+  // process's send sockets. PORT_IN_USE if another process holds the port without sharing (the message names the
+  // process if /proc shows it), INTERFACE_NOT_FOUND if the interface is gone, HOST_LIMIT with ErrnoOf EMFILE or ENFILE
+  // if descriptors ran out.
   virtual absl::StatusOr<std::unique_ptr<ReceiveSocket>> NewReceiveSocket(const ReceiveSocketSpec& spec) = 0;
 
-  // PORT_IN_USE if another socket holds the port, with its process where /proc shows it.
+  // PORT_IN_USE if another socket holds the port; the message names its process if /proc shows it.
   virtual absl::StatusOr<std::unique_ptr<SendSocket>> NewSendSocket(const SendSocketSpec& spec) = 0;
 
   virtual absl::StatusOr<std::unique_ptr<MembershipSocket>> NewMembershipSocket(Family family) = 0;

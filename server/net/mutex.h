@@ -1,7 +1,7 @@
 // std::mutex with clang's thread-safety annotations.
 //
-// The gateway uses this in place of absl::Mutex: packaged builds of Abseil are not instrumented, so ThreadSanitizer
-// cannot see through their Mutex, while it understands std::mutex. The annotations are Abseil's.
+// Used in place of absl::Mutex, whose packaged builds are not instrumented: ThreadSanitizer cannot see through them,
+// but understands std::mutex. The annotations are Abseil's.
 
 #ifndef MCGW_NET_MUTEX_H_
 #define MCGW_NET_MUTEX_H_
@@ -21,7 +21,7 @@ class ABSL_LOCKABLE Mutex {
 
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
   void Unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
-  // For callers that hold the lock in a way that the analysis cannot see.
+  // For callers whose hold on the lock the analysis cannot see.
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
 
  private:
@@ -40,7 +40,7 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex* const mutex_;
 };
 
-// A condition variable for Mutex. Wait must be called with the mutex held, in a loop that tests the condition.
+// A condition variable for Mutex. Call Wait with the mutex held, in a loop that tests the condition.
 class CondVar {
  public:
   void Wait(Mutex* mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {

@@ -11,7 +11,7 @@
 namespace mcgw::net::netlink {
 namespace {
 
-constexpr int kMaxDumpAttempts = 10;  // A dump that a change interrupts is begun again.
+constexpr int kMaxDumpAttempts = 10;  // A dump is repeated if a change interrupts it.
 
 int OnMessage(const nlmsghdr* message, void* handler) {
   (*static_cast<MessageHandler*>(handler))(*message);
@@ -38,7 +38,7 @@ int Ask(mnl_socket* socket, nlmsghdr* request, MessageHandler handler) {
     if (length < 0 && errno == EINTR) continue;
     if (length < 0) return errno;
     result = mnl_cb_run(answer, static_cast<size_t>(length), request->nlmsg_seq, port, OnMessage, &handler);
-    // An answer to a request that is not a dump has no end mark.
+    // The answer to a request other than a dump has no end mark.
     if ((request->nlmsg_flags & NLM_F_DUMP) == 0) break;
   }
   return result < 0 ? errno : 0;
@@ -50,14 +50,14 @@ int Dump(mnl_socket* socket, uint16_t type, int family, size_t header_bytes, Mes
   request->nlmsg_type = type;
   request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   auto* const header = static_cast<unsigned char*>(mnl_nlmsg_put_extra_header(request, header_bytes));
-  header[0] = static_cast<unsigned char>(family);  // ifinfomsg, ifaddrmsg and rtmsg all begin with it.
+  header[0] = static_cast<unsigned char>(family);  // The first byte of ifinfomsg, ifaddrmsg and rtmsg.
   return Ask(socket, request, std::move(handler));
 }
 
 absl::Status Uninterrupted(std::string_view what, const std::function<int(mnl_socket*)>& ask) {
   int error = EINTR;
   for (int attempt = 0; attempt < kMaxDumpAttempts && error == EINTR; ++attempt) {
-    // A new socket each time: the rest of an interrupted dump is left behind with the old one.
+    // A new socket for each attempt discards the rest of an interrupted dump.
     absl::StatusOr<MnlSocket> socket = Open(0, 0);
     if (!socket.ok()) return socket.status();
     error = ask(socket->get());

@@ -1,4 +1,4 @@
-// Questions to rtnetlink, as the files of this floor ask them. Not for other floors.
+// Requests to rtnetlink. For this floor only.
 
 #ifndef MCGW_NET_NETLINK_H_
 #define MCGW_NET_NETLINK_H_
@@ -20,7 +20,7 @@
 
 namespace mcgw::net::netlink {
 
-inline constexpr size_t kAnswerBytes = 32 * 1024;  // The most that the kernel puts in one part of a dump.
+inline constexpr size_t kAnswerBytes = 32 * 1024;  // The kernel's maximum for one part of a dump.
 
 using MessageHandler = std::function<void(const nlmsghdr&)>;
 
@@ -29,18 +29,18 @@ struct CloseMnlSocket {
 };
 using MnlSocket = std::unique_ptr<mnl_socket, CloseMnlSocket>;
 
-// A socket that hears the multicast groups of rtnetlink in `groups` (RTMGRP_*); 0 to ask only.
+// Opens a socket subscribed to rtnetlink's multicast `groups` (RTMGRP_*); 0 for requests only.
 absl::StatusOr<MnlSocket> Open(int flags, unsigned groups);
 
-// Sends a request and hands each message of the answer to `handler`. Returns 0 or an errno; EINTR where a change
-// interrupted a dump, whose answer is then not to be used.
+// Sends a request and passes each message of the answer to `handler`. Returns 0 or an errno. EINTR: a change
+// interrupted a dump, whose answer must be discarded.
 int Ask(mnl_socket* socket, nlmsghdr* request, MessageHandler handler);
 
-// Asks for everything of one type; EINTR as in Ask. `header_bytes`: of ifinfomsg, ifaddrmsg or rtmsg.
+// Requests everything of one type; EINTR as for Ask. `header_bytes`: the size of ifinfomsg, ifaddrmsg or rtmsg.
 int Dump(mnl_socket* socket, uint16_t type, int family, size_t header_bytes, MessageHandler handler);
 
-// Runs `ask`, which dumps, with a new socket until no change interrupts it. Blocks for the kernel's answer only. `what`
-// says what was tried, for the error.
+// Runs `ask`, which dumps, on a new socket each time until no change interrupts it. Blocks only for the kernel's
+// answer. `what` names the attempt in the error message.
 absl::Status Uninterrupted(std::string_view what, const std::function<int(mnl_socket*)>& ask);
 
 // The attributes of a message by type; null where absent.
@@ -62,7 +62,7 @@ Attributes<kMaxType> AttributesOf(const nlmsghdr& message, size_t header_bytes) 
   return attributes;
 }
 
-// Those within an attribute; all null where that is null.
+// The attributes nested in an attribute; all null if it is null.
 template <size_t kMaxType>
 Attributes<kMaxType> AttributesIn(const nlattr* nest) {
   Attributes<kMaxType> attributes = {};
@@ -70,7 +70,7 @@ Attributes<kMaxType> AttributesIn(const nlattr* nest) {
   return attributes;
 }
 
-// Nothing for an attribute that is absent or holds no address.
+// Nothing if the attribute is absent or is not an address.
 std::optional<IpAddress> AddressIn(const nlattr* attribute);
 
 int AddressFamily(Family family);  // AF_INET, AF_INET6

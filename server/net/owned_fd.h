@@ -1,7 +1,7 @@
 // A file descriptor with one owner.
 //
-// OwnedFd closes its descriptor when it is destroyed or reset. It moves and does not copy; a bare int is only ever
-// borrowed from it. Not thread-safe: the owner keeps it to one thread, or guards it.
+// OwnedFd closes its descriptor when it is destroyed or reset. It moves but does not copy; a bare int is only borrowed
+// from it. Not thread-safe: its owner confines it to one thread or guards it.
 
 #ifndef MCGW_NET_OWNED_FD_H_
 #define MCGW_NET_OWNED_FD_H_
@@ -30,7 +30,7 @@ class OwnedFd {
 
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
-  // Gives the descriptor away: the caller closes it.
+  // Releases ownership: the caller closes the descriptor.
   int Release() { return std::exchange(fd_, -1); }
   void Reset() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));

@@ -1,5 +1,5 @@
-// Finds who holds a UDP port, as far as /proc shows it. For the texts of errors only: it reads much and promises
-// nothing.
+// Finds the process that holds a UDP port, as far as /proc shows it. For error messages only: it is slow and
+// best-effort.
 
 #ifndef MCGW_NET_PORT_HOLDER_H_
 #define MCGW_NET_PORT_HOLDER_H_
@@ -29,7 +29,7 @@ struct UdpSocket {
   std::string uid;
 };
 
-// An address as /proc/net/udp writes it: words of 32 bits in the host's order.
+// An address as /proc/net/udp writes it: 32-bit words in host byte order.
 inline std::string HexWords(const IpAddress& address) {
   std::string hex;
   for (size_t at = 0; at < address.bytes().size(); at += sizeof(uint32_t)) {
@@ -40,7 +40,7 @@ inline std::string HexWords(const IpAddress& address) {
   return hex;
 }
 
-// The sockets of one table that a bind to address and port can collide with.
+// Appends the sockets of one table that collide with a bind to address and port.
 inline void AppendSockets(const char* table, const IpAddress& address, uint16_t port, std::vector<UdpSocket>* found) {
   std::ifstream lines(table);
   const std::string wanted_port = absl::StrFormat(":%04X", port);
@@ -72,8 +72,8 @@ inline bool HoldsSocket(const std::filesystem::path& process, const std::string&
   return false;
 }
 
-// "socat (pid 12)" for the process that has the socket open; empty where it cannot be seen. Another process is
-// preferred to this one, whose own sockets share.
+// "socat (pid 12)" for the process that has the socket open; empty if unknown. Prefers another process to this one,
+// whose own sockets share ports.
 inline std::string ProcessHolding(const std::vector<UdpSocket>& sockets) {
   std::string self;
   std::error_code error;
@@ -95,17 +95,17 @@ inline std::string ProcessHolding(const std::vector<UdpSocket>& sockets) {
 
 }  // namespace port_holder_internal
 
-// "socat (pid 12)", "a process of user id 1000 that this one may not see", or "an unknown process".
+// "socat (pid 12)", "a process of user id 1000 hidden from this process", or "an unknown process".
 inline std::string DescribePortHolder(const IpAddress& address, uint16_t port) {
   std::vector<port_holder_internal::UdpSocket> sockets;
-  // The thread's tables, which are another namespace's than the process's where a thread has gone its own way. An IPv6
-  // socket may hold the port for IPv4 as well.
+  // The tables of the thread's namespace, which can differ from the process's. An IPv6 socket can hold the port for
+  // IPv4 too.
   port_holder_internal::AppendSockets("/proc/thread-self/net/udp", address, port, &sockets);
   port_holder_internal::AppendSockets("/proc/thread-self/net/udp6", address, port, &sockets);
   if (sockets.empty()) return "an unknown process";
   const std::string holder = port_holder_internal::ProcessHolding(sockets);
   if (!holder.empty()) return holder;
-  return absl::StrCat("a process of user id ", sockets.front().uid, " that this one may not see");
+  return absl::StrCat("a process of user id ", sockets.front().uid, " hidden from this process");
 }
 
 }  // namespace mcgw::net

@@ -15,9 +15,9 @@
 namespace mcgw::net {
 namespace {
 
-constexpr int kMostPacketsPerDrain = 1024;      // So that a flood cannot hold the caller.
+constexpr int kMostPacketsPerDrain = 1024;      // Keeps a flood from holding the caller.
 constexpr size_t kQueryPacketBytes = 16 << 10;  // More than a jumbo frame.
-constexpr size_t kQueryControlBytes = 3072;     // For the longest hop-by-hop header, 2048 bytes, and the rest.
+constexpr size_t kQueryControlBytes = 3072;     // The longest hop-by-hop header (2048 bytes) and the rest.
 
 absl::Status Set(int fd, int level, int option, int value) {
   if (setsockopt(fd, level, option, &value, sizeof(value)) == 0) return absl::OkStatus();
@@ -45,15 +45,15 @@ absl::StatusOr<OwnedFd> OpenMld() {
   for (const int option : {IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVHOPOPTS}) {
     if (absl::Status status = Enable(fd.get(), IPPROTO_IPV6, option); !status.ok()) return status;
   }
-  // Else the kernel would keep back those whose checksum is wrong, and nobody could say who sends them.
+  // Otherwise the kernel withholds queries with a wrong checksum, and their sender would remain unknown.
   if (absl::Status status = Set(fd.get(), SOL_RAW, IPV6_CHECKSUM, -1); !status.ok()) return status;
   return fd;
 }
 
-// What the kernel says beside a packet.
+// Ancillary data of a packet.
 struct Ancillary {
-  uint32_t interface_index = 0;  // 0 if it does not say.
-  IpAddress destination;         // This and what follows of IPv6.
+  uint32_t interface_index = 0;  // 0 if absent.
+  IpAddress destination;         // This and the following: IPv6 only.
   int hop_limit = 0;
   std::string_view hop_by_hop;
 };
@@ -115,7 +115,7 @@ void QuerierListener::DrainSocket(int fd, Family family) {
     const ssize_t length = recvmsg(fd, &message, 0);
     if (length < 0 && errno == EINTR) continue;
     if (length < 0) return;
-    // A query is as long as a frame at most.
+    // A query is never longer than a frame.
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) continue;
     const std::string_view bytes(packet, static_cast<size_t>(length));
     const Ancillary beside = AncillaryOf(&message);

@@ -1,8 +1,8 @@
-// Hears the queriers of all links: routers and switches that ask who is a member of what.
+// Hears the queriers of all links: routers and switches that ask for members.
 //
-// Two raw sockets, for IGMP and for the queries of MLD, which the kernel gives nothing else: datagrams on their way to
-// receivers pay nothing. They need CAP_NET_RAW; a gateway without it does without. Queries that the kernel ignores
-// (membership_query.h) make no querier; they are kept apart.
+// Two raw sockets, for IGMP and MLD. The kernel passes them nothing else, so datagrams on their way to receivers pay
+// nothing. They need CAP_NET_RAW; a gateway without it has no listener. Queries that the kernel ignores
+// (membership_query.h) do not count and are kept separately.
 
 #ifndef MCGW_NET_QUERIER_LISTENER_H_
 #define MCGW_NET_QUERIER_LISTENER_H_
@@ -23,39 +23,39 @@
 
 namespace mcgw::net {
 
-// A query that the kernel takes, general or of a group.
+// A query that the kernel accepts, general or for a group.
 struct Query {
-  IpAddress querier;     // Its source address; 0.0.0.0 for a switch that asks on behalf of nobody.
+  IpAddress querier;     // Its source address; 0.0.0.0 for a switch without an address.
   uint32_t version = 0;  // IGMP 1, 2 or 3; MLD 1 or 2.
   int64_t heard_ns = 0;  // Monotonic.
 };
 
-// A query that the kernel ignores: the newest of an interface and family.
+// The newest query of an interface and family that the kernel ignores.
 struct InvalidQuery {
   IpAddress sender;
   std::string fault;     // "its hop limit is 64, not 1".
   int64_t heard_ns = 0;  // Monotonic.
-  uint64_t count = 0;    // Of such queries, of any sender, since it listens.
+  uint64_t count = 0;    // All such queries from any sender, since the listener started.
 };
 
 // Thread-safe. Never blocks.
 class QuerierListener {
  public:
-  // PERMISSION_DENIED without CAP_NET_RAW. Without IPv6 on the host it hears IGMP only.
+  // PERMISSION_DENIED without CAP_NET_RAW. On a host without IPv6 it hears IGMP only.
   static absl::StatusOr<std::unique_ptr<QuerierListener>> Create();
   QuerierListener(const QuerierListener&) = delete;
   QuerierListener& operator=(const QuerierListener&) = delete;
 
-  // Takes in what was heard. The sockets hold some hundred queries, so once a second is plenty.
+  // Takes in queued queries. The sockets hold some hundred queries, so once a second suffices.
   void Drain();
 
-  // The newest query that came by an interface; with `version`, the newest of that version. Nothing if none did.
+  // The newest query on an interface, optionally of one version. Nothing if none came.
   std::optional<Query> Last(uint32_t interface_index, Family family, uint32_t version = 0) const;
 
-  // The newest query that came by an interface and that the kernel ignores. Nothing if none did.
+  // The newest query on an interface that the kernel ignores. Nothing if none came.
   std::optional<InvalidQuery> LastInvalid(uint32_t interface_index, Family family) const;
 
-  // Since when it listens, monotonic.
+  // When the listener started, monotonic.
   int64_t since_ns() const { return since_ns_; }
 
  private:

@@ -1,4 +1,4 @@
-// What the host's routes say of one destination.
+// The host's route to one destination.
 
 #ifndef MCGW_NET_ROUTE_LOOKUP_H_
 #define MCGW_NET_ROUTE_LOOKUP_H_
@@ -16,17 +16,17 @@ struct Route {
     kNone,     // No route.
     kRefused,  // A blackhole, prohibit or unreachable route.
     kLocal,    // An address of this host itself.
-    kThrough,  // By an interface, also for a multicast destination.
+    kThrough,  // Through an interface, also for a multicast destination.
   };
   Kind kind = Kind::kNone;
-  uint32_t interface_index = 0;  // With kLocal (then often the loopback) and kThrough.
-  // What the host would send from (RTA_PREFSRC); it need not be an address of the interface.
+  uint32_t interface_index = 0;  // For kLocal (often the loopback) and kThrough.
+  // The preferred source address (RTA_PREFSRC); not necessarily an address of the interface.
   std::optional<IpAddress> source = std::nullopt;
 };
 
-// Asks the kernel (rtnetlink RTM_GETROUTE) which way it would send. `interface_index` other than 0 asks for the way
-// through that interface, as SO_BINDTODEVICE or IP_PKTINFO do; the index of a VRF asks for the way in its table. Blocks
-// for the kernel's answer only. That there is no route is no error.
+// Asks the kernel (rtnetlink RTM_GETROUTE) for its route. A nonzero `interface_index` asks for the route through that
+// interface, like SO_BINDTODEVICE or IP_PKTINFO; a VRF's index asks for the route in its table. Blocks only for the
+// kernel's answer. A missing route is kNone, not an error.
 absl::StatusOr<Route> LookUpRoute(const IpAddress& destination, uint32_t interface_index = 0);
 
 }  // namespace mcgw::net

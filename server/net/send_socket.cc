@@ -10,7 +10,7 @@ namespace mcgw::net {
 size_t SendSocket::Send(absl::Span<const OutgoingDatagram> datagrams, std::vector<SendFailure>* failures) {
   size_t sent = 0;
   size_t next = 0;
-  int64_t stalled_since_ns = 0;  // 0: it is not.
+  int64_t stalled_since_ns = 0;  // 0: not stalled.
   while (next < datagrams.size()) {
     const int64_t now_ns = MonotonicNs();
     const bool patient = stalled_since_ns == 0 || now_ns - stalled_since_ns < kPatienceNs;

@@ -20,7 +20,7 @@ struct ReasonTraits {
   absl::StatusCode code;
 };
 
-// A switch, so that the compiler notices a reason without a name.
+// A switch, so that the compiler reports a reason without a name.
 ReasonTraits TraitsOf(Reason reason) {
   using Code = absl::StatusCode;
   switch (reason) {

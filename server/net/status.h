@@ -1,8 +1,8 @@
-// How the gateway says that something failed.
+// Failures, as the gateway reports them.
 //
-// Every function that can fail returns absl::Status or absl::StatusOr. A failure that a client can act upon also
-// carries a Reason (stable, one of the API's ErrorReason values by name) and, where one request field is at fault, that
-// field's name. Both travel as payloads of the Status, so that no floor below rpc/ knows of protobuf.
+// Every function that can fail returns absl::Status or absl::StatusOr. A failure that a client can act on also carries
+// a Reason (stable; an ErrorReason value of the API by name) and, if one request field is at fault, the field's name.
+// Both travel as payloads of the Status, so that no floor below rpc/ depends on protobuf.
 
 #ifndef MCGW_NET_STATUS_H_
 #define MCGW_NET_STATUS_H_
@@ -15,7 +15,7 @@
 
 namespace mcgw::net {
 
-// Names and meanings are those of ErrorReason in proto/multicast/gateway/v1; a test holds the two lists together.
+// Names and meanings are those of ErrorReason in proto/multicast/gateway/v1; a test compares the two lists.
 enum class Reason {
   kUnspecified,
   // INVALID_ARGUMENT
@@ -79,29 +79,29 @@ enum class Reason {
 // "NOT_A_MULTICAST_GROUP" for kNotAMulticastGroup.
 std::string_view ReasonName(Reason reason);
 
-// The canonical code that belongs to a reason.
+// The canonical code of a reason.
 absl::StatusCode ReasonCode(Reason reason);
 
 // A failure with its reason. `field` names the request field at fault ("group", "source_filter.sources"), or is empty.
 absl::Status Error(Reason reason, std::string_view field, std::string_view message);
 
-// What Error put in; kUnspecified and "" where nothing was.
+// The reason and field of Error; kUnspecified and "" if absent.
 Reason ReasonOf(const absl::Status& status);
 std::string FieldOf(const absl::Status& status);
 
 // The same failure with `prefix` before the field's name ("memberships[2]." + "group"); unchanged if it names no field.
 absl::Status WithFieldPrefix(const absl::Status& status, std::string_view prefix);
 
-// The one place where errno becomes a Status. `what` says what was tried, for the message: "bind 239.1.1.1:5000". The
-// codes are absl::ErrnoToStatus's but for those that would mislead here: EADDRNOTAVAIL is NOT_FOUND, EMSGSIZE is
-// INVALID_ARGUMENT, ENOBUFS and ENOMEM are RESOURCE_EXHAUSTED, ENODEV is NOT_FOUND, ENETUNREACH, EHOSTUNREACH and
-// ENETDOWN are UNAVAILABLE, EADDRINUSE is FAILED_PRECONDITION.
+// The only place that converts errno to a Status. `what` says what was tried: "bind 239.1.1.1:5000". The codes are
+// those of absl::ErrnoToStatus, except where they would mislead: EADDRNOTAVAIL and ENODEV are NOT_FOUND, EMSGSIZE is
+// INVALID_ARGUMENT, ENOBUFS and ENOMEM are RESOURCE_EXHAUSTED, ENETUNREACH, EHOSTUNREACH and ENETDOWN are UNAVAILABLE,
+// EADDRINUSE is FAILED_PRECONDITION.
 absl::Status ErrnoStatus(int error_number, std::string_view what);
 
-// For an errno whose cause is known: Error(reason, field, message) that remembers the errno.
+// Error(reason, field, message) that also carries the errno, for an errno whose cause is known.
 absl::Status ErrnoError(int error_number, Reason reason, std::string_view field, std::string_view message);
 
-// The errno that ErrnoStatus or ErrnoError put in, or 0.
+// The errno of ErrnoStatus or ErrnoError, or 0.
 int ErrnoOf(const absl::Status& status);
 
 }  // namespace mcgw::net

@@ -1,5 +1,5 @@
-// Packaged builds of Abseil (Debian, Ubuntu) have an absl::string_view of their own, which does not convert from
-// std::string_view. The gateway's code speaks std::string_view and converts where it calls Abseil.
+// Text helpers, first of all for absl::string_view: packaged builds of Abseil (Debian, Ubuntu) have their own, which
+// does not convert from std::string_view. The gateway uses std::string_view and converts where it calls Abseil.
 
 #ifndef MCGW_NET_TEXT_H_
 #define MCGW_NET_TEXT_H_
@@ -18,7 +18,7 @@ namespace mcgw::net {
 inline absl::string_view ToAbsl(std::string_view text) { return absl::string_view(text.data(), text.size()); }
 inline std::string_view ToStd(absl::string_view text) { return std::string_view(text.data(), text.size()); }
 
-// absl::StrCat that takes std::string_view too.
+// absl::StrCat that also accepts std::string_view.
 template <typename... Parts>
 std::string StrCat(const Parts&... parts) {
   const auto convert = [](const auto& part) -> decltype(auto) {
@@ -31,23 +31,23 @@ std::string StrCat(const Parts&... parts) {
   return absl::StrCat(convert(parts)...);
 }
 
-// What a client or the host has named, for a message: whole up to `most_bytes`, else its beginning and its size,
-// "aaaa... (4096 bytes)". Does not cut through a UTF-8 character.
-inline constexpr size_t kMostEchoedBytes = 128;  // More than any interface's name has.
+// A name from a client or the host, for a message: whole up to `most_bytes`, else its beginning and size, "aaaa...
+// (4096 bytes)". Never splits a UTF-8 character.
+inline constexpr size_t kMostEchoedBytes = 128;  // Longer than any interface name.
 std::string Shortened(std::string_view text, size_t most_bytes = kMostEchoedBytes);
 
-// A list of names for a message: whole while it is short, else its beginning, "eth0, eth1 and 248 more".
+// A list of names for a message: whole if short, else its beginning, "eth0, eth1 and 248 more".
 std::string ListText(const std::vector<std::string>& names);
 
-// A message that travels in HTTP/2 headers, which gRPC limits to 8 kB altogether and which carry it several times,
-// encoded. Applied to all errors where they leave the gateway; what errors name is shortened before, so that the words
-// around it survive.
+// The limit for error messages, applied where they leave the gateway. They travel in HTTP/2 headers, which gRPC limits
+// to 8 kB in total and which repeat the message, encoded. Quoted values are shortened earlier, so that the words around
+// them survive.
 inline constexpr size_t kMostMessageBytes = 1000;
-// Whether a byte is printable ASCII. All others may do something to the terminal that shows them: control characters,
-// and in UTF-8 those that turn the direction of writing or cannot be seen.
+// Whether a byte is printable ASCII. Other bytes may affect a terminal: control characters, and in UTF-8 invisible
+// characters and those that change the writing direction.
 constexpr bool IsPrintable(char c) { return c >= ' ' && c <= '~'; }
 
-// The text with all other bytes as \x1b. What a client has said is shown in this form only: in errors and in the log.
+// The text with all other bytes as \x1b. Errors and the log show client text only in this form.
 std::string Printable(std::string_view text);
 
 }  // namespace mcgw::net

@@ -15,16 +15,16 @@ namespace {
 using net::Error;
 using net::Reason;
 
-// Source lists are what can be long. The transport takes as much as a batch of Publish needs.
+// Source lists can be long. The transport admits as much as a Publish batch needs.
 constexpr size_t kMostJoinBytes = 512 << 10;
 
-// Every listener is local in this version, and all local callers are one.
+// In this version every listener is local, and all local callers are one.
 gateway::Caller CallerOf(const grpc::CallbackServerContext&) { return {.identity = "local"}; }
 
 absl::Status Join(gateway::Gateway* gateway, const gateway::Caller& caller, const v1::JoinRequest& request,
                   v1::JoinResponse* response) {
   if (!request.has_membership()) {
-    return Error(Reason::kFieldRequired, "membership", "membership is missing: say what to join");
+    return Error(Reason::kFieldRequired, "membership", "membership is missing: name the membership to join");
   }
   const absl::StatusOr<gateway::MembershipRequest> membership = ReadMembership(request.membership());
   if (!membership.ok()) return net::WithFieldPrefix(membership.status(), "membership.");
@@ -55,7 +55,7 @@ absl::Status Join(gateway::Gateway* gateway, const gateway::Caller& caller, cons
 absl::Status Leave(gateway::Gateway* gateway, const gateway::Caller& caller, const v1::LeaveRequest& request,
                    v1::LeaveResponse* response) {
   if (request.session_id().empty()) {
-    return Error(Reason::kFieldRequired, "session_id", "session_id is missing: Join answered it");
+    return Error(Reason::kFieldRequired, "session_id", "session_id is missing: use the one that Join returned");
   }
   gateway::LeaveTarget target;
   switch (request.target_case()) {
@@ -72,8 +72,7 @@ absl::Status Leave(gateway::Gateway* gateway, const gateway::Caller& caller, con
       target = gateway::WholeSession();
       break;
     case v1::LeaveRequest::TARGET_NOT_SET:
-      return Error(Reason::kFieldRequired, "target",
-                   "target is missing: say what to leave, a membership or the whole session");
+      return Error(Reason::kFieldRequired, "target", "target is missing: name a membership or the whole session");
   }
   const absl::StatusOr<std::vector<uint64_t>> ids = gateway->Leave(caller, request.session_id(), target);
   if (!ids.ok()) return ids.status();
@@ -86,7 +85,7 @@ absl::StatusOr<std::shared_ptr<gateway::DatagramJob>> StartSend(gateway::Gateway
                                                                 const v1::SendRequest& request) {
   if (absl::Status status = CheckSize(request, kMostRequestBytes); !status.ok()) return status;
   if (!request.has_destination()) {
-    return Error(Reason::kFieldRequired, "destination", "destination is missing: say where to send");
+    return Error(Reason::kFieldRequired, "destination", "destination is missing: name the group, port and interface");
   }
   const absl::StatusOr<gateway::SendRequest> send = ReadSend(request.destination(), request.options());
   if (!send.ok()) return send.status();
@@ -104,7 +103,7 @@ absl::Status FinishSend(gateway::DatagramJob* job, v1::SendResponse* response) {
   return any_left ? absl::OkStatus() : results->front().status;
 }
 
-// A Send that has to wait. Frees itself in OnDone.
+// A Send that must wait. Frees itself in OnDone.
 class WaitingSend final : public grpc::ServerUnaryReactor {
  public:
   WaitingSend(gateway::SendLoop* sends, std::shared_ptr<gateway::DatagramJob> job, v1::SendResponse* response)

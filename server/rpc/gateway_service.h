@@ -1,8 +1,8 @@
-// MulticastGatewayService over gRPC: unary calls and Publish by callbacks, Subscribe as a raw asynchronous method that
-// SubscribeServer accepts.
+// MulticastGatewayService over gRPC. Unary calls and Publish use the callback API; Subscribe is a raw asynchronous
+// method that SubscribeServer accepts.
 //
-// The threads that bring calls read for all connections, so nothing here waits on them: Join and Leave run in a
-// net::WorkPool, and what cannot be sent at once is finished by a SendLoop.
+// The threads that deliver calls also read for all connections, so calls must not block them: Join and Leave run in a
+// net::WorkPool, and a SendLoop finishes sends that must wait.
 
 #ifndef MCGW_RPC_GATEWAY_SERVICE_H_
 #define MCGW_RPC_GATEWAY_SERVICE_H_
@@ -20,7 +20,7 @@ using GatewayServiceMethods = GatewayServiceBase::WithCallbackMethod_Join<Gatewa
     GatewayServiceBase::WithCallbackMethod_Send<GatewayServiceBase::WithCallbackMethod_Publish<
         GatewayServiceBase::WithRawMethod_Subscribe<GatewayServiceBase::Service>>>>>;
 
-// Thread-safe. All that it is given outlives it.
+// Thread-safe. Everything passed to it must outlive it.
 class GatewayService final : public GatewayServiceMethods {
  public:
   GatewayService(gateway::Gateway* gateway, net::WorkPool* calls, gateway::SendLoop* sends)

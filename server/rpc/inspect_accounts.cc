@@ -18,10 +18,10 @@ using fanout::LedgerEntry;
 
 absl::Status NoChannel(uint64_t id) {
   return net::Error(net::Reason::kChannelNotFound, "channel_id",
-                    net::StrCat("there is no channel ", id, ": ListChannels shows those that there are"));
+                    net::StrCat("there is no channel ", id, ": ListChannels shows the channels"));
 }
 
-// A channel and its sockets. One that is shared serves other channels too, and stands in the answer once.
+// Writes a channel and its sockets. A shared socket serves other channels too; it appears in the answer once.
 void WriteChannel(const gateway::ChannelLedger& channel, v1::GetLedgerResponse* response) {
   WriteChannelLedger(channel.channel_id, channel.account, response->add_channels());
   for (size_t i = 0; i < channel.sockets.size(); ++i) {
@@ -36,7 +36,7 @@ void WriteChannel(const gateway::ChannelLedger& channel, v1::GetLedgerResponse* 
   }
 }
 
-// The subscribers that have been offered something of the channel, or are.
+// Writes the subscribers that receive the channel or have received it.
 absl::Status OfChannel(gateway::Gateway* gateway, uint64_t id, Page page, v1::GetLedgerResponse* response) {
   const std::optional<gateway::ChannelLedger> channel = gateway->inspector().LedgerOfChannel(id);
   if (!channel.has_value()) return NoChannel(id);
@@ -60,7 +60,7 @@ absl::Status OfSubscriber(gateway::Gateway* gateway, uint64_t id, Page page, v1:
       gateway->inspector().LedgerOfSubscriber(id, page.after, size_t{page.size} + 1, &entries);
   if (!total.has_value()) {
     return net::Error(net::Reason::kSubscriberNotFound, "subscriber_id",
-                      net::StrCat("there is no open stream ", id, ": ListSubscribers shows those that there are"));
+                      net::StrCat("there is no open stream ", id, ": ListSubscribers shows the open streams"));
   }
   WriteSubscriberLedger(*total, id, response->mutable_subscriber_total());
   for (const LedgerEntry& entry : entries) {

@@ -21,7 +21,7 @@ namespace {
 using net::Error;
 using net::Reason;
 
-// In the pool, since to look means to ask the kernel, and to wait for those who are joining.
+// Runs in the pool, since inspection queries the kernel and waits for joins in progress.
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* Look(net::WorkPool* looks, grpc::CallbackServerContext* context, const Request* request,
                                Response* response, gateway::Gateway* gateway,
@@ -30,8 +30,8 @@ grpc::ServerUnaryReactor* Look(net::WorkPool* looks, grpc::CallbackServerContext
   return AnswerFrom(looks, context, [=] { return look(gateway, *request, response); });
 }
 
-// The names of the interfaces that a filter means: of all that have an address, and of none that exists the name
-// itself. None for no filter.
+// The interface names that a filter selects: all interfaces with the address, or the name itself if none exists. Empty
+// without a filter.
 std::set<std::string> NamesOf(const net::InterfaceTable& table, const std::string& filter) {
   std::set<std::string> names;
   for (const net::Interface* interface : table.FindBySelector(filter)) names.insert(interface->name);
@@ -48,7 +48,7 @@ absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesR
   const std::shared_ptr<const net::InterfaceTable> table = gateway->directory().table();
   const std::set<std::string> only = NamesOf(*table, request.interface());
   if (!only.empty() && table->FindBySelector(request.interface()).empty()) {
-    // One that is gone and still wanted is listed too.
+    // An interface that is gone but still requested is listed too.
     const bool listed = std::any_of(interfaces->begin(), interfaces->end(), [&](const auto& snapshot) {
       return snapshot.interface.name == request.interface();
     });

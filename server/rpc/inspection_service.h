@@ -1,4 +1,4 @@
-// InspectionService over gRPC. It changes nothing.
+// InspectionService over gRPC. Read-only.
 
 #ifndef MCGW_RPC_INSPECTION_SERVICE_H_
 #define MCGW_RPC_INSPECTION_SERVICE_H_
@@ -9,7 +9,7 @@
 
 namespace mcgw::rpc {
 
-// Thread-safe. Calls run in `looks`, but for those that look at nothing. What it is given outlives it.
+// Thread-safe. Calls that read the gateway run in `looks`. Everything passed to it must outlive it.
 class InspectionService final : public multicast::gateway::v1::InspectionService::CallbackService {
  public:
   InspectionService(gateway::Gateway* gateway, net::WorkPool* looks) : gateway_(gateway), looks_(looks) {}

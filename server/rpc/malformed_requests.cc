@@ -25,8 +25,8 @@ class Interceptor final : public grpc::experimental::Interceptor {
       malformed_ = methods->GetRecvMessage() == nullptr;
     }
     if (malformed_ && methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
-      methods->ModifySendStatus(ToGrpc(absl::InvalidArgumentError(
-          net::StrCat("the request of ", method_, " cannot be parsed: its bytes are not that message"))));
+      methods->ModifySendStatus(
+          ToGrpc(absl::InvalidArgumentError(net::StrCat("the request of ", method_, " cannot be parsed"))));
     }
     methods->Proceed();
   }

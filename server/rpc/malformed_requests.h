@@ -1,5 +1,5 @@
-// Unary calls whose request cannot be parsed get INVALID_ARGUMENT. gRPC's own answer is UNIMPLEMENTED, which sends
-// people to look for another version of the gateway.
+// Answers unary calls whose request cannot be parsed with INVALID_ARGUMENT. gRPC answers UNIMPLEMENTED, which suggests
+// a wrong gateway version.
 
 #ifndef MCGW_RPC_MALFORMED_REQUESTS_H_
 #define MCGW_RPC_MALFORMED_REQUESTS_H_
@@ -8,7 +8,7 @@
 
 namespace mcgw::rpc {
 
-// Before the server is built. Streams are left alone: they cost nothing more.
+// Call before the server is built. Leaves streams alone: they need no interception.
 void AnswerMalformedRequests(grpc::ServerBuilder* builder);
 
 }  // namespace mcgw::rpc

@@ -1,4 +1,4 @@
-// Pages of lists, as the API describes them.
+// Pages of lists, as the API defines them.
 
 #ifndef MCGW_RPC_PAGE_H_
 #define MCGW_RPC_PAGE_H_
@@ -16,10 +16,10 @@ namespace mcgw::rpc {
 inline constexpr uint32_t kDefaultPageSize = 100;
 inline constexpr uint32_t kMostPageSize = 1000;
 
-// Of the entries of an answer, which then stays well under 1 MiB.
+// Limits the entries of an answer, which then stays well below 1 MiB.
 inline constexpr size_t kMostPageBytes = 512 << 10;
 
-// A page: entries whose key is greater than `after`, at most `size` of them and so many as fit.
+// A page: the entries with keys greater than `after`, at most `size` of them and as many as fit.
 struct Page {
   uint64_t after = 0;
   uint32_t size = kDefaultPageSize;
@@ -29,15 +29,15 @@ struct Page {
   bool IsFull(const Entries& entries) const {
     return static_cast<uint32_t>(entries.size()) == size || bytes >= kMostPageBytes;
   }
-  // An entry of the page that is written.
+  // Counts an entry written to the page.
   template <typename Entry>
   void Count(const Entry& entry) {
     bytes += entry.ByteSizeLong();
   }
-  size_t bytes = 0;  // Of the entries counted.
+  size_t bytes = 0;  // The entries counted so far.
 };
 
-// A token is the key of the last entry of the page before.
+// A token is the key of the previous page's last entry.
 inline absl::StatusOr<Page> ReadPage(uint32_t size, const std::string& token) {
   Page page;
   if (size > kMostPageSize) {
@@ -51,7 +51,7 @@ inline absl::StatusOr<Page> ReadPage(uint32_t size, const std::string& token) {
     if (result.ec != std::errc() || result.ptr != end) {
       return net::Error(
           net::Reason::kInvalidPageToken, "page_token",
-          net::StrCat("'", net::Shortened(token), "' is no token of this gateway: begin again without one"));
+          net::StrCat("'", net::Shortened(token), "' is not a page token of this gateway: start again without one"));
     }
   }
   return page;

@@ -19,7 +19,7 @@ constexpr size_t kMostUnansweredBytes = 256 << 10;
 constexpr size_t kMostBatchBytes = 1 << 20;
 constexpr int kMostPayloads = 16384;
 
-// What a message has taken for a batch of this size it would keep for the next one.
+// A request message that has grown beyond this is not kept for the next batch.
 constexpr size_t kMostKeptBytes = 64 << 10;
 
 class RequestBursts final : public gateway::Bursts {
@@ -102,7 +102,7 @@ absl::Status PublishStream::Wait(std::shared_ptr<gateway::BatchJob> job, gateway
   const std::string client = context_->peer();
   if (!streams_->Charge(client, bytes)) {
     return Error(Reason::kRateLimited, "bursts",
-                 "too much waits to be sent, since what it is to leave by is slow: publish over fewer streams");
+                 "too much data waits to be sent on slow interfaces: publish over fewer streams");
   }
   std::shared_ptr<PublishStream> self;
   {
@@ -185,7 +185,7 @@ absl::Status PublishStream::ReadSession() {
     session_id_ = request_.session_id();
   } else if (!request_.session_id().empty() && request_.session_id() != *session_id_) {
     return Error(Reason::kConflictingFields, "session_id",
-                 "the stream's first request names another session, or none: a stream sends on behalf of one");
+                 "the session differs from that of the stream's first request: use one stream per session");
   }
   return absl::OkStatus();
 }
@@ -193,7 +193,7 @@ absl::Status PublishStream::ReadSession() {
 absl::StatusOr<std::shared_ptr<gateway::BatchJob>> PublishStream::Start() {
   size_t items = 0;
   for (const v1::Burst& burst : request_.bursts()) items += burst.payloads_size();
-  if (items == 0) return Error(Reason::kInvalidBatch, "bursts", "the batch holds no payload");
+  if (items == 0) return Error(Reason::kInvalidBatch, "bursts", "the batch has no payload");
   const size_t bytes = request_.ByteSizeLong();
   if (items > kMostPayloads || request_.bursts_size() > kMostPayloads || bytes > kMostBatchBytes) {
     return Error(
@@ -237,7 +237,7 @@ void PublishStreams::Remove(PublishStream* stream) {
 }
 
 void PublishStreams::End(const absl::Status& status) {
-  // A stream goes only after Remove, which waits here: so none goes while it is told.
+  // A stream is destroyed only after Remove, which takes this lock: none goes while this loop runs.
   net::MutexLock lock(&mutex_);
   ended_ = status;
   for (PublishStream* stream : streams_) stream->End(status);

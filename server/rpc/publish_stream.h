@@ -1,4 +1,4 @@
-// Publish: batches of datagrams, each answered once, in order.
+// Publish: batches of datagrams, each answered once and in order.
 
 #ifndef MCGW_RPC_PUBLISH_STREAM_H_
 #define MCGW_RPC_PUBLISH_STREAM_H_
@@ -22,13 +22,13 @@ namespace mcgw::rpc {
 
 class PublishStreams;
 
-// One stream. It deals with one batch at a time: on the thread that brings it as far as that goes at once, and in the
-// SendLoop where it has to wait or takes long. With 16 answers, or 256 KiB of them, not yet taken by the client it
-// reads no further.
+// One stream. It handles one batch at a time: on the thread that delivers it as far as possible at once, and in the
+// SendLoop if the batch must wait or takes long. It stops reading while 16 answers, or 256 KiB of them, wait for the
+// client.
 class PublishStream final
     : public grpc::ServerBidiReactor<multicast::gateway::v1::PublishRequest, multicast::gateway::v1::PublishResponse> {
  public:
-  // It owns itself until OnDone. All outlive it.
+  // Owns itself until OnDone. All arguments must outlive it.
   static PublishStream* New(gateway::Gateway* gateway, gateway::SendLoop* sends, grpc::CallbackServerContext* context,
                             gateway::Caller caller, PublishStreams* streams);
 
@@ -37,9 +37,9 @@ class PublishStream final
   void OnCancel() override;
   void OnDone() override;
 
-  // Answers what was read, then ends with `status`. Any thread.
+  // Answers what has been read, then ends with `status`. Any thread.
   void End(const absl::Status& status);
-  // Cancels the call if its client has taken none of its answers for `patience_ns`. Once a second, any thread.
+  // Cancels the call if its client has taken no answer for `patience_ns`. Called once a second by any thread.
   void CheckStall(int64_t now_ns, int64_t patience_ns);
 
  private:
@@ -48,18 +48,18 @@ class PublishStream final
 
   PublishStream(gateway::Gateway* gateway, gateway::SendLoop* sends, grpc::CallbackServerContext* context,
                 gateway::Caller caller, PublishStreams* streams);
-  // The batch that was read is understood; nothing of it is sent yet.
+  // Parses the batch that was read; sends nothing yet.
   absl::StatusOr<std::shared_ptr<gateway::BatchJob>> Start();
-  // The session on whose behalf the batch is sent: the first one says.
+  // Reads the session that the batch is sent for; the stream's first batch names it.
   absl::Status ReadSession();
-  // Hands a batch that has to wait over to the SendLoop. RATE_LIMITED.
+  // Hands a batch that must wait to the SendLoop. RATE_LIMITED.
   absl::Status Wait(std::shared_ptr<gateway::BatchJob> job, gateway::SendJob::Next next);
-  // The batch has been dealt with.
+  // Completes the batch.
   void Answer(absl::StatusOr<Response> answer);
   Response Respond(gateway::BatchJob* job) const;
-  // Starts what may be started now: the next write, the end, or the next read. In this order, and with the lock held
-  // over a write that goes to the connection: a second thread that is let in then only takes turns with this one
-  // (docs/performance.md, "What sending costs").
+  // Starts whatever may start now: the next write, the end, or the next read, in this order. Holds the lock during a
+  // write to the connection: a second thread admitted then would only take turns with this one (docs/performance.md,
+  // "What sending costs").
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   gateway::Gateway* const gateway_;
@@ -67,15 +67,16 @@ class PublishStream final
   grpc::CallbackServerContext* const context_;
   const gateway::Caller caller_;
   PublishStreams* const streams_;
-  Request request_;                        // Of the read in progress, and then of the batch.
-  std::optional<std::string> session_id_;  // Of the first batch; as request_, of the thread that brings batches.
+  Request request_;  // Of the read in progress, then of the batch.
+  std::optional<std::string>
+      session_id_;  // From the first batch. Used, like request_, by the thread that delivers batches.
 
   net::Mutex mutex_;
   std::shared_ptr<PublishStream> self_ ABSL_GUARDED_BY(mutex_);  // Until OnDone.
   std::deque<Response> answers_ ABSL_GUARDED_BY(mutex_);
   size_t answer_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<gateway::BatchJob> waiting_ ABSL_GUARDED_BY(mutex_);  // In the SendLoop.
-  int64_t writing_since_ns_ ABSL_GUARDED_BY(mutex_) = 0;                // As CheckStall first saw it; 0: it has not.
+  int64_t writing_since_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // When CheckStall first saw the write; 0: not yet.
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mutex_);
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
@@ -88,11 +89,11 @@ class PublishStreams {
  public:
   void Add(PublishStream* stream);
   void Remove(PublishStream* stream);
-  // Ends all, and from now on every new one.
+  // Ends all streams, and every new one from now on.
   void End(const absl::Status& status);
   void CheckStalls(int64_t now_ns, int64_t patience_ns);
 
-  // Memory of a batch that waits is charged to its client, until it is given back. False if there is too much.
+  // Charges the memory of a waiting batch to its client until GiveBack. False if the client has too much waiting.
   bool Charge(const std::string& client, size_t bytes);
   void GiveBack(const std::string& client, size_t bytes);
 
@@ -104,7 +105,7 @@ class PublishStreams {
   std::unordered_set<PublishStream*> streams_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mutex_);
   size_t charged_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::unordered_map<std::string, size_t> charged_to_ ABSL_GUARDED_BY(mutex_);  // Those with something.
+  std::unordered_map<std::string, size_t> charged_to_ ABSL_GUARDED_BY(mutex_);  // Clients with a charge.
 };
 
 }  // namespace mcgw::rpc

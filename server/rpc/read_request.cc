@@ -73,9 +73,8 @@ absl::Status ReadOptions(const v1::SubscribeOptions& message, const gateway::Opt
       options->lag_policy = LagPolicy::kSkipOldest;
       break;
     default:
-      return Error(
-          Reason::kValueOutOfRange, "options.lag_policy",
-          net::StrCat("lag policy ", static_cast<int>(message.lag_policy()), " is not one that this version has"));
+      return Error(Reason::kValueOutOfRange, "options.lag_policy",
+                   net::StrCat("lag policy ", static_cast<int>(message.lag_policy()), " is unknown to this version"));
   }
   if (message.has_max_batching_delay()) {
     const absl::StatusOr<int64_t> delay_ns = ReadDuration(message.max_batching_delay(), "options.max_batching_delay");
@@ -106,14 +105,14 @@ absl::Status ReadOptions(const v1::SubscribeOptions& message, const gateway::Opt
 }
 
 absl::StatusOr<int64_t> ReadTime(const google::protobuf::Timestamp& message, std::string_view field) {
-  constexpr int64_t kMostSeconds = 9'000'000'000;  // The year 2255: what 64 bits of nanoseconds hold.
+  constexpr int64_t kMostSeconds = 9'000'000'000;  // The year 2255: the limit of 64-bit nanoseconds.
   if (message.seconds() >= 0 && message.seconds() <= kMostSeconds && message.nanos() >= 0 &&
       message.nanos() < kSecondNs) {
     return message.seconds() * kSecondNs + message.nanos();
   }
   return Error(Reason::kValueOutOfRange, field,
                net::StrCat("seconds ", message.seconds(), ", nanos ", message.nanos(),
-                           " are no time from 1970-01-01 to 2255-03-14"));
+                           " are not a time from 1970-01-01 to 2255-03-14"));
 }
 
 absl::Status BadPoint(int index, std::string_view field, std::string_view why) {
@@ -130,7 +129,7 @@ absl::StatusOr<gateway::ResumePoint> ReadResumePoint(const v1::ResumePoint& mess
   if (message.port() < 1 || message.port() > 65535) {
     return BadPoint(index, ".port", net::StrCat("port ", message.port(), ": UDP ports are 1 to 65535"));
   }
-  if (message.epoch() == 0) return BadPoint(index, ".epoch", "epoch is missing: Channel and Position say it");
+  if (message.epoch() == 0) return BadPoint(index, ".epoch", "epoch is missing: take it from Channel or Position");
   if (message.next_sequence() == 0) {
     return BadPoint(index, ".next_sequence", "next_sequence is missing: sequences begin at 1");
   }
@@ -170,7 +169,7 @@ absl::StatusOr<int64_t> ReadDuration(const google::protobuf::Duration& message, 
   }
   return Error(Reason::kValueOutOfRange, field,
                net::StrCat("seconds ", message.seconds(), ", nanos ", message.nanos(),
-                           ": not a duration that a field can have, nanos are less than a second"));
+                           ": not a valid Duration (nanos must be less than a second)"));
 }
 
 absl::StatusOr<IpAddress> ReadAddress(std::string_view text, std::string_view field) {

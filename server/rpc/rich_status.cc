@@ -20,14 +20,14 @@ bool WaitingHelps(net::Reason reason) {
          reason == net::Reason::kInterfaceDown || reason == net::Reason::kNoCarrier;
 }
 
-// A failure that no floor has given a reason is the kernel's, and unexpected.
+// A failure without a reason is an unexpected kernel error.
 net::Reason ReasonFor(const absl::Status& status) {
   const net::Reason reason = net::ReasonOf(status);
   return reason == net::Reason::kUnspecified ? net::Reason::kKernelError : reason;
 }
 
-// What gRPC puts into headers: an error that outgrows them would reach the client as RESOURCE_EXHAUSTED, without its
-// reason.
+// The message, shortened for gRPC's headers: an error that exceeds them would reach the client as RESOURCE_EXHAUSTED,
+// without its reason.
 std::string MessageOf(const absl::Status& status) {
   return net::Shortened(net::Printable(net::ToStd(status.message())), net::kMostMessageBytes);
 }
@@ -63,7 +63,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
 
 absl::Status TooManyWaiting() {
   return net::Error(net::Reason::kRateLimited, "",
-                    "too many calls wait to be served: make fewer at a time, and try again later");
+                    "too many calls wait to be served: make fewer at a time and try again later");
 }
 
 v1::Failure ToFailure(const absl::Status& status) {

@@ -1,7 +1,7 @@
-// How a failure travels to a client: as a status with google.rpc details.
+// Converts a failure to a gRPC status with google.rpc details.
 //
-// The canonical code and the text are the Status's own. ErrorInfo carries the reason (an ErrorReason without its
-// prefix, domain "multicast.gateway"), BadRequest the field at fault, RetryInfo a delay where waiting helps.
+// Code and text are the Status's own. ErrorInfo carries the reason (an ErrorReason without its prefix, domain
+// "multicast.gateway"), BadRequest the field at fault, RetryInfo a delay if waiting helps.
 
 #ifndef MCGW_RPC_RICH_STATUS_H_
 #define MCGW_RPC_RICH_STATUS_H_
@@ -14,10 +14,10 @@ namespace mcgw::rpc {
 
 grpc::Status ToGrpc(const absl::Status& status);
 
-// RATE_LIMITED: so many calls of a client wait for a thread that no more are taken.
+// RATE_LIMITED: too many of the client's calls already wait for a thread.
 absl::Status TooManyWaiting();
 
-// The same facts inside an answer that otherwise stands. `status` is not OK.
+// The same facts for an answer that succeeds otherwise. `status` must not be OK.
 multicast::gateway::v1::Failure ToFailure(const absl::Status& status);
 
 }  // namespace mcgw::rpc

@@ -13,14 +13,14 @@
 namespace mcgw::rpc {
 namespace {
 
-// Between two looks at the sockets, so that a burst of writes does not overflow a receive buffer.
+// Writes between two reads of the sockets, so that a burst of writes does not overflow a receive buffer.
 constexpr int kWritesInARow = 16;
 constexpr int64_t kDrivingNs = 100'000;
 
-// Streams held until moments closer than this go together.
+// Streams whose holds end within this time of each other are written together.
 constexpr int64_t kTogetherNs = 50'000;
 
-// The kernel may wake a thread later than it asked by so much; its default of 50 us is a quarter of the longest delay.
+// How late the kernel may wake the thread. The default of 50 us is a quarter of the longest delay.
 constexpr unsigned long kTimerSlackNs = 1000;
 
 thread_local const StreamLoop* loop_of_this_thread = nullptr;
@@ -40,7 +40,7 @@ void StreamDoorbell::Ring() {
   if (StreamLoop::IsThreadOf(loop_)) {
     loop_->MakeReady(shared_from_this());
   } else {
-    // What is posted at the very end runs when the streams, and then the loop, have gone.
+    // Work posted at the very end runs after the streams and then the loop are gone.
     events_->Post([self = shared_from_this()] {
       if (self->stream_ != nullptr) self->loop_->MakeReady(self);
     });
@@ -72,7 +72,7 @@ void StreamLoop::Stop() {
 
 void StreamLoop::ForEachStream(std::function<void(SubscribeStream*)> visit) {
   Post([this, visit = std::move(visit)] {
-    // A visit may end in the stream's removal.
+    // A visit may remove the stream.
     const std::vector<SubscribeStream*> streams(streams_.begin(), streams_.end());
     for (SubscribeStream* stream : streams) visit(stream);
   });
@@ -117,12 +117,12 @@ void StreamLoop::DriveStreams() {
     std::shared_ptr<StreamDoorbell> doorbell = std::move(ready_.front());
     ready_.pop_front();
     if (doorbell->stream_ != nullptr && doorbell->stream_->hold_until_ns() > now_ns) {
-      // Still rung, so that what comes meanwhile does not ring again.
+      // Leaves rung_ set, so that new events do not ring again.
       held_.push_back({doorbell->stream_->hold_until_ns(), std::move(doorbell)});
       std::push_heap(held_.begin(), held_.end(), std::greater<>());
       continue;
     }
-    // Before the stream looks, so that what comes meanwhile rings again.
+    // Cleared before the stream looks, so that later events ring again.
     doorbell->rung_.store(false, std::memory_order_release);
     if (doorbell->stream_ != nullptr) doorbell->stream_->Drive();
     now_ns = net::MonotonicNs();
@@ -136,7 +136,7 @@ void StreamLoop::FlushCache() {
   if (grpc_completion_queue_thread_local_cache_flush(queue_->cq(), &raw, &raw_ok) == 0) return;
   bool ok = raw_ok == 1;
   void* tag = nullptr;
-  // As CompletionQueue::DoThenAsyncNext does, but without polling the queue after a miss: that would only cost.
+  // Like CompletionQueue::DoThenAsyncNext, but does not poll the queue after a miss, which would only cost time.
   if (static_cast<grpc::internal::CompletionQueueTag*>(raw)->FinalizeResult(&tag, &ok)) {
     dispatch_(static_cast<StreamTag*>(tag), ok);
   }

@@ -1,12 +1,12 @@
-// The thread of a shard: receives the shard's channels and writes the streams that belong to it.
+// The thread of a shard: receives the shard's channels and writes its streams.
 //
-// Streams are written through one asynchronous completion queue. A write that the transport takes at once completes on
-// this thread and wakes no other (gRPC's thread-local completion cache); what completes later is brought by a companion
-// thread that blocks in the queue (SubscribeServer) and posts it here. This thread itself blocks only in the event
-// loop. docs/adr/ tells why, with figures.
+// Streams are written through one asynchronous completion queue. A write that the transport accepts at once completes
+// on this thread and wakes no other (gRPC's thread-local completion cache). A companion thread (SubscribeServer) blocks
+// in the queue for later completions and posts them here. This thread blocks only in the event loop. docs/adr/ gives
+// the reasons and figures.
 //
-// Under load a stream's next message is held back for a moment (linger.h). While any is held, and none forbids it, the
-// thread sleeps and does not even receive, so that a burst costs one wake-up; other streams of the thread wait with it.
+// Under load a stream's next message is held back briefly (linger.h). While a message is held back and no stream
+// forbids delay, the thread sleeps without receiving; its other streams wait too. So a burst costs one wake-up.
 
 #ifndef MCGW_RPC_STREAM_LOOP_H_
 #define MCGW_RPC_STREAM_LOOP_H_
@@ -31,16 +31,15 @@ namespace mcgw::rpc {
 class SubscribeStream;
 class StreamLoop;
 
-// What the completion queue carries. Lives in its stream.
+// The tag that the completion queue carries. Lives in its stream.
 struct StreamTag {
   enum class Kind : uint8_t { kCall, kWrite, kFinish, kDone };
   Kind kind;
   SubscribeStream* stream;
 };
 
-// Puts its stream in the loop's queue of those that have something to do. Outlives the stream, and a ring of another
-// thread may outlive the loop too: it is posted to the shard's event loop, which looks whether the stream is still
-// there.
+// Queues its stream in the loop's list of streams with work. Outlives the stream. A ring from another thread may
+// outlive the loop too, so it is posted to the shard's event loop, which checks that the stream still exists.
 class StreamDoorbell : public fanout::Doorbell, public std::enable_shared_from_this<StreamDoorbell> {
  public:
   StreamDoorbell(StreamLoop* loop, SubscribeStream* stream);
@@ -49,28 +48,28 @@ class StreamDoorbell : public fanout::Doorbell, public std::enable_shared_from_t
  private:
   friend class StreamLoop;
   friend class SubscribeStream;
-  StreamLoop* const loop_;        // While there is the stream.
-  net::EventLoop* const events_;  // Of the shard; outlives all rings.
+  StreamLoop* const loop_;        // Valid as long as the stream.
+  net::EventLoop* const events_;  // The shard's; outlives all rings.
   std::atomic<bool> rung_{false};
-  SubscribeStream* stream_;  // Of the loop's thread; null when the stream has gone.
+  SubscribeStream* stream_;  // Loop thread only; null once the stream is gone.
 };
 
 class StreamLoop {
  public:
-  // `loop` is the shard's. `dispatch` takes a completion to where it belongs; it may be called on this loop's thread.
-  // All must outlive this object.
+  // `loop` is the shard's. `dispatch` delivers a completion and may be called on this loop's thread. All arguments must
+  // outlive this object.
   StreamLoop(net::EventLoop* loop, grpc::ServerCompletionQueue* queue, std::function<void(StreamTag*, bool)> dispatch);
   StreamLoop(const StreamLoop&) = delete;
   StreamLoop& operator=(const StreamLoop&) = delete;
   ~StreamLoop();
 
   void Start();
-  // Ends the thread after the work posted so far.
+  // Ends the thread after all work posted so far.
   void Stop();
 
   // Any thread.
   void Post(std::function<void()> work) { loop_->Post(std::move(work)); }
-  // Whether this thread is that of `loop`, which may have gone.
+  // Whether this is the thread of `loop`, which may no longer exist.
   static bool IsThreadOf(const StreamLoop* loop);
   // Calls `visit` for every stream of this loop, on its thread.
   void ForEachStream(std::function<void(SubscribeStream*)> visit);
@@ -80,12 +79,12 @@ class StreamLoop {
   void MakeReady(std::shared_ptr<StreamDoorbell> doorbell) { ready_.push_back(std::move(doorbell)); }
   void Add(SubscribeStream* stream) { streams_.insert(stream); }
   void Remove(SubscribeStream* stream) { streams_.erase(stream); }
-  // Streams that allow no delay are counted: while there are any, the thread does not sleep.
+  // Counts the streams that allow no delay: while there are any, the thread does not sleep.
   void ForbidSleep() { ++sleep_forbidden_; }
   void AllowSleep() { --sleep_forbidden_; }
 
-  // Starts one operation on the queue. If it completes at once, its tag is dispatched before this returns, on this
-  // thread. Not to be nested.
+  // Starts one operation on the queue. If it completes at once, its tag is dispatched on this thread before this
+  // returns. Must not be nested.
   template <typename Operation>
   void Operate(Operation&& operation) {
     grpc_completion_queue_thread_local_cache_init(queue_->cq());
@@ -103,7 +102,7 @@ class StreamLoop {
   };
 
   void Run();
-  // Waits for what comes first: a datagram, posted work, or the end of a delay.
+  // Waits for a datagram, posted work, or the end of a delay.
   void Wait();
   void ReleaseHeld(int64_t now_ns);
   void DriveStreams();
@@ -114,10 +113,10 @@ class StreamLoop {
   const std::function<void(StreamTag*, bool)> dispatch_;
   std::thread thread_;
 
-  // Of the loop's thread.
+  // Loop thread only.
   std::unordered_set<SubscribeStream*> streams_;
   std::deque<std::shared_ptr<StreamDoorbell>> ready_;
-  std::vector<Held> held_;  // A heap, the first to go on top.
+  std::vector<Held> held_;  // A heap with the earliest on top.
   int sleep_forbidden_ = 0;
   bool stopping_ = false;
 };

@@ -16,16 +16,16 @@
 namespace mcgw::rpc {
 namespace {
 
-// Calls asked for ahead, so that a burst of new streams is taken at once.
+// Requested in advance, so that a burst of new streams is accepted at once.
 constexpr int kCallsWaiting = 16;
 
-// Of the channels in one Subscribed event: well under a message's 1 MiB.
+// Limits the channels of one Subscribed event; well below a message's 1 MiB.
 constexpr size_t kMostSubscribedBytes = 512 << 10;
 
-// A client that does not read its stream's end for so long is cut off.
+// How long a client may leave its stream's end unread.
 constexpr int64_t kFinishPatienceNs = 1'000'000'000;
 
-// Keeps a slab, and charges it to its stream.
+// Keeps a slab alive and charges it to its stream.
 class PinnedSlab {
  public:
   PinnedSlab(fanout::SlabRef slab, std::shared_ptr<fanout::PinnedBytes> charged)
@@ -39,7 +39,7 @@ class PinnedSlab {
   const std::shared_ptr<fanout::PinnedBytes> charged_;
 };
 
-// A slice of a slab, which lives until gRPC lets go of the slice.
+// A slice of a slab; the slab lives until gRPC releases the slice.
 grpc::Slice SliceOf(fanout::SlabRef slab, const char* data, size_t size_bytes,
                     const std::shared_ptr<fanout::PinnedBytes>& charged) {
   const auto release = [](void* held) { delete static_cast<PinnedSlab*>(held); };
@@ -60,7 +60,7 @@ void SubscribeStream::Open() {
   v1::SubscribeRequest message;
   const grpc::Status parsed = grpc::SerializationTraits<v1::SubscribeRequest>::Deserialize(&request_, &message);
   if (!parsed.ok()) {
-    opened = absl::InvalidArgumentError("the request is no SubscribeRequest");
+    opened = absl::InvalidArgumentError("the request cannot be parsed as a SubscribeRequest");
   } else if (const auto request = ReadSubscribe(message, server_->gateway_->options()); !request.ok()) {
     opened = request.status();
   } else {
@@ -71,7 +71,7 @@ void SubscribeStream::Open() {
     spdlog::info("stream {} of {} opened, channels: {}", (*opened)->id(), context_.peer(),
                  (*opened)->channels().size());
   }
-  // std::function copies: the result travels in shared hands.
+  // std::function must be copyable, so the result is shared.
   auto shared = std::make_shared<decltype(opened)>(std::move(opened));
   loop_->Post([this, shared] { Adopt(std::move(*shared)); });
 }
@@ -175,12 +175,12 @@ void SubscribeStream::OnTag(StreamTag::Kind kind, bool ok) {
       if (subscription_ != nullptr) {
         ok ? subscription_->subscriber().Written() : subscription_->subscriber().Abandon();
       }
-      // After a failed write the call's end is near: kDone brings it.
+      // After a failed write the call is about to end with kDone.
       if (ok && !done_) doorbell_->Ring();
       break;
     case StreamTag::Kind::kFinish:
       finishing_ = false;
-      done_ = true;  // Whatever rings until kDone comes must not write any more.
+      done_ = true;  // A ring before kDone must not write any more.
       break;
     case StreamTag::Kind::kDone:
       done_ = true;
@@ -199,26 +199,26 @@ void SubscribeStream::CheckStall(int64_t now_ns, int64_t patience_ns) {
     writes_seen_ = writes_;
     writes_seen_ns_ = now_ns;
   } else if (!done_ && now_ns - writes_seen_ns_ >= patience_ns) {
-    spdlog::info("stream {} of {} has taken nothing for {} s: cut", subscription_->id(), context_.peer(),
+    spdlog::info("cut stream {} of {}: it has taken nothing for {} s", subscription_->id(), context_.peer(),
                  patience_ns / 1'000'000'000);
     context_.TryCancel();
     return;
   }
   const bool ending = finishing_ || (in_flight_ && subscription_ != nullptr && subscription_->subscriber().verdict());
   if (done_ || !ending) return;
-  // Its client may still read, and learn the reason.
+  // The client may still read and learn the reason.
   if (ending_since_ns_ == 0) ending_since_ns_ = now_ns;
   if (now_ns - ending_since_ns_ >= kFinishPatienceNs) context_.TryCancel();
 }
 
 void SubscribeStream::ReapIfGone() {
-  // The done tag always comes for a call that began; until then it may still point here.
+  // A call that began always gets its done tag, which until then may still point here.
   if (!adopted_ || done_tag_.stream != nullptr || in_flight_ || finishing_) return;
   const bool was_open = subscription_ != nullptr;
   if (was_open) {
     spdlog::info("stream {} of {} closed", subscription_->id(), context_.peer());
     if (linger_.forbidden()) loop_->AllowSleep();
-    // Leaving makes system calls: not on this thread.
+    // Leaving makes system calls, so not on this thread.
     auto subscription = std::make_shared<std::unique_ptr<gateway::Subscription>>(std::move(subscription_));
     server_->calls_->Run(context_.peer(), [subscription, server = server_] {
       subscription->reset();
@@ -279,7 +279,7 @@ void SubscribeServer::Dispatch(StreamTag* tag, bool ok) {
       if (!stopping_.load(std::memory_order_acquire)) RequestOne();
       if (!calls_->TryRun(stream->context_.peer(), [stream] { stream->Open(); })) stream->Refuse(TooManyWaiting());
     } else {
-      delete stream;  // The call never began: its done tag never comes.
+      delete stream;  // The call never began, so its done tag never comes.
     }
     waiting_calls_.fetch_sub(1);
     net::MutexLock lock(&mutex_);

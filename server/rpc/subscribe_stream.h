@@ -1,8 +1,7 @@
-// One Subscribe stream on the wire, and the server of all of them.
+// One Subscribe stream on the wire, and the server of all streams.
 //
-// A stream is opened in a net::WorkPool (joining makes system calls), then belongs to one StreamLoop until it has
-// gone. It has one write in flight, finishes once, and is freed when the call is done and none of its tags is in the
-// queue.
+// A stream opens in a net::WorkPool (joining makes system calls), then belongs to one StreamLoop until it is destroyed.
+// It has one write in flight and finishes once. It is freed when the call is done and none of its tags is in the queue.
 
 #ifndef MCGW_RPC_SUBSCRIBE_STREAM_H_
 #define MCGW_RPC_SUBSCRIBE_STREAM_H_
@@ -40,33 +39,34 @@ class SubscribeStream {
 
   StreamLoop* loop() const { return loop_; }
 
-  // Once the call has begun, on a thread that may block: joins, then hands over to the loop.
+  // Joins, then hands over to the loop. Called when the call has begun, on a thread that may block.
   void Open();
-  // Instead of it: ends the call.
+  // Called instead of Open: ends the call.
   void Refuse(const absl::Status& status);
 
   // ---- The loop's thread ----
 
-  // Writes the next message if there is one and none is in flight, or ends the stream.
+  // Ends the stream, or writes the next message if there is one and none is in flight.
   void Drive();
-  // Write, Finish or Done has come back. May free this stream.
+  // Handles a completed Write, Finish or Done. May free this stream.
   void OnTag(StreamTag::Kind kind, bool ok);
   // Ends the stream in order.
   void End(const absl::Status& status);
-  // Until when what there is to write is held back, to go with what comes meanwhile; in the past if nothing is.
+  // When the message held back may be written; in the past if nothing is held back.
   int64_t hold_until_ns() const { return hold_until_ns_; }
   void EndHold() { hold_until_ns_ = 0; }
-  // Cancels a call whose end the client does not read, or that has taken no message for `patience_ns`. Once a second.
+  // Cancels a call whose client has taken no message for `patience_ns` or does not read the stream's end. Called once a
+  // second.
   void CheckStall(int64_t now_ns, int64_t patience_ns);
 
  private:
   friend class SubscribeServer;
 
   void Adopt(absl::StatusOr<std::unique_ptr<gateway::Subscription>> opened);
-  // The next page of what the stream begins with.
+  // Writes the next page of the stream's beginning.
   void WriteSubscribed();
   void Write(std::vector<grpc::Slice> slices);
-  // Writes the farewell page by page, and with the last one `status`.
+  // Writes the farewell page by page; the last page carries `status`.
   void Finish(const absl::Status& status);
   void ReapIfGone();
   grpc::Slice EncodeEvents(const std::vector<fanout::Event>& events) const;
@@ -84,37 +84,37 @@ class SubscribeStream {
   StreamTag finish_tag_{StreamTag::Kind::kFinish, this};
   StreamTag done_tag_{StreamTag::Kind::kDone, this};
 
-  // Of the loop's thread.
+  // Loop thread only.
   std::unique_ptr<gateway::Subscription> subscription_;
   fanout::Message message_;
   size_t channels_announced_ = 0;
-  bool subscribed_ = false;  // All Subscribed events have been written.
+  bool subscribed_ = false;  // All Subscribed events are written.
   bool adopted_ = false;
   bool in_flight_ = false;
-  std::optional<absl::Status> ending_;  // From the first page of the farewell on.
+  std::optional<absl::Status> ending_;  // Set with the first page of the farewell.
   bool finishing_ = false;
   bool done_ = false;
   uint64_t writes_ = 0;          // Messages given to the transport,
-  uint64_t writes_seen_ = 0;     // as CheckStall last saw them,
-  int64_t writes_seen_ns_ = 0;   // and when it saw them first.
-  int64_t ending_since_ns_ = 0;  // Since when its end waits for its client; 0: it does not.
+  uint64_t writes_seen_ = 0;     // the count that CheckStall last saw,
+  int64_t writes_seen_ns_ = 0;   // and when it first saw it.
+  int64_t ending_since_ns_ = 0;  // How long the end has waited for the client; 0: it does not wait.
   Linger linger_;
   int64_t hold_until_ns_ = 0;  // Monotonic.
 };
 
-// Accepts Subscribe calls and owns their streams. Its owner starts it after the gRPC server, and before it is destroyed
-// calls End, shuts the gRPC server down and calls Stop.
+// Accepts Subscribe calls and owns their streams. Start it after the gRPC server. Before destroying it, call End, shut
+// the gRPC server down, and call Stop.
 class SubscribeServer {
  public:
   using Service = multicast::gateway::v1::MulticastGatewayService;
 
-  // Streams are opened and closed in `calls`, in turn with other calls of their clients. One that takes no message for
-  // `stall_timeout` is cut. All must outlive this object.
+  // Streams open and close in `calls`, in turn with their clients' other calls. A stream that takes no message for
+  // `stall_timeout` is cut. All arguments must outlive this object.
   SubscribeServer(gateway::Gateway* gateway, net::WorkPool* calls, absl::Duration stall_timeout,
                   std::unique_ptr<grpc::ServerCompletionQueue> queue);
   ~SubscribeServer();
 
-  // Begins to accept. `request` asks the service for one more call: RequestSubscribe of the raw method.
+  // Starts accepting. `request` asks the service for one more call: RequestSubscribe of the raw method.
   using RequestCall =
       std::function<void(grpc::ServerContext*, grpc::ByteBuffer*, grpc::ServerAsyncWriter<grpc::ByteBuffer>*,
                          grpc::ServerCompletionQueue*, void*)>;
@@ -122,11 +122,11 @@ class SubscribeServer {
 
   // Ends every open stream with `status`, and every later one at once. Any thread.
   void End(absl::Status status);
-  // Looks for stalled streams. Once a second, any thread.
+  // Cuts stalled streams. Called once a second by any thread.
   void Sweep();
-  // Waits until no stream is open, at most for `patience`.
+  // Waits until no stream is open, for at most `patience`.
   void WaitUntilIdle(absl::Duration patience);
-  // Waits for the last stream and ends all threads. The gRPC server has been shut down.
+  // Waits for the last stream and ends all threads. The gRPC server must have been shut down.
   void Stop();
 
  private:
@@ -145,13 +145,13 @@ class SubscribeServer {
   std::vector<std::unique_ptr<StreamLoop>> loops_;
   RequestCall request_;
   std::thread companion_;
-  std::atomic<size_t> open_streams_{0};  // Calls that have begun and not gone.
+  std::atomic<size_t> open_streams_{0};  // Calls that have begun and are not destroyed.
   std::atomic<size_t> next_loop_{0};
   std::atomic<bool> stopping_{false};
   std::atomic<int> waiting_calls_{0};
 
   mutable net::Mutex mutex_;
-  net::CondVar changed_;  // open_streams_ or waiting_calls_.
+  net::CondVar changed_;  // open_streams_ or waiting_calls_ changed.
   std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mutex_);
 };
 

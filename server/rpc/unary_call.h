@@ -1,4 +1,4 @@
-// How unary calls are answered: at once, or by a thread that may block.
+// Answers unary calls: at once, or on a thread that may block.
 
 #ifndef MCGW_RPC_UNARY_CALL_H_
 #define MCGW_RPC_UNARY_CALL_H_
@@ -20,8 +20,8 @@ inline grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, co
   return reactor;
 }
 
-// Answers with what `work` returns, which runs in the pool: the threads that bring calls also read for all connections,
-// and must not wait. A call that is cancelled before its turn is left out.
+// Answers with the result of `work`, which runs in the pool: the threads that deliver calls also read for all
+// connections and must not wait. Skips a call that was cancelled before its turn.
 template <typename Work>
 grpc::ServerUnaryReactor* AnswerFrom(net::WorkPool* pool, grpc::CallbackServerContext* context, Work work) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
@@ -32,10 +32,10 @@ grpc::ServerUnaryReactor* AnswerFrom(net::WorkPool* pool, grpc::CallbackServerCo
   return reactor;
 }
 
-// Of most calls.
+// For most calls.
 inline constexpr size_t kMostRequestBytes = 256 << 10;
 
-// INVALID_ARGUMENT for a message that is larger than its method can mean.
+// INVALID_ARGUMENT for a message larger than any valid one of its method.
 template <typename Request>
 absl::Status CheckSize(const Request& request, size_t most_bytes) {
   if (const size_t size = request.ByteSizeLong(); size > most_bytes) {

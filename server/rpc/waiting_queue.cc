@@ -3,7 +3,7 @@
 #include "grpc/grpc.h"
 #include "grpcpp/version_info.h"
 
-// The versions that this was tried with, and those between them. Others get a queue that polls: slower, and right.
+// The tested range of versions. Others get a polling queue, which is slower but correct.
 #define MCGW_GRPC_IS_KNOWN (GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR >= 51 && GRPC_CPP_VERSION_MINOR <= 83)
 
 namespace mcgw::rpc {
@@ -12,9 +12,8 @@ namespace mcgw::rpc {
 
 namespace {
 
-// The builder makes queues that poll only, and what it makes of its own for synchronous calls, which does not, it keeps
-// to itself. So the core of a queue is exchanged before the server learns of it. An explicit instantiation may name a
-// private member.
+// The builder only makes polling queues, and keeps private the non-polling one that it makes for synchronous calls. So
+// exchange the core of a queue before the server learns of it. An explicit instantiation may name a private member.
 template <grpc_completion_queue* grpc::CompletionQueue::*kMember>
 struct CoreAccess {
   friend grpc_completion_queue*& CoreOf(grpc::CompletionQueue& queue) { return queue.*kMember; }

@@ -1,8 +1,8 @@
-// A completion queue whose waiting thread does no input or output.
+// A completion queue whose waiting thread does no I/O.
 //
-// In gRPC 1.51 every thread that waits in a queue of a server may be made to poll the sockets of all connections, of
-// calls of other queues too, and then wakes the threads that those belong to. The threads of the callback API poll
-// anyway; one that has little to do itself only makes work for them. docs/adr/0011 has figures.
+// In gRPC 1.51 any thread that waits in a server's queue may have to poll the sockets of all connections, including
+// those of other queues, and then wake their threads. The callback API's threads poll anyway; one more polling thread
+// only makes work for them. docs/adr/0011 has figures.
 
 #ifndef MCGW_RPC_WAITING_QUEUE_H_
 #define MCGW_RPC_WAITING_QUEUE_H_
@@ -14,8 +14,8 @@
 
 namespace mcgw::rpc {
 
-// As grpc::ServerBuilder::AddCompletionQueue. The server must have a service of the callback API, or another queue that
-// is waited in: without either nobody polls.
+// Like grpc::ServerBuilder::AddCompletionQueue. The server must also have a callback service or another queue that is
+// waited in, since otherwise no thread polls.
 std::unique_ptr<grpc::ServerCompletionQueue> AddWaitingQueue(grpc::ServerBuilder* builder);
 
 }  // namespace mcgw::rpc

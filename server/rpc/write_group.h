@@ -1,4 +1,4 @@
-// What the gateway knows of a group, as the message of the API.
+// Writes the gateway's description of a group as an API message.
 
 #ifndef MCGW_RPC_WRITE_GROUP_H_
 #define MCGW_RPC_WRITE_GROUP_H_

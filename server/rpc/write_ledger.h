@@ -1,4 +1,4 @@
-// Accounts, as messages of the API.
+// Writes accounts as API messages.
 
 #ifndef MCGW_RPC_WRITE_LEDGER_H_
 #define MCGW_RPC_WRITE_LEDGER_H_
@@ -21,7 +21,7 @@ void WriteDuration(int64_t ns, google::protobuf::Duration* message);
 
 void WriteSubscriberLedger(const fanout::LedgerEntry& entry, uint64_t subscriber_id, v1::SubscriberLedger* message);
 void WriteChannelLedger(uint64_t channel_id, const gateway::ChannelAccount& account, v1::ChannelLedger* message);
-// A socket; the channels that it serves are for the caller to add.
+// Writes a socket, without the channels that it serves; the caller adds them.
 void WriteSocket(const gateway::SocketSnapshot& snapshot, v1::SocketLedger* message);
 void WriteGatewayLedger(const gateway::GatewayAccount& account, const gateway::SendCounters& sent,
                         v1::GatewayLedger* message);

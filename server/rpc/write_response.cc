@@ -296,7 +296,7 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
   v1::ChannelLogInfo* const log = message->mutable_log();
   log->set_oldest_sequence(snapshot.oldest_sequence);
   log->set_bytes(snapshot.log_bytes);
-  // A record is a message of its own.
+  // Every record is a message of its own.
   v1::SubscribeResponse oldest;
   if (oldest.ParseFromString(snapshot.oldest_record) && oldest.datagrams_size() == 1) {
     WriteTime(oldest.datagrams(0).receive_time_unix_ns(), log->mutable_oldest_time());
@@ -312,7 +312,7 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
 
 namespace {
 
-// The one that is sent from by default comes first in its family, IPv4 before IPv6.
+// Puts the default source of each family first, IPv4 before IPv6.
 std::vector<net::InterfaceAddress> InOrder(const net::Interface& interface) {
   std::vector<net::InterfaceAddress> addresses = interface.addresses;
   const std::optional<net::IpAddress> first[] = {interface.DefaultSource(net::Family::kIpv4),
@@ -370,7 +370,7 @@ void WriteInterface(const gateway::InterfaceSnapshot& snapshot, const net::Inter
   }
   v1::InterfaceCounters* const counters = message->mutable_counters();
   if (snapshot.device.has_value()) {
-    // Drivers that do not count say 0.
+    // Drivers that do not count report 0.
     if (snapshot.device->multicast_packets > 0) {
       counters->set_device_multicast_packets(snapshot.device->multicast_packets);
     }
@@ -383,7 +383,7 @@ void WriteInterface(const gateway::InterfaceSnapshot& snapshot, const net::Inter
 }
 
 void WriteFinding(const gateway::Finding& finding, v1::Finding* message) {
-  // The numbers are the same.
+  // Both enums have the same numbers.
   message->set_code(static_cast<v1::FindingCode>(finding.code));
   message->set_severity(static_cast<v1::FindingSeverity>(finding.severity));
   message->set_interface_name(finding.interface_name);

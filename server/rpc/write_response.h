@@ -1,4 +1,4 @@
-// From the gateway's own types to the messages of the API.
+// Converts the gateway's own types to the API's messages.
 
 #ifndef MCGW_RPC_WRITE_RESPONSE_H_
 #define MCGW_RPC_WRITE_RESPONSE_H_

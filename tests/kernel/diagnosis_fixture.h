@@ -21,7 +21,7 @@
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "server/gateway/gateway.h"
-#include "server/net/linux_multicast_socket.h"
+#include "server/net/linux_socket_factory.h"
 #include "server/net/text.h"
 #include "tests/kernel/kernel_net.h"
 

@@ -18,7 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
 #include "server/gateway/gateway.h"
-#include "server/net/linux_multicast_socket.h"
+#include "server/net/linux_socket_factory.h"
 #include "spdlog/spdlog.h"
 #include "tests/fanout/log_reader.h"
 #include "tests/kernel/kernel_net.h"

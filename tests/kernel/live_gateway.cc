@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "server/net/clock.h"
-#include "server/net/linux_multicast_socket.h"
+#include "server/net/linux_socket_factory.h"
 #include "tests/fanout/log_reader.h"
 #include "tests/support/event_story.h"
 

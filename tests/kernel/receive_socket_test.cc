@@ -18,7 +18,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/net/interface_table.h"
-#include "server/net/linux_multicast_socket.h"
+#include "server/net/linux_socket_factory.h"
 #include "server/net/status.h"
 #include "tests/kernel/kernel_net.h"
 #include "tests/kernel/receive_fixture.h"

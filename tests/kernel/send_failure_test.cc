@@ -12,7 +12,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/net/linux_multicast_socket.h"
+#include "server/net/linux_socket_factory.h"
 #include "server/net/status.h"
 #include "tests/kernel/kernel_net.h"
 #include "tests/kernel/send_fixture.h"

@@ -13,7 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "server/net/linux_multicast_socket.h"
+#include "server/net/linux_socket_factory.h"
 #include "tests/kernel/kernel_net.h"
 
 namespace mcgw::kernel {

@@ -16,7 +16,7 @@
 #include "gtest/gtest.h"
 #include "server/gateway/interfaces/interface_directory.h"
 #include "server/net/clock.h"
-#include "server/net/linux_multicast_socket.h"
+#include "server/net/linux_socket_factory.h"
 #include "server/net/status.h"
 #include "tests/kernel/kernel_net.h"
 #include "tests/kernel/wire.h"

@@ -73,13 +73,13 @@ TEST(IgmpQuery, IsIgnoredBetweenTheLengthsOfTheVersions) {
     message.resize(bytes);
     const QueryVerdict verdict = JudgeIgmpQuery(bytes < 4 ? kIpHeader + message : Igmp(message));
     EXPECT_EQ(verdict.version, 0u) << bytes;
-    EXPECT_EQ(verdict.fault, "it is " + std::to_string(bytes) + " bytes long, and a query has 8, or 12 and more");
+    EXPECT_EQ(verdict.fault, "it is " + std::to_string(bytes) + " bytes long, and a query has 8, or at least 12");
   }
 }
 
 TEST(IgmpQuery, IsIgnoredWithSourcesThatItMustNotOrDoesNotHave) {
-  EXPECT_EQ(JudgeIgmpQuery(Igmp3(kAllGroups, 1, 4)).fault, "it asks about all groups and yet names 1 sources");
-  EXPECT_EQ(JudgeIgmpQuery(Igmp3(kOneGroup, 2, 7)).fault, "it announces 2 sources and is too short for them");
+  EXPECT_EQ(JudgeIgmpQuery(Igmp3(kAllGroups, 1, 4)).fault, "it asks about all groups but names 1 sources");
+  EXPECT_EQ(JudgeIgmpQuery(Igmp3(kOneGroup, 2, 7)).fault, "it announces 2 sources but is too short to hold them");
 }
 
 // ---- MLD ----
@@ -127,12 +127,13 @@ TEST(MldQuery, IsIgnoredForEachRuleThatItBreaks) {
   EXPECT_EQ(Mld{.source = "fd00::2"}.Judge().fault, "its source, fd00::2, is not a link-local address");
   EXPECT_EQ(Mld{.source = "::"}.Judge().fault, "its source, ::, is not a link-local address");
   EXPECT_EQ(Mld{.hop_limit = 64}.Judge().fault, "its hop limit is 64, not 1");
-  EXPECT_EQ(Mld{.bytes = 26}.Judge().fault, "it is 26 bytes long, and a query has 24, or 28 and more");
-  EXPECT_EQ(Mld{.bytes = 20}.Judge().fault, "it is 20 bytes long, and a query has 24, or 28 and more");
-  EXPECT_EQ(Mld{.group = std::string(Ip("fd00::1").bytes())}.Judge().fault, "it asks about fd00::1, which is no group");
-  EXPECT_EQ(Mld{.sources = 1}.Judge().fault, "it asks about all groups and yet names 1 sources");
+  EXPECT_EQ(Mld{.bytes = 26}.Judge().fault, "it is 26 bytes long, and a query has 24, or at least 28");
+  EXPECT_EQ(Mld{.bytes = 20}.Judge().fault, "it is 20 bytes long, and a query has 24, or at least 28");
+  EXPECT_EQ(Mld{.group = std::string(Ip("fd00::1").bytes())}.Judge().fault,
+            "it asks about fd00::1, which is not a multicast group");
+  EXPECT_EQ(Mld{.sources = 1}.Judge().fault, "it asks about all groups but names 1 sources");
   EXPECT_EQ((Mld{.group = std::string(Ip("ff15::1").bytes()), .sources = 1, .bytes = 43}.Judge().fault),
-            "it announces 1 sources and is too short for them");
+            "it announces 1 sources but is too short to hold them");
 }
 
 TEST(MldQuery, NeedsTheRouterAlertOfMld) {

@@ -67,18 +67,18 @@ TEST_F(SendErrorTest, TheInterfaceAndTheSourceDecideWhatIsUnreachable) {
   Expect(ENODEV, Reason::kInterfaceNotFound, "interface", "ListInterfaces");
   datagram_.interface_index = if_nametoindex("lo");
   datagram_.source = IpAddress::Parse("192.0.2.1").value();
-  Expect(ENETUNREACH, Reason::kSourceNotLocal, "source_address", "192.0.2.1 is not an address of lo");
+  Expect(ENETUNREACH, Reason::kSourceNotLocal, "source_address", "192.0.2.1 is not a usable address of lo");
   datagram_.source = IpAddress::Parse("127.0.0.1").value();
   Expect(ENETUNREACH, Reason::kNoRoute, "", "239.1.1.1");
   datagram_.source = IpAddress::Parse("239.1.1.2").value();
-  Expect(EINVAL, Reason::kInvalidSource, "source_address", "never a sender's");
+  Expect(EINVAL, Reason::kInvalidSource, "source_address", "is a multicast address and cannot be a source");
 }
 
 TEST_F(SendErrorTest, UnfragmentedTheLimitIsTheInterfaces) {
   const std::string large(65'508, 'x');
   datagram_.payload = std::string_view(large).substr(0, 65'507);
   const absl::Status status = Of(EMSGSIZE, {.dont_fragment = true});
-  EXPECT_THAT(std::string(status.message()), HasSubstr("65507 bytes do not leave lo in one piece"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("65507 bytes do not fit through lo in one piece"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("less on the route")) << "lo's MTU has room for it";
   datagram_.payload = large;
   EXPECT_THAT(std::string(Of(EMSGSIZE, {.dont_fragment = true}).message()), HasSubstr("more than an IPv4 datagram"));

@@ -9,7 +9,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/net/linux_multicast_socket.h"
+#include "server/net/linux_socket_factory.h"
 #include "server/net/status.h"
 #include "tests/kernel/wire.h"
 #include "tests/rpc/server_fixture.h"

@@ -22,7 +22,7 @@
 #include "server/net/device_counters.h"
 #include "server/net/host_settings.h"
 #include "server/net/interface_table.h"
-#include "server/net/membership_protocol.h"
+#include "server/net/mld_version.h"
 #include "server/net/querier_listener.h"
 #include "server/net/route_lookup.h"
 

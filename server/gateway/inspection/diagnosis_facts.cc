@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/net/membership_protocol.h"
+#include "server/net/mld_version.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "server/net/clock.h"
-#include "server/net/membership_protocol.h"
+#include "server/net/mld_version.h"
 
 namespace mcgw::gateway {
 namespace {

@@ -1,5 +1,3 @@
-#include "server/net/linux_multicast_socket.h"
-
 #include <linux/sock_diag.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -13,7 +11,6 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
-#include <fstream>
 #include <set>
 #include <string>
 #include <utility>
@@ -31,7 +28,7 @@
 namespace mcgw::net {
 namespace {
 
-// An ENOBUFS of a filter and one of a group's membership differ in it.
+// Tells an ENOBUFS of a source filter from one of a group's membership.
 constexpr char kSourcesField[] = "source_filter.sources";
 
 absl::Status CheckSources(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) {
@@ -39,7 +36,7 @@ absl::Status CheckSources(const IpAddress& group, FilterMode mode, absl::Span<co
     return Error(Reason::kInvalidSourceFilter, "source_filter", "INCLUDE needs at least one source");
   }
   for (const IpAddress& source : sources) {
-    // The kernel would accept most of these and then never deliver anything.
+    // The kernel would accept most of these and then deliver nothing.
     if (source.family() != group.family() || source.IsMulticast() || source.IsUnspecified() || source.IsBroadcast()) {
       return Error(Reason::kInvalidSource, kSourcesField,
                    absl::StrCat(source.ToString(), " cannot be a source of ", group.ToString()));
@@ -67,7 +64,7 @@ class LinuxReceiveSocket final : public ReceiveSocket {
   ReceiveSocketFacts Facts() const override;
 
  private:
-  int JoinGroup(const IpAddress& group) const;  // 0 or an errno, as all of these.
+  int JoinGroup(const IpAddress& group) const;  // Returns 0 or an errno, as all of these do.
   int JoinSource(const IpAddress& group, const IpAddress& source) const;
   int LeaveGroup(const IpAddress& group) const;
   int ReplaceFilter(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) const;
@@ -82,7 +79,7 @@ class LinuxReceiveSocket final : public ReceiveSocket {
   const ReceiveSocketSpec spec_;
   const OwnedFd fd_;
   const size_t receive_buffer_bytes_;
-  std::set<IpAddress> joined_;  // Of the control thread.
+  std::set<IpAddress> joined_;  // Control thread only.
   std::atomic<uint64_t> reads_{0};
   std::atomic<uint64_t> mismatches_{0};
 };
@@ -130,14 +127,15 @@ int LinuxReceiveSocket::ReplaceFilter(const IpAddress& group, FilterMode mode,
 }
 
 absl::Status LinuxReceiveSocket::Join(const IpAddress& group, FilterMode mode, absl::Span<const IpAddress> sources) {
-  if (joined_.contains(group)) return absl::FailedPreconditionError("the socket has joined already");
+  if (joined_.contains(group)) return absl::FailedPreconditionError("the socket has already joined this group");
   absl::Status status = CheckSources(group, mode, sources);
   if (!status.ok()) return status;
 
   const auto join = [&] { return mode == FilterMode::kInclude ? JoinSource(group, sources[0]) : JoinGroup(group); };
   int error = join();
   if (error == EADDRINUSE) {
-    // The interface lost the membership, the socket still lists it (an MTU below 1280 that came back, an index reused).
+    // The interface lost the membership, but the socket still lists it (the MTU was below 1280 for a while, or the
+    // interface's index was reused).
     LeaveGroup(group);
     error = join();
   }
@@ -164,7 +162,7 @@ absl::Status LinuxReceiveSocket::SetFilter(const IpAddress& group, FilterMode mo
 absl::Status LinuxReceiveSocket::Leave(const IpAddress& group) {
   if (!joined_.contains(group)) return Error(Reason::kNotJoined, "", absl::StrCat("not joined: ", Channel(group)));
   const int error = LeaveGroup(group);
-  // An interface that is gone took its memberships with it.
+  // A deleted interface took its memberships with it.
   if (error != 0 && error != ENODEV && error != EADDRNOTAVAIL) {
     return ErrnoStatus(error, absl::StrCat("leave ", Channel(group)));
   }
@@ -194,7 +192,7 @@ absl::Status LinuxReceiveSocket::JoinError(int error, const IpAddress& group) co
       }
       return ErrnoError(error, Reason::kNoAddress, "",
                         absl::StrCat("IPv6 is off on ", spec_.interface_name,
-                                     ": the kernel has none, its MTU is below 1280, or disable_ipv6 is set"));
+                                     ": the kernel lacks it, the MTU is below 1280, or disable_ipv6 is set"));
     case ENOBUFS:
       return ErrnoError(error, Reason::kHostLimit, "",
                         absl::StrCat("join ", Channel(group), ": raise net.ipv4.igmp_max_memberships"));
@@ -288,9 +286,9 @@ absl::Status BindToInterface(int fd, const ReceiveSocketSpec& spec) {
   return absl::OkStatus();
 }
 
-// Shares the port with sockets that set SO_REUSEADDR, and with this process's send sockets, which do not: they would
-// share with anybody then. Those are met by SO_REUSEPORT, which works only among sockets of one user. It is set only
-// where it is needed, since it costs the kernel a kilobyte for each socket.
+// Shares the port with sockets that set SO_REUSEADDR, and with this process's send sockets. Those do not set it, since
+// they would then share with any process. SO_REUSEPORT shares with them, as it works among sockets of one user. It
+// costs a kilobyte of kernel memory per socket, so it is set only where needed.
 absl::Status BindSharing(int fd, const ReceiveSocketSpec& spec) {
   sockaddr_storage name;
   const socklen_t length = ToSockaddr(spec.group, spec.port, spec.interface_index, &name);
@@ -329,7 +327,7 @@ absl::Status RequestMetadata(int fd, Family family) {
 size_t SetReceiveBuffer(int fd, size_t wanted_bytes) {
   if (wanted_bytes > 0) {
     const int bytes = static_cast<int>(std::min<size_t>(wanted_bytes, INT_MAX / 2));
-    // With CAP_NET_ADMIN past net.core.rmem_max; otherwise capped there in silence.
+    // SO_RCVBUFFORCE exceeds net.core.rmem_max with CAP_NET_ADMIN; SO_RCVBUF is silently capped there.
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) != 0) {
       setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
     }
@@ -340,46 +338,23 @@ size_t SetReceiveBuffer(int fd, size_t wanted_bytes) {
   return static_cast<size_t>(granted);
 }
 
-class LinuxSocketFactory final : public SocketFactory {
- public:
-  std::unique_ptr<ReceiveBatch> NewReceiveBatch() override { return std::make_unique<LinuxReceiveBatch>(); }
-
-  size_t MostSources(Family family) const override {
-    const bool v4 = family == Family::kIpv4;
-    // The limit of IPv6 is shown in the host's own network namespace only; the default of both holds elsewhere.
-    std::ifstream file(v4 ? "/proc/sys/net/ipv4/igmp_max_msf" : "/proc/sys/net/ipv6/mld_max_msf");
-    size_t count = 0;
-    return file >> count && count > 0 ? count : v4 ? 10 : 64;
-  }
-
-  absl::StatusOr<std::unique_ptr<ReceiveSocket>> NewReceiveSocket(const ReceiveSocketSpec& spec) override {
-    absl::StatusOr<OwnedFd> fd = OpenUdpSocket(spec.group.family());
-    if (!fd.ok()) return fd.status();
-    absl::Status status = SetOption(fd->get(), SOL_SOCKET, SO_REUSEADDR, 1, "set SO_REUSEADDR");
-    if (status.ok()) status = BindToInterface(fd->get(), spec);
-    if (status.ok()) status = RequestMetadata(fd->get(), spec.group.family());
-    if (status.ok()) status = BindSharing(fd->get(), spec);
-    if (!status.ok()) return status;
-    const size_t buffer_bytes = SetReceiveBuffer(fd->get(), spec.receive_buffer_bytes);
-    return std::make_unique<LinuxReceiveSocket>(spec, *std::move(fd), buffer_bytes);
-  }
-
-  absl::StatusOr<std::unique_ptr<SendSocket>> NewSendSocket(const SendSocketSpec& spec) override {
-    return NewLinuxSendSocket(spec);
-  }
-
-  absl::StatusOr<std::unique_ptr<MembershipSocket>> NewMembershipSocket(Family family) override {
-    return NewLinuxMembershipSocket(family);
-  }
-};
-
 }  // namespace
+
+absl::StatusOr<std::unique_ptr<ReceiveSocket>> NewLinuxReceiveSocket(const ReceiveSocketSpec& spec) {
+  absl::StatusOr<OwnedFd> fd = OpenUdpSocket(spec.group.family());
+  if (!fd.ok()) return fd.status();
+  absl::Status status = SetOption(fd->get(), SOL_SOCKET, SO_REUSEADDR, 1, "set SO_REUSEADDR");
+  if (status.ok()) status = BindToInterface(fd->get(), spec);
+  if (status.ok()) status = RequestMetadata(fd->get(), spec.group.family());
+  if (status.ok()) status = BindSharing(fd->get(), spec);
+  if (!status.ok()) return status;
+  const size_t buffer_bytes = SetReceiveBuffer(fd->get(), spec.receive_buffer_bytes);
+  return std::make_unique<LinuxReceiveSocket>(spec, *std::move(fd), buffer_bytes);
+}
 
 bool IsTooManySources(const absl::Status& status) {
   const int error = ErrnoOf(status);
   return (error == ENOBUFS || error == ENOMEM) && FieldOf(status) == kSourcesField;
 }
-
-std::unique_ptr<SocketFactory> NewLinuxSocketFactory() { return std::make_unique<LinuxSocketFactory>(); }
 
 }  // namespace mcgw::net

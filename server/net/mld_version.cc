@@ -1,4 +1,4 @@
-#include "server/net/membership_protocol.h"
+#include "server/net/mld_version.h"
 
 #include <fstream>
 #include <sstream>
