@@ -1,4 +1,4 @@
-// The side of ChannelLog that its one writer calls.
+// The writer's half of ChannelLog.
 
 #include "server/fanout/channel_log.h"
 
@@ -13,20 +13,21 @@
 namespace mcgw::fanout {
 namespace {
 
-// A slab filled faster than this is followed by a larger one, one filled slower than that by a smaller one.
+// A slab that fills faster than this is followed by a larger one; one that fills slower than kSlowFillNs, by a smaller
+// one.
 constexpr int64_t kFastFillNs = 50'000'000;
 constexpr int64_t kSlowFillNs = 1'000'000'000;
 
-// More marks than this, and the oldest go, with the slabs they stand in; fewer in a small log, but for these.
+// With more marks than this, the oldest go, with their slabs. A small log holds fewer, but at least kFewestMarks.
 constexpr size_t kMaxMarks = 4096;
 constexpr size_t kFewestMarks = 1024;
-// Behind the tail marks are kept as long as there are not more than this.
+// Up to this many marks are kept behind the tail.
 constexpr size_t kMarksKept = 1024;
 
-// Room made before the lock for slabs that are given up together; more of them allocate under it, which is rare.
+// Capacity, allocated before locking, for slabs freed together. More of them allocate under the lock, which is rare.
 constexpr size_t kSlabsFreedAtOnce = 256;
 
-// How much time a slab's index spans; its deltas would hold a little more.
+// The time span of a slab's index. Its deltas could hold a little more.
 constexpr int64_t kMostSlabTimeNs = 3'600'000'000'000;
 
 uint64_t RandomEpoch() {
@@ -37,7 +38,7 @@ uint64_t RandomEpoch() {
 }
 
 void StoreRelaxedAdd(std::atomic<uint64_t>* counter, uint64_t n) {
-  // One writer: no read-modify-write is needed.
+  // There is one writer, so a read-modify-write is unnecessary.
   counter->store(counter->load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
 
@@ -65,13 +66,13 @@ size_t ChannelLog::ChooseSlabClass(size_t record_bytes, int64_t now_ns) {
   }
   size_t chosen = slab_class_;
   while (chosen < SlabPool::kSlabBytes.size() && SlabPool::kSlabBytes[chosen] < record_bytes) ++chosen;
-  // Where many logs are written fast, their newest slabs, which none of them gives up, stay small.
+  // No log gives up its newest slab, so these stay small while many logs are written fast.
   const size_t old_bytes = current_ == nullptr ? 0 : current_->footprint_bytes();
   while (chosen > 0 && chosen < SlabPool::kOversize && SlabPool::kSlabBytes[chosen - 1] >= record_bytes &&
          !budget_->AllowsNewest(old_bytes, SlabPool::kSlabBytes[chosen])) {
     --chosen;
   }
-  return chosen;  // kOversize when none is large enough.
+  return chosen;  // kOversize if none is large enough.
 }
 
 bool ChannelLog::FitsTimes(int64_t now_ns, int64_t wall_ns) const {
@@ -90,7 +91,7 @@ void ChannelLog::EnterSlab(size_t record_bytes, int64_t now_ns, int64_t wall_ns)
   }
   budget_->AddSlab(this, slab->footprint_bytes());
   if (budget_->spent()) {
-    Commit();  // What is published may be given up.
+    Commit();  // Published slabs can be given up.
     budget_->MakeRoom();
   }
   std::vector<SlabRef> storage;
@@ -173,12 +174,12 @@ void ChannelLog::AddMark(const Gap& gap) {
     net::MutexLock lock(&mutex_);
     too_many = marks_.size() >= most_marks_;
   }
-  // Others only take marks away (GiveUpMarks), so that what is full now may have room then, but in a smaller block.
+  // Other threads only remove marks (GiveUpMarks), so a full block may have room by then, but in a smaller block.
   if (full) storage.resize(capacity == 0 ? 4 : capacity * 2);
   {
     net::MutexLock lock(&mutex_);
-    // All marks stand in the slab being written: the oldest go. A cursor that had not passed them is told of the
-    // numbers by the next mark it meets (Read).
+    // All marks stand in the slab being written: drop the oldest. A cursor that has yet to pass them learns the numbers
+    // from the next mark it meets (Read).
     while (marks_.size() >= most_marks_ || (!full && marks_.full())) DropFirstMark();
     if (full) marks_.MoveInto(&storage);
     marks_.PushBack({head_position_, gap});
@@ -191,7 +192,7 @@ void ChannelLog::AddMark(const Gap& gap) {
 void ChannelLog::DropFirstMark() {
   const Mark mark = marks_.PopFront();
   ++first_mark_;
-  if (mark.gap.count > 0) return;  // The numbers that are missing tell of it.
+  if (mark.gap.count > 0) return;  // The missing numbers reveal it.
   const int64_t from_time_unix_ns = given_up_end_ == 0 ? mark.gap.from_time_unix_ns : given_up_.gap.from_time_unix_ns;
   given_up_ = mark;
   given_up_.gap.from_time_unix_ns = from_time_unix_ns;
@@ -202,7 +203,7 @@ void ChannelLog::Commit() {
   if (current_ != nullptr) current_->published_records.store(current_records_, std::memory_order_release);
   marks_end_.store(marks_added_, std::memory_order_seq_cst);
   committed_position_.store(head_position_, std::memory_order_seq_cst);
-  // Sequentially consistent on both sides: either this sees the waiter, or the waiter, looking again, sees the commit.
+  // Sequentially consistent on both sides: either this sees the waiter, or the waiter's second check sees the commit.
   if (waiting_.load(std::memory_order_seq_cst) != 0) WakeWaiters();
 }
 
@@ -220,7 +221,7 @@ void ChannelLog::WakeWaiters() {
 }
 
 void ChannelLog::MoveTail(uint64_t position, uint64_t sequence, std::vector<SlabRef>* freed) {
-  // What is given up is older than what follows, if that is known.
+  // Numbers given up are older than those that follow, if that is known.
   for (size_t i = 0; i < slabs_.size() && slabs_[i]->begin_position < position; ++i) {
     const Slab& slab = *slabs_[i].get();
     const uint32_t records = slab.published_records.load(std::memory_order_relaxed);
@@ -240,12 +241,12 @@ void ChannelLog::Discard(std::vector<SlabRef> freed, uint64_t records) {
   size_t bytes = 0;
   for (const SlabRef& slab : freed) bytes += slab->footprint_bytes();
   const size_t count = freed.size();
-  freed.clear();  // First the memory, then the count of it: whoever makes room looks at both.
+  freed.clear();  // Memory first, then its count: a thread that makes room looks at both.
   budget_->RemoveSlabs(this, count, bytes);
 }
 
 bool ChannelLog::EvictOldest() {
-  // What goes has been published, so that the tail does not pass the head.
+  // Publishes what is about to go, so that the tail does not pass the head.
   if (committed_position_.load(std::memory_order_relaxed) != head_position_) Commit();
   return GiveUpOldestSlab();
 }
@@ -253,8 +254,8 @@ bool ChannelLog::EvictOldest() {
 bool ChannelLog::GiveUp() { return GiveUpOldestSlab() || GiveUpMarks(); }
 
 bool ChannelLog::GiveUpMarks() {
-  // Half of the block, but never those that are not published yet. What is left fills half of the rest: were it full,
-  // the next mark would double it again, and every mark would cost two copies of all.
+  // Halves the block and leaves it half full, but drops no unpublished marks. Were it full, the next mark would double
+  // it again, and every mark would cost two copies of all.
   size_t capacity = 0;
   {
     net::MutexLock lock(&mutex_);
@@ -264,7 +265,7 @@ bool ChannelLog::GiveUpMarks() {
   std::vector<Mark> storage(capacity);
   {
     net::MutexLock lock(&mutex_);
-    if (marks_.capacity() != 2 * capacity) return false;  // Its writer or somebody else was faster.
+    if (marks_.capacity() != 2 * capacity) return false;  // The writer or another thread was faster.
     const uint64_t published = marks_end_.load(std::memory_order_acquire);
     while (marks_.size() > capacity / 2 && first_mark_ < published) DropFirstMark();
     if (marks_.size() > capacity) return false;
@@ -275,7 +276,7 @@ bool ChannelLog::GiveUpMarks() {
 }
 
 bool ChannelLog::GiveUpOldestSlab() {
-  std::vector<SlabRef> freed;  // After the lock.
+  std::vector<SlabRef> freed;  // Freed after the lock.
   freed.reserve(2);
   uint64_t records = 0;
   {

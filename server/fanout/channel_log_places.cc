@@ -42,12 +42,12 @@ Cursor ChannelLog::OldestLocked() const {
 }
 
 Cursor ChannelLog::HeadLocked() const {
-  // In this order, the reverse of Commit's: no mark before the position is missed.
+  // In this order, the reverse of Commit's, so that no mark before the position is missed.
   const uint64_t position = committed_position_.load(std::memory_order_acquire);
   const uint64_t marks_end = marks_end_.load(std::memory_order_acquire);
   uint64_t sequence = tail_sequence_;
   if (position > tail_position_) {
-    // Nothing of a slab that begins at the head is committed: the last record is in the slab before.
+    // No record of a slab that begins at the head is committed: the last record is in the slab before.
     size_t at = SlabIndexAt(position);
     if (at > 0 && slabs_[at]->begin_position == position) --at;
     const Slab& slab = *slabs_[at].get();
@@ -57,7 +57,7 @@ Cursor ChannelLog::HeadLocked() const {
     if (end > 0) sequence = slab.begin_sequence + slab.entries()[end - 1].sequence_delta + 1;
   }
   uint64_t mark = std::max(first_mark_, std::min(marks_end, first_mark_ + marks_.size()));
-  // Marks behind the committed position are still to come.
+  // Marks behind the committed position are not published yet.
   while (mark > first_mark_ && marks_[mark - 1 - first_mark_].position > position) --mark;
   if (mark > first_mark_) sequence = std::max(sequence, marks_[mark - 1 - first_mark_].next_sequence());
   return {.position = position, .sequence = sequence, .mark = mark};
@@ -111,7 +111,7 @@ Cursor ChannelLog::BytesBeforeHead(uint64_t bytes) const {
   const Slab& slab = *slabs_[at].get();
   const uint32_t records = slab.published_records.load(std::memory_order_acquire);
   const uint32_t entry = slab.EntryAt(records, wanted - slab.begin_position);
-  if (entry == records) {  // In the last record: the next one is in the next slab.
+  if (entry == records) {  // The last record: the next one is in the next slab.
     if (at + 1 == slabs_.size() || slabs_[at + 1]->begin_position >= head.position) return head;
     return CursorAt(slabs_[at + 1]->begin_position, slabs_[at + 1]->begin_sequence);
   }
@@ -161,7 +161,7 @@ ChannelLog::AtTime ChannelLog::NotBeforeWallTime(int64_t unix_ns) const {
   net::MutexLock lock(&mutex_);
   const Cursor head = HeadLocked();
   AtTime found{.cursor = head};
-  // What was received before the log began is not known; what it has given up is, by its greatest time.
+  // What was received before the log began is unknown. What it has given up is known by its greatest time.
   found.lost = unix_ns < begin_unix_ns_ || unix_ns <= given_up_wall_ns_;
   if (unix_ns >= begin_unix_ns_) found.at_most = tail_sequence_ - 1;
   if (slabs_.empty()) return found;
@@ -174,12 +174,12 @@ ChannelLog::AtTime ChannelLog::NotBeforeWallTime(int64_t unix_ns) const {
   const Slab& slab = *slabs_[low].get();
   const uint32_t records = slab.published_records.load(std::memory_order_acquire);
   const RecordEntry* const begin = slab.entries();
-  // Clients choose the time: the difference of the two need not be a number that fits.
+  // Clients choose the time, so the difference may overflow.
   const int64_t delta_us = unix_ns <= slab.begin_wall_ns ? 0 : (unix_ns - slab.begin_wall_ns) / 1000;
   uint32_t entry = std::lower_bound(begin, begin + records, delta_us,
                                     [](const RecordEntry& one, int64_t delta) { return one.wall_delta_us < delta; }) -
                    begin;
-  // The greatest time so far reaches `unix_ns` at the very record that has it; the index is coarse.
+  // The exact record is where the greatest time so far reaches `unix_ns`; the index is coarse.
   while (entry < records && slab.begin_wall_ns < unix_ns && begin[entry].wall_delta_us == delta_us &&
          RecordReceiveTime(slab.data() + begin[entry].offset) < unix_ns) {
     ++entry;

@@ -1,4 +1,4 @@
-// The side of ChannelLog that readers call, from any thread.
+// The readers' half of ChannelLog. Any thread.
 
 #include <algorithm>
 
@@ -7,7 +7,7 @@
 namespace mcgw::fanout {
 namespace {
 
-// Where the numbers of entries `first` to `stop` have their first hole; `stop` if there is none.
+// The first entry in [first, stop) behind a hole in the numbers; `stop` if there is none.
 uint32_t GaplessFrom(const RecordEntry* entries, uint32_t first, uint32_t stop) {
   const auto gapless_to = [&](uint32_t entry) {
     return entries[entry].sequence_delta - entries[first].sequence_delta == entry - first;
@@ -27,7 +27,7 @@ uint32_t GaplessFrom(const RecordEntry* entries, uint32_t first, uint32_t stop) 
 ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, uint64_t end_position, Run* run,
                                         Gap* gap) const {
   uint64_t next_mark = 0;
-  uint64_t limit = 0;  // A place between records, in the same slab as the cursor.
+  uint64_t limit = 0;  // A boundary between records in the cursor's slab.
   {
     net::MutexLock lock(&mutex_);
     limit = std::min(committed_position_.load(std::memory_order_acquire), end_position);
@@ -45,11 +45,11 @@ ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, 
         limit = std::min(limit, mark.position);
         break;
       }
-      if (mark.gap.count > 0 && mark.next_sequence() <= cursor.sequence) continue;  // The cursor began behind it.
+      if (mark.gap.count > 0 && mark.next_sequence() <= cursor.sequence) continue;  // The cursor started behind it.
       *gap = mark.gap;
       run->next = {.position = cursor.position, .sequence = cursor.sequence, .mark = next_mark + 1};
       if (mark.gap.count > 0) {
-        // Clipped to what the cursor has not dealt with; widened where older marks of this place had to go.
+        // Clipped to what the cursor has not handled; widened where older marks at this place were dropped.
         gap->first_sequence = cursor.sequence;
         gap->count = mark.next_sequence() - cursor.sequence;
         run->next.sequence = mark.next_sequence();
@@ -77,7 +77,7 @@ ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, 
     stop = std::min(stop, std::max(fitting, first + 1));
     if (stop < records) end = std::min<uint64_t>(end, entries[stop].offset);
   }
-  // Where a mark had to go (AddMark), its numbers are missing here without one: they are told of when they are met.
+  // Where a mark was dropped (AddMark), its numbers are missing without one; report them when they are met.
   if (const uint64_t first_sequence = slab.begin_sequence + entries[first].sequence_delta;
       first_sequence > cursor.sequence) {
     *gap = {.channel_id = options_.channel_id,
@@ -115,7 +115,7 @@ bool ChannelLog::PassOver(Cursor* cursor, const Cursor& end, GapCause cause, Gap
     }
     for (uint64_t at = std::max(cursor->mark, first_mark_); at < end.mark && at - first_mark_ < marks_.size(); ++at) {
       const Mark& mark = marks_[at - first_mark_];
-      if (mark.IsBefore(cursor->sequence)) continue;  // The cursor began behind it.
+      if (mark.IsBefore(cursor->sequence)) continue;  // The cursor started behind it.
       cursor->mark = at;
       cursor->position = std::max(cursor->position, mark.position);
       at_mark = mark.gap.first_sequence > cursor->sequence;
@@ -163,7 +163,7 @@ uint64_t ChannelLog::RecordsBetween(uint64_t from, uint64_t to) const {
 uint64_t ChannelLog::NumbersAhead(const Cursor& cursor, const Cursor& head) const {
   uint64_t numbers = RecordsBetween(cursor.position, head.position);
   if (cursor.mark < first_mark_) {
-    // Marks that it had not passed had to go (AddMark): only the numbers themselves still tell of them.
+    // Marks that it had not passed were dropped (AddMark); only the missing numbers reveal them.
     const bool none = marks_.empty() || first_mark_ >= head.mark;
     const uint64_t position = none ? head.position : marks_.front().position;
     const uint64_t sequence = none ? head.sequence : marks_.front().gap.first_sequence;
@@ -199,13 +199,14 @@ Backlog ChannelLog::Ahead(const Cursor& cursor) const {
 }
 
 bool ChannelLog::AnythingBehind(const Cursor& cursor) const {
-  // A cursor may have been placed behind marks that are still to be published.
+  // A cursor may stand behind marks that are not published yet.
   return marks_end_.load(std::memory_order_seq_cst) > cursor.mark || committed_position() != cursor.position;
 }
 
 bool ChannelLog::Wait(const Cursor& cursor, Waiter* waiter) {
   net::MutexLock lock(&mutex_);
-  // It may be waiting already, or woken and not yet taken from its ready list: a control decision had it look again.
+  // The waiter may already wait, or be woken and still in its ready list, after a control decision made the cursor look
+  // again.
   if (waiter->place == Waiter::Place::kNone) {
     waiters_.PushBack(waiter);
     waiter->place = Waiter::Place::kLog;

@@ -32,7 +32,7 @@ size_t VarintSize(uint64_t value) {
 }
 
 char* PutVarintField(char tag, uint64_t value, char* out) {
-  if (value == 0) return out;  // proto3: a zero is not on the wire.
+  if (value == 0) return out;  // proto3 omits zeros.
   *out++ = tag;
   return PutVarint(value, out);
 }
@@ -53,7 +53,7 @@ const char* SkipVarint(const char* at) {
 }  // namespace
 
 size_t EncodeRecord(uint64_t channel_id, uint64_t sequence, const net::ReceivedDatagram& datagram, char* out) {
-  // All fields but the payload, in a buffer of their own, since the length goes first and is a varint.
+  // All fields but the payload, in a separate buffer, since the length comes first and is a varint.
   char head[kMaxRecordOverheadBytes];
   char* end = PutBytesField(kSourceAddressTag, datagram.source.bytes(), head);
   end = PutVarintField(kChannelIdTag, channel_id, end);
@@ -61,7 +61,7 @@ size_t EncodeRecord(uint64_t channel_id, uint64_t sequence, const net::ReceivedD
   end = PutVarintField(kSourcePortTag, datagram.source_port, end);
   if (datagram.receive_time_unix_ns != 0) {
     *end++ = kReceiveTimeTag;
-    std::memcpy(end, &datagram.receive_time_unix_ns, 8);  // Little-endian on the wire, as on every target.
+    std::memcpy(end, &datagram.receive_time_unix_ns, 8);  // Little-endian on the wire and on every target.
     end += 8;
   }
   end = PutVarintField(kHopLimitTag, datagram.hop_limit, end);
@@ -108,7 +108,7 @@ std::string_view RecordSource(const char* record) {
 int64_t RecordReceiveTime(const char* record) {
   const std::string_view source = RecordSource(record);
   const char* at = source.data() + source.size();
-  // The encoder writes varints only between the source and the time.
+  // Between the source and the time the encoder writes only varints.
   while (*at == kChannelIdTag || *at == kSequenceTag || *at == kSourcePortTag) at = SkipVarint(at + 1);
   if (*at != kReceiveTimeTag) return 0;
   int64_t time_ns = 0;

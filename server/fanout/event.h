@@ -1,4 +1,4 @@
-// What a subscriber hears beside datagrams. Values; the RPC floor turns them into the messages of the API.
+// Events of a subscriber besides datagrams. Values; the RPC floor converts them to API messages.
 
 #ifndef MCGW_FANOUT_EVENT_H_
 #define MCGW_FANOUT_EVENT_H_
@@ -15,14 +15,14 @@
 
 namespace mcgw::fanout {
 
-// Why datagrams are missing. Names are those of GapCause in the API.
+// Why datagrams are missing. The names are those of GapCause in the API.
 enum class GapCause : uint8_t {
-  kKernelDrop,     // The socket's receive buffer was full, or its filter changed its mode.
+  kKernelDrop,     // The socket's receive buffer was full, or its filter mode changed.
   kLagged,         // The subscriber was too slow: the log's tail or its lag limit overtook it.
   kExpired,        // Older than what the log still held when the subscriber asked for it.
-  kOtherEpoch,     // The resume point is of another life of the channel.
+  kOtherEpoch,     // The resume point is from another life of the channel.
   kInterfaceLost,  // The interface was away, or was joined again.
-  kNotJoined,      // Nobody held the channel.
+  kNotJoined,      // The channel had no holder.
 };
 inline constexpr int kGapCauses = 6;
 
@@ -30,8 +30,8 @@ inline constexpr int kGapCauses = 6;
 struct Gap {
   uint64_t channel_id = 0;
   GapCause cause = GapCause::kKernelDrop;
-  uint32_t interruption = 0;  // Of its log (ChannelLog::NextInterruption); 0: it is none.
-  // The first missing number and how many; count 0 means that the extent is unknown, but for a bound that may be known.
+  uint32_t interruption = 0;  // The log's number of it (ChannelLog::NextInterruption); 0: not an interruption.
+  // The first missing number and the count. Count 0: the extent is unknown, except for a bound that may be known.
   uint64_t first_sequence = 0;
   uint64_t count = 0;
   std::optional<uint64_t> at_most;
@@ -39,22 +39,22 @@ struct Gap {
   int64_t to_time_unix_ns = 0;
 };
 
-// How far a subscriber has come in a channel: where to resume.
+// A subscriber's progress in a channel: where to resume.
 struct Position {
   uint64_t channel_id = 0;
   uint64_t epoch = 0;
   uint64_t next_sequence = 0;
-  uint64_t filtered = 0;  // Datagrams that the filter held back since the start.
+  uint64_t filtered = 0;  // Datagrams that the filter has held back since the start.
 };
 
 enum class ChannelPhase : uint8_t {
   kJoined,   // The kernel holds the membership.
-  kWaiting,  // Wished, and to be joined when its interface is there.
+  kWaiting,  // Requested; joined when its interface is there.
   kFailed,   // The kernel refused; see `error`.
-  kLeft,     // Nobody wishes it any more; only its log is kept.
+  kLeft,     // No longer requested; only its log is kept.
 };
 
-// One channel as a membership has resolved it.
+// One channel of a resolved membership.
 struct ChannelStatus {
   uint64_t channel_id = 0;
   uint32_t interface_index = 0;
@@ -62,9 +62,9 @@ struct ChannelStatus {
   net::IpAddress group;
   uint16_t port = 0;
   ChannelPhase phase = ChannelPhase::kJoined;
-  absl::Status error;  // With kFailed.
+  absl::Status error;  // For kFailed.
   uint64_t epoch = 0;
-  uint64_t next_sequence = 0;  // The first number that a live subscriber of this moment gets.
+  uint64_t next_sequence = 0;  // The first number that a live subscriber would get now.
 };
 
 enum class ChangeCause : uint8_t { kJoin, kLeave, kInterfaceAppeared, kInterfaceGone, kRefused };
@@ -79,7 +79,7 @@ struct MembershipChanged {
 
 enum class LostCause : uint8_t { kDown, kNoCarrier, kDeleted, kMembershipLost, kEnslaved };
 
-// An interface of the stream's channels can receive nothing.
+// An interface of the stream's channels cannot receive anything.
 struct InterfaceLost {
   std::string interface_name;
   uint32_t interface_index = 0;
@@ -87,14 +87,14 @@ struct InterfaceLost {
   int64_t time_unix_ns = 0;
 };
 
-// It can again.
+// The interface receives again.
 struct InterfaceRestored {
   std::string interface_name;
   uint32_t interface_index = 0;
   int64_t time_unix_ns = 0;
 };
 
-// It goes on under another name.
+// The interface continues under another name.
 struct InterfaceRenamed {
   uint32_t interface_index = 0;
   std::string old_name;
@@ -106,22 +106,22 @@ struct Draining {
   int64_t grace_ns = 0;
 };
 
-// The counters of one cursor, or of several together. Each is counted where it happens, and none is made from others:
-// `offered` is the distance between two numbers of the log, `pending` what the log counts ahead of the cursor, the rest
-// is counted one by one as datagrams are passed, held back and written. So that, when the stream is quiet,
-// offered = written + filtered + skipped (all causes) + in_flight + pending + abandoned.
+// The counters of one cursor, or of several together. Each is counted where it happens and none is derived from others.
+// `offered` is the distance between two numbers of the log; `pending` is what the log counts ahead of the cursor; the
+// rest is counted as datagrams are passed, held back and written. So, when the stream is quiet, offered = written +
+// filtered + skipped (all causes) + in_flight + pending + abandoned.
 struct LedgerEntry {
   uint64_t channel_id = 0;  // 0: the sum of several.
-  uint64_t offered = 0;     // Sequences since the cursor's start, kernel-dropped ones included.
-  uint64_t written = 0;     // Handed to the transport, write completed.
-  uint64_t filtered = 0;    // Not wanted by the source filter.
+  uint64_t offered = 0;     // Sequences since the cursor's start, including kernel-dropped ones.
+  uint64_t written = 0;     // Handed to the transport; write completed.
+  uint64_t filtered = 0;    // Held back by the source filter.
   uint64_t skipped[kGapCauses] = {};
-  uint64_t in_flight = 0;  // In a write that has not completed.
+  uint64_t in_flight = 0;  // In an unfinished write.
   uint64_t pending = 0;    // In the log, ahead of the cursor.
   uint64_t abandoned = 0;  // In flight when the stream died.
   uint64_t range_gaps = 0;
   uint64_t unknown_gaps = 0;
-  uint64_t written_bytes = 0;  // Of the written datagrams, as encoded.
+  uint64_t written_bytes = 0;  // Of the written datagrams, encoded.
 
   void Add(const LedgerEntry& other) {
     offered += other.offered;

@@ -3,7 +3,7 @@
 namespace mcgw::fanout {
 namespace {
 
-// All numbers, addresses and times of an event, with their tags. The most has a LedgerEntry: 17 numbers of 64 bits.
+// All numbers, addresses and times of an event, with tags. A LedgerEntry has the most: 17 64-bit numbers.
 constexpr size_t kPlainBytes = 256;
 
 // An IPv6 address as text, with its tag.

@@ -1,4 +1,4 @@
-// How large events are in the messages of the API.
+// The size of events as API messages.
 
 #ifndef MCGW_FANOUT_EVENT_SIZE_H_
 #define MCGW_FANOUT_EVENT_SIZE_H_
@@ -9,8 +9,8 @@
 
 namespace mcgw::fanout {
 
-// An upper bound of what an event takes in a SubscribeResponse, in bytes. This floor knows no protobuf: a test of the
-// RPC floor holds the bound against the messages themselves.
+// An upper bound of an event's size in a SubscribeResponse, in bytes. This floor does not use protobuf: a test of the
+// RPC floor compares the bound with real messages.
 size_t MostBytesOf(const Event& event);
 
 }  // namespace mcgw::fanout

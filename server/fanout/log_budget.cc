@@ -7,7 +7,7 @@
 namespace mcgw::fanout {
 namespace {
 
-// So many logs may have nothing to give up just now, because their writers have not published it yet.
+// How many logs may have nothing to give up just now, because their writers have not published it yet.
 constexpr size_t kMostRefusals = 8;
 
 }  // namespace
@@ -22,7 +22,7 @@ LogBudget::LogBudget(size_t budget_bytes, size_t shards)
 LogBudget::~LogBudget() = default;
 
 int LogBudget::ClassOf(size_t bytes) {
-  // The place of the highest bit, and the three bits behind it.
+  // The position of the highest bit and the three bits behind it.
   const int exponent = std::max(static_cast<int>(std::bit_width(bytes)) - 1, 3);
   return exponent * kClassesForEachDoubling + static_cast<int>((bytes >> (exponent - 3)) & 7);
 }
@@ -109,7 +109,7 @@ std::shared_ptr<LogBudget::Holder> LogBudget::Largest() {
     }
     if (largest == nullptr) return nullptr;
     TakeOffList(largest);
-    // One whose last reference has just gone stays off: it is about to be forgotten.
+    // A holder whose last reference is gone stays off its list: it is about to be forgotten.
     if (std::shared_ptr<Holder> holder = largest->weak_from_this().lock(); holder != nullptr) {
       PutOnList(largest);
       return holder;
@@ -118,7 +118,7 @@ std::shared_ptr<LogBudget::Holder> LogBudget::Largest() {
 }
 
 void LogBudget::MakeRoom() {
-  std::vector<std::shared_ptr<Holder>> refused;  // Off their lists meanwhile.
+  std::vector<std::shared_ptr<Holder>> refused;  // Taken off their lists meanwhile.
   while (spent() && logged_bytes() > budget_bytes_ / 2 && refused.size() < kMostRefusals) {
     std::shared_ptr<Holder> largest = Largest();
     if (largest == nullptr) break;

@@ -1,19 +1,17 @@
-// The memory of all channel logs together: how much each of them holds, and which gives some up when it is too much.
+// The memory of all channel logs together: counts what each log holds, and chooses which log gives up memory.
 //
-// A log is a Holder. It tells the budget of each slab, and of the memory of its marks, when it takes them and when it
-// gives them back. The log that takes a slab while the budget is spent makes room: the log that holds the most gives up
-// its oldest slab, whichever shard writes that log, on the thread that needs the room. No shard waits for another, and
-// the bound holds while one of them is busy.
+// A log is a Holder. It reports each slab, and the memory of its marks, when it takes and when it returns them. The log
+// that takes a slab while the budget is spent makes room: the largest log, whichever shard writes it, gives up its
+// oldest slab, on the thread that needs the room. No shard waits for another, and the bound holds while any is busy.
 //
 // What keeps logs from starving each other:
-//   - The slab that a log is writing is never given up. All of these together grow beyond the smallest size only up to
-//     a quarter of the budget, so that most of it can be given up. Where room must be made they stay small beside what
-//     the largest log holds.
+//   - The slab being written is never given up. Together these grow beyond the smallest size only up to a quarter of
+//     the budget, so that most of it can be given up. While room is being made they stay small beside the largest log.
 //   - Each shard has a floor, an equal part of a quarter of the budget: below it, logs of other shards give way.
-//   - What messages pin does not come free by giving up slabs, so logs keep half of the budget in any case.
+//   - Giving up slabs does not free what messages pin, so logs keep half of the budget in any case.
 //
-// Holders are kept in classes by size, eight for each doubling. Each call takes the same time whether there is one log
-// or a million; "the most" is meant to within an eighth.
+// Holders are listed in size classes, eight per doubling. Every call takes the same time for one log or a million;
+// "the largest" is exact to within an eighth.
 
 #ifndef MCGW_FANOUT_LOG_BUDGET_H_
 #define MCGW_FANOUT_LOG_BUDGET_H_
@@ -31,7 +29,7 @@
 
 namespace mcgw::fanout {
 
-// Thread-safe. Its mutex is a leaf: nothing is taken under it.
+// Thread-safe. No other lock is taken under its mutex.
 class LogBudget {
  public:
   // A log, as the budget knows it. Owned by a shared_ptr if it is to give anything up.
@@ -42,8 +40,8 @@ class LogBudget {
     Holder& operator=(const Holder&) = delete;
     virtual ~Holder() = default;
 
-    // Gives up its oldest slab but the newest, or some of its marks, and tells the budget. False if it cannot now. Any
-    // thread, under no lock.
+    // Gives up its oldest slab, but never the newest, or some of its marks, and reports it to the budget. False if it
+    // cannot now. Any thread, under no lock.
     virtual bool GiveUp() = 0;
     // Slabs and marks.
     size_t footprint_bytes() const { return bytes_.load(std::memory_order_relaxed); }
@@ -51,16 +49,16 @@ class LogBudget {
    private:
     friend class LogBudget;
     const size_t shard_;
-    std::atomic<size_t> bytes_{0};  // Written under the budget's mutex, as is all that follows.
+    std::atomic<size_t> bytes_{0};  // This and the following: written under the budget's mutex.
     size_t slabs_ = 0;
     size_t newest_bytes_ = 0;  // Growth of the slab being written.
     size_t mark_bytes_ = 0;
     Holder* previous_ = nullptr;
     Holder* next_ = nullptr;
-    int size_class_ = -1;  // Where it is listed; -1: it has nothing to give up.
+    int size_class_ = -1;  // Its list; -1: it has nothing to give up.
   };
 
-  // Marks of a log up to this are never asked for.
+  // A log's marks up to this size need never be given up.
   static constexpr size_t kMarkBytesKept = 8 << 10;
 
   static std::shared_ptr<LogBudget> Create(size_t budget_bytes, size_t shards = 1);
@@ -70,39 +68,39 @@ class LogBudget {
 
   const std::shared_ptr<SlabPool>& pool() const { return pool_; }
   size_t budget_bytes() const { return budget_bytes_; }
-  // In use: by logs, and by messages in flight.
+  // Memory of logs and of messages in flight.
   size_t used_bytes() const { return pool_->used_bytes() + mark_bytes_.load(std::memory_order_relaxed); }
   bool spent() const { return used_bytes() > budget_bytes_; }
-  // Of these, what logs hold. The rest is pinned by messages that are still being written.
+  // The part that logs hold. Unfinished messages pin the rest.
   size_t logged_bytes() const { return logged_bytes_.load(std::memory_order_relaxed); }
   size_t pinned_bytes() const {
     const size_t used = used_bytes();
     const size_t logged = logged_bytes();
     return used > logged ? used - logged : 0;
   }
-  // Whether a log may replace its newest slab, of `old_bytes`, by a larger one than the smallest. While room is being
-  // made, a slab is at most a quarter of what the largest log holds: a log gives up a slab at a time, and would lose
-  // what it has just received. Room for less than the largest slab beside it is what somebody has just given up.
+  // Whether a log may replace its newest slab, of `old_bytes`, by one larger than the smallest. While room is being
+  // made, a slab is at most a quarter of the largest log: a log gives up one slab at a time and would lose what it has
+  // just received. Room is being made while, beside the new slab, there is none for a largest one.
   bool AllowsNewest(size_t old_bytes, size_t new_bytes) const {
     const bool making_room = used_bytes() + new_bytes + SlabPool::kSlabBytes.back() > budget_bytes_;
     if (making_room && new_bytes > share_bytes_.load(std::memory_order_relaxed) / 4) return false;
     return newest_bytes_.load(std::memory_order_relaxed) + Growth(new_bytes) <= budget_bytes_ / 4 + Growth(old_bytes);
   }
 
-  // Has logs give up what they hold until the budget is kept, as far as that helps. Called under no lock.
+  // Makes logs give up memory until the budget is kept, as far as possible. Call under no lock.
   void MakeRoom();
 
-  // ---- What holders tell ----
+  // ---- Called by holders ----
 
-  // The new slab is the one being written from now on. Told before anybody can give up the one before.
+  // The new slab is now the one being written. Call before any thread can give up the previous one.
   void AddSlab(Holder* holder, size_t bytes);
   void RemoveSlabs(Holder* holder, size_t count, size_t bytes);
   void SetMarkBytes(Holder* holder, size_t bytes);
-  // It has gone, with all that it held.
+  // The holder is gone, with everything it held.
   void Forget(Holder* holder);
 
  private:
-  // From the smallest slab to the largest log.
+  // Classes range from the smallest slab to the largest log.
   static constexpr int kClassesForEachDoubling = 8;
   static constexpr int kClasses = 64 * kClassesForEachDoubling;
 
@@ -114,13 +112,13 @@ class LogBudget {
   struct Shard {
     size_t bytes = 0;  // Of all its holders.
     std::array<List, kClasses> lists;
-    std::array<uint64_t, kClasses / 64> listed = {};  // A bit for each list that is not empty.
+    std::array<uint64_t, kClasses / 64> listed = {};  // One bit per non-empty list.
     int Largest() const;                              // -1: none.
   };
 
   LogBudget(size_t budget_bytes, size_t shards);
   static int ClassOf(size_t bytes);
-  // What a slab being written has beyond the smallest, with its index.
+  // What a slab being written has beyond the smallest, index included.
   static size_t Growth(size_t bytes) { return bytes - std::min<size_t>(bytes, 2 * SlabPool::kSlabBytes.front()); }
   Shard& ShardOf(const Holder& holder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return shards_[holder.shard_ % shards_.size()];
@@ -128,7 +126,7 @@ class LogBudget {
   void Resize(Holder* holder, ptrdiff_t change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PutOnList(Holder* holder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeOffList(Holder* holder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The one that holds the most, moved behind its equals. Null if none has anything to give up.
+  // The largest holder, moved behind its equals. Null if no holder has anything to give up.
   std::shared_ptr<Holder> Largest();
 
   const size_t budget_bytes_;
@@ -136,7 +134,7 @@ class LogBudget {
   std::atomic<size_t> logged_bytes_{0};
   std::atomic<size_t> mark_bytes_{0};
   std::atomic<size_t> newest_bytes_{0};
-  std::atomic<size_t> share_bytes_{SIZE_MAX};  // What the largest log held when room was last made.
+  std::atomic<size_t> share_bytes_{SIZE_MAX};  // The size of the largest log when room was last made.
   net::Mutex mutex_;
   std::vector<Shard> shards_ ABSL_GUARDED_BY(mutex_);
 };

@@ -66,7 +66,7 @@ bool OwnTraffic::HasPort(net::Family family, uint16_t port) const {
 bool OwnFilter::View::IsOwn(const char* record) const {
   const std::string_view source = RecordSource(record);
   const net::Family family = source.size() == sizeof(in6_addr) ? net::Family::kIpv6 : net::Family::kIpv4;
-  // The port first: nearly all that others send ends here.
+  // Checks the port first, which excludes nearly all traffic of others.
   return filter_->HasPort(family, RecordSourcePort(record)) &&
          std::binary_search(addresses_->begin(), addresses_->end(), source, std::less<>());
 }

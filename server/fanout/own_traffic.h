@@ -1,8 +1,9 @@
-// Which of the datagrams received the gateway itself has sent.
+// Recognises received datagrams that the gateway sent.
 //
-// They are known by source address and source port: an address of this host, and a port that the gateway sends from. So
-// a copy is known whichever way it came: looped by the kernel, or back by another interface or a bridge. OwnTraffic
-// knows the addresses and all ports, SourcePorts the ports of one sender, and OwnFilter is what a stream asks.
+// They are recognised by source address and port: an address of this host, and a port that the gateway sends from. So a
+// copy is recognised whichever way it came: looped by the kernel, or back through another interface or a bridge.
+// OwnTraffic knows the addresses and all ports, SourcePorts the ports of one sender, and OwnFilter answers for a
+// stream.
 
 #ifndef MCGW_FANOUT_OWN_TRAFFIC_H_
 #define MCGW_FANOUT_OWN_TRAFFIC_H_
@@ -23,7 +24,7 @@
 
 namespace mcgw::fanout {
 
-// The port of one sender in each family; 0 for none. Thread-safe.
+// The port of one sender in each family; 0: none. Thread-safe.
 class SourcePorts {
  public:
   uint16_t port(net::Family family) const { return ports_[Index(family)].load(std::memory_order_acquire); }
@@ -44,12 +45,12 @@ class OwnTraffic {
   OwnTraffic(const OwnTraffic&) = delete;
   OwnTraffic& operator=(const OwnTraffic&) = delete;
 
-  // The addresses are those of this table from now on. Costs nothing where it is the one that it was.
+  // Uses this table's addresses from now on. Free if the table is unchanged.
   void SetTable(std::shared_ptr<const net::InterfaceTable> table);
   std::shared_ptr<const Addresses> addresses() const;
 
-  // A port is the gateway's own from Add on, and after Retire for kRememberNs more: logs still hold what was sent from
-  // it. Sweep, once a second, forgets it then.
+  // A port is the gateway's own from Add until kRememberNs after Retire, since logs still hold datagrams sent from it.
+  // Then Sweep, called once a second, forgets it.
   void AddPort(net::Family family, uint16_t port);
   void RetirePort(net::Family family, uint16_t port, int64_t now_ns);
   void Sweep(int64_t now_ns);
@@ -58,7 +59,7 @@ class OwnTraffic {
   static constexpr int64_t kRememberNs = 60'000'000'000;
 
  private:
-  using Bits = std::array<std::atomic<uint64_t>, 1024>;  // One for each port.
+  using Bits = std::array<std::atomic<uint64_t>, 1024>;  // One bit per port.
   std::atomic<uint64_t>& Word(net::Family family, uint16_t port);
 
   std::array<Bits, 2> ports_{};  // IPv4, IPv6.
@@ -68,17 +69,17 @@ class OwnTraffic {
   std::map<std::pair<net::Family, uint16_t>, int64_t> retired_ ABSL_GUARDED_BY(mutex_);  // When to forget.
 };
 
-// What a stream with exclude_own holds back: what one sender sent, or all that the gateway sent. Thread-safe.
+// What a stream with exclude_own holds back: datagrams of one sender, or all that the gateway sent. Thread-safe.
 class OwnFilter {
  public:
-  // `only` is the one sender, or null for all.
+  // `only`: the one sender; null: all.
   OwnFilter(std::shared_ptr<const OwnTraffic> traffic, std::shared_ptr<const SourcePorts> only)
       : traffic_(std::move(traffic)), only_(std::move(only)) {}
 
-  // The filter with the addresses of one moment, for a run of records. Must not outlive the filter.
+  // The filter with a snapshot of the addresses, for a run of records. Must not outlive the filter.
   class View {
    public:
-    // Whether the gateway's side sent the datagram of a record (datagram_record.h).
+    // Whether the gateway sent the datagram of a record (datagram_record.h).
     bool IsOwn(const char* record) const;
 
    private:

@@ -9,13 +9,13 @@
 namespace mcgw::fanout {
 namespace {
 
-// A busy channel gives way to the others after so many reads.
+// After this many reads, a busy channel yields to the others.
 constexpr int kReadsInARow = 4;
 
-// A log that nothing has come to for so long: who reads it at its head has had the time to.
+// After this long without datagrams, a reader at the log's head has had time to read everything.
 constexpr int64_t kIdleNs = 1'000'000'000;
 
-// More than the largest receive buffer holds, should a leave have failed.
+// More than the largest receive buffer holds, in case a leave failed.
 constexpr int kMostTurnsAtStop = 1024;
 
 void Add(std::atomic<uint64_t>* counter, uint64_t n) {
@@ -24,10 +24,10 @@ void Add(std::atomic<uint64_t>* counter, uint64_t n) {
 
 }  // namespace
 
-// One socket, and the channels that it feeds: one, or several if it is shared.
+// One socket and the channels that it feeds: one, or several if it is shared.
 class ReceiveShard::Receiver : public net::EventLoop::Handler {
  public:
-  // A channel, and what the read that is being dealt with has brought it.
+  // A channel, and what the current read has brought it.
   struct Sink {
     net::IpAddress group;
     std::shared_ptr<ChannelLog> log;
@@ -53,10 +53,10 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
         shard_(shard) {}
   void OnReadable() override { shard_->Receive(this); }
 
-  // Whose datagram it is; nullptr if it is nobody's.
+  // The sink of a datagram; nullptr if no channel has its group.
   Sink* SinkOf(const net::ReceivedDatagram& datagram) {
     if (!shared) return &sinks.front();
-    // Datagrams of a group come in trains.
+    // Datagrams of a group tend to come in succession.
     if (last_sink_ < sinks.size() && sinks[last_sink_].group == datagram.destination) return &sinks[last_sink_];
     for (last_sink_ = 0; last_sink_ < sinks.size(); ++last_sink_) {
       if (sinks[last_sink_].group == datagram.destination) return &sinks[last_sink_];
@@ -64,8 +64,8 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
     return nullptr;
   }
 
-  // Accounts for drops up to the socket's running count, just here. The counts are 32 bits and wrap. What a shared
-  // socket dropped may have been any channel's: each is told that it may miss some.
+  // Accounts at this place for drops up to the socket's running count. The counts are 32 bits and wrap. A drop at a
+  // shared socket may concern any of its channels, so each is told that it may miss some.
   void Account(uint32_t drops_so_far, int64_t to_unix_ns) {
     const auto drops = static_cast<int32_t>(drops_so_far - drops_accounted);
     if (drops <= 0) return;
@@ -83,7 +83,7 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
     drops_accounted = drops_so_far;
   }
 
-  // Takes what `socket` has read and discarded since it was last asked into the counters.
+  // Adds the socket's reads and mismatches since the last call to the counters.
   void AccountReads() {
     const uint64_t reads = socket->reads();
     const uint64_t mismatches = socket->mismatches();
@@ -106,7 +106,7 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
       sink.log->Commit();
       if (sink.read == 0) continue;
       ReceiveCounters& channel = *sink.counters;
-      if (shared) Add(&channel.read, sink.read);  // Nobody else can tell whose it was.
+      if (shared) Add(&channel.read, sink.read);  // Only the sink knows its channel.
       Add(&channel.payload_bytes, sink.payload_bytes);
       channel.last_receive_unix_ns.store(last_unix_ns, std::memory_order_relaxed);
       channel.last_hop_limit.store(sink.hop_limit, std::memory_order_relaxed);
@@ -140,7 +140,7 @@ ReceiveShard::~ReceiveShard() {
 }
 
 void ReceiveShard::Start(Spec spec) {
-  // Numbered now: who subscribes from now on begins behind it.
+  // Numbered now, so that a subscriber that starts from now on is behind it.
   const uint32_t interruption = spec.interruption.has_value() ? spec.log->NextInterruption() : 0;
   loop_->Post([this, spec = std::move(spec), interruption]() mutable { StartNow(std::move(spec), interruption); });
 }
@@ -166,7 +166,7 @@ void ReceiveShard::Interrupt(std::shared_ptr<ChannelLog> log, GapCause cause, in
 void ReceiveShard::Sweep(int64_t now_ns) {
   loop_->Post([this, now_ns] {
     for (const auto& [socket, receiver] : receivers_) {
-      // What is queued makes the loop call by itself, if it watches the socket.
+      // If the loop watches the socket, queued datagrams make it call.
       const bool watched = Watch(receiver.get());
       if (!watched || socket->Drops() != receiver->drops_accounted) Receive(receiver.get());
     }
@@ -210,8 +210,8 @@ void ReceiveShard::StopNow(const net::ReceiveSocket* socket, const ChannelLog* l
   Receiver* const receiver = at->second.get();
   const bool last = log == nullptr || (receiver->sinks.size() == 1 && receiver->sinks.front().log.get() == log);
   if (last && receiver->watched) loop_->Remove(socket->fd(), receiver);
-  // It has left its group, so no more comes than was queued. A shared socket goes on hearing its other groups: what
-  // came after the leave is not waited for.
+  // The socket has left its group, so nothing comes beyond what is queued. A shared socket still hears its other
+  // groups; datagrams that come after the leave are not waited for.
   for (int turns = 0; turns < kMostTurnsAtStop && Receive(receiver); ++turns) {
     if (!last && receiver->last_unix_ns > stopped_unix_ns) break;
   }
@@ -246,7 +246,7 @@ bool ReceiveShard::ReadOnce(Receiver* receiver, bool* drained) {
     receiver->Account(datagram.drops_so_far, datagram.receive_time_unix_ns);
     receiver->last_unix_ns = datagram.receive_time_unix_ns;
     Receiver::Sink* const sink = receiver->SinkOf(datagram);
-    if (sink == nullptr) {  // Of a group that was left meanwhile.
+    if (sink == nullptr) {  // The group was left meanwhile.
       Add(&receiver->counters->mismatches, 1);
       continue;
     }
@@ -264,8 +264,8 @@ bool ReceiveShard::ReadOnce(Receiver* receiver, bool* drained) {
 bool ReceiveShard::AccountTrailing(Receiver* receiver) {
   const uint32_t drops = receiver->socket->Drops();
   if (drops == receiver->drops_accounted) return true;
-  // Since the queue was seen empty it may have filled and overflowed: what was queued meanwhile comes before those
-  // drops. So the count is right for this place only if the queue is seen empty after it was read.
+  // Since the queue was last seen empty it may have filled and overflowed, so what was queued meanwhile comes before
+  // those drops. The count is right for this place only if the queue is empty again after this read.
   bool drained = false;
   if (!ReadOnce(receiver, &drained) || !drained) return false;
   receiver->Account(drops, net::UnixNs());

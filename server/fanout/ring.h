@@ -1,6 +1,6 @@
-// A queue in one block of memory, indexed from its front, that never allocates unless told to.
+// A queue in one block of memory, indexed from its front, that allocates only on request.
 //
-// Its owner calls Reserve where allocation is allowed (under no lock) and then Push and PopFront under its lock.
+// Its owner calls Reserve where allocation is allowed (under no lock), then PushBack and PopFront under its lock.
 
 #ifndef MCGW_FANOUT_RING_H_
 #define MCGW_FANOUT_RING_H_
@@ -23,7 +23,7 @@ class Ring {
   const T& front() const { return (*this)[0]; }
   const T& back() const { return (*this)[size_ - 1]; }
 
-  void PushBack(T item) {  // Not when full.
+  void PushBack(T item) {  // Requires a ring that is not full.
     items_[(front_ + size_) % items_.size()] = std::move(item);
     ++size_;
   }
@@ -34,8 +34,8 @@ class Ring {
     return item;
   }
 
-  // Moves into `storage`, which is larger than this ring, and leaves the old block there: to grow, make the new block
-  // under no lock, call this under the lock, and let the old block go after it.
+  // Moves into `storage`, which must be larger than this ring, and leaves the old block there. To grow: make the new
+  // block under no lock, call this under the lock, and release the old block after it.
   void MoveInto(std::vector<T>* storage) {
     for (size_t i = 0; i < size_; ++i) (*storage)[i] = std::move((*this)[i]);
     items_.swap(*storage);

@@ -5,8 +5,8 @@
 namespace mcgw::fanout {
 namespace {
 
-// One index entry for so many bytes of data. A record of an empty datagram takes about 30 bytes, so a slab of tiny
-// datagrams may run out of entries before it runs out of data; it is then full all the same.
+// One index entry per this many data bytes. A record of an empty datagram takes about 30 bytes, so a slab of tiny
+// datagrams may run out of entries before data; it is then full too.
 constexpr uint32_t kDataBytesPerEntry = 48;
 
 constexpr size_t kHeaderBytes = (sizeof(Slab) + 15) / 16 * 16;

@@ -1,8 +1,8 @@
 // Memory for channel logs: reference-counted slabs from a shared pool, which counts them (LogBudget bounds them).
 //
-// A slab is written by one thread (the log's writer), front to back, and read by any number of others, which see what
-// the writer has published. It goes back to its pool when the last reference goes, from whatever thread that is: gRPC
-// may hold a slice of it long after the log, even after the server is gone, so a slab keeps its pool alive.
+// One thread (the log's writer) writes a slab, front to back; any number of others read what it has published. A slab
+// returns to its pool with the last reference, from any thread. gRPC may hold a slice of it long after the log and even
+// the server are gone, so a slab keeps its pool alive.
 
 #ifndef MCGW_FANOUT_SLAB_POOL_H_
 #define MCGW_FANOUT_SLAB_POOL_H_
@@ -22,7 +22,7 @@ namespace mcgw::fanout {
 
 class SlabPool;
 
-// What a slab knows of each record in it.
+// The index entry of one record.
 struct RecordEntry {
   uint32_t offset = 0;          // Of its first byte.
   uint32_t sequence_delta = 0;  // From Slab::begin_sequence.
@@ -41,25 +41,25 @@ class Slab {
   uint32_t max_records() const { return max_records_; }
   RecordEntry* entries() { return entries_; }
   const RecordEntry* entries() const { return entries_; }
-  // Of its first `records` entries, the first one at or behind `offset`.
+  // The first of `records` entries that is at or behind `offset`.
   uint32_t EntryAt(uint32_t records, uint64_t offset) const {
     const auto before = [](const RecordEntry& entry, uint64_t at) { return entry.offset < at; };
     return static_cast<uint32_t>(std::lower_bound(entries_, entries_ + records, offset, before) - entries_);
   }
-  // What this slab takes of memory: data, index and header.
+  // The slab's memory: data, index and header.
   size_t footprint_bytes() const { return footprint_bytes_; }
 
   void Ref() { references_.fetch_add(1, std::memory_order_relaxed); }
   void Unref();
-  // True while someone beside the caller holds it.
+  // True while there is a reference besides the caller's.
   bool shared() const { return references_.load(std::memory_order_acquire) > 1; }
 
-  // Set by the writer before the slab is visible to readers; constant from then on.
+  // Set by the writer before the slab is visible to readers, then constant.
   uint64_t begin_position = 0;  // In bytes since the log began.
   uint64_t begin_sequence = 1;
   int64_t begin_time_ns = 0;  // Monotonic clock.
   int64_t begin_wall_ns = 0;  // The greatest receive time up to its first record, by the kernel's wall clock.
-  // How many entries readers may look at. Stored with release by the writer.
+  // How many entries readers may use. Stored with release by the writer.
   std::atomic<uint32_t> published_records{0};
 
  private:
@@ -68,7 +68,7 @@ class Slab {
        size_t footprint);
   ~Slab() = default;
 
-  std::shared_ptr<SlabPool> pool_;  // Null while the slab lies in the pool's free list.
+  std::shared_ptr<SlabPool> pool_;  // Null while the slab is in the pool's free list.
   const size_t size_class_;
   const uint32_t capacity_bytes_;
   const uint32_t max_records_;
@@ -98,7 +98,7 @@ class SlabRef {
   Slab* get() const { return slab_; }
   Slab* operator->() const { return slab_; }
   explicit operator bool() const { return slab_ != nullptr; }
-  // Gives the reference away: the caller calls Unref.
+  // Releases the reference: the caller calls Unref.
   Slab* Release() { return std::exchange(slab_, nullptr); }
 
  private:
@@ -115,10 +115,10 @@ class SlabPool : public std::enable_shared_from_this<SlabPool> {
   static std::shared_ptr<SlabPool> Create();
   ~SlabPool();
 
-  // A slab of kSlabBytes[size_class], or, with kOversize, of at least `least_bytes`. Never null.
+  // A slab of kSlabBytes[size_class], or, for kOversize, of at least `least_bytes`. Never null.
   SlabRef Acquire(size_t size_class, size_t least_bytes = 0);
 
-  // In use: by logs, by messages in flight. Free slabs kept for reuse are not counted.
+  // Used by logs and by messages in flight, without free slabs kept for reuse.
   size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
 
  private:
@@ -128,7 +128,7 @@ class SlabPool : public std::enable_shared_from_this<SlabPool> {
   static Slab* Allocate(std::shared_ptr<SlabPool> pool, size_t size_class, uint32_t capacity_bytes);
   static void Free(Slab* slab);
 
-  // So many free slabs of each size are kept.
+  // How many free slabs of each size are kept.
   static constexpr size_t kFreeSlabsKept = 16;
 
   std::atomic<size_t> used_bytes_{0};

@@ -79,7 +79,7 @@ bool SourceFilter::Allows(const IpAddress& source) const {
 
 bool SourceFilter::Allows(std::string_view source_bytes) const {
   if (rules_ == nullptr) return true;
-  // All sources are of the group's family, so bytes alone order them.
+  // All sources are of the group's family, so their bytes order them.
   const std::vector<IpAddress>& sources = rules_->sources;
   const auto at = std::lower_bound(sources.begin(), sources.end(), source_bytes,
                                    [](const IpAddress& a, std::string_view bytes) { return a.bytes() < bytes; });

@@ -1,7 +1,7 @@
-// Source filters (RFC 3376, section 2): which senders of a group are wanted.
+// Source filters (RFC 3376, section 2): which senders of a group to receive.
 //
-// A SourceFilter is one membership's wish. Merge says what the kernel must be told so that all wishes of a channel are
-// met; what the kernel then lets through for others is kept from each subscriber by SourceFilter::Allows.
+// A SourceFilter belongs to one membership. Merge gives the kernel's filter that satisfies all memberships of a
+// channel; SourceFilter::Allows then keeps from each subscriber what the kernel passes for the others.
 
 #ifndef MCGW_FANOUT_SOURCE_FILTER_H_
 #define MCGW_FANOUT_SOURCE_FILTER_H_
@@ -19,8 +19,8 @@
 
 namespace mcgw::fanout {
 
-// A value. The sources are sorted and unique, and kept once for all equal filters of the process. Any source, which
-// most want, takes no memory.
+// A value. The sources are sorted and unique; all equal filters of the process share them. Any source, the usual
+// filter, takes no memory.
 class SourceFilter {
  public:
   // Any source: EXCLUDE{}.
@@ -35,17 +35,17 @@ class SourceFilter {
   }
 
   net::FilterMode mode() const { return rules_ == nullptr ? net::FilterMode::kExclude : rules_->mode; }
-  // As long as a copy of this filter lives.
+  // Valid as long as a copy of this filter lives.
   const std::vector<net::IpAddress>& sources() const;
 
   bool IsAnySource() const { return rules_ == nullptr; }
-  // INCLUDE{}: nothing is wanted.
+  // INCLUDE{}: no source.
   bool IsEmpty() const { return rules_ != nullptr && rules_->sources.empty(); }
   bool Allows(const net::IpAddress& source) const;
   // The same for the 4 or 16 bytes of an address.
   bool Allows(std::string_view source_bytes) const;
 
-  // The filter that allows what any of `filters` allows (RFC 3376, 3.2): with an EXCLUDE among them, EXCLUDE{what all
+  // The filter that allows what any of `filters` allows (RFC 3376, 3.2): if one is EXCLUDE, EXCLUDE{sources that all
   // block}, else INCLUDE{the union}. INCLUDE{} for none.
   static SourceFilter Merge(absl::Span<const SourceFilter> filters);
 

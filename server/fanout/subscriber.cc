@@ -11,13 +11,13 @@
 namespace mcgw::fanout {
 namespace {
 
-// Retired channels whose counters are kept one by one; older ones are summed up.
+// How many retired channels keep their own counters; older ones are summed up.
 constexpr size_t kRetiredKept = 64;
 
-// Decisions that one channel keeps for a stream that does not read.
+// How many changes one channel keeps for a stream that does not read.
 constexpr size_t kMostChanges = 64;
 
-// Both say that an interface was lost, or both that it is back.
+// Whether both report a lost interface, or both a restored one.
 bool SameInterfaceAndKind(const Event& a, const Event& b) {
   if (const auto* lost = std::get_if<InterfaceLost>(&a), *other = std::get_if<InterfaceLost>(&b); lost && other) {
     return lost->interface_name == other->interface_name;
@@ -33,13 +33,13 @@ bool ComesAndGoes(const Event& event) {
   return std::holds_alternative<InterfaceLost>(event) || std::holds_alternative<InterfaceRestored>(event);
 }
 
-// What keeps an event that waits, beside the event itself.
+// The overhead of keeping a waiting event.
 constexpr size_t kKeepingBytes = 256;
 
-// A stream's message is used again; one crowd of events must not cost memory for ever.
+// A stream's message is reused; one burst of events must not hold memory permanently.
 constexpr size_t kKeptEvents = 128;
 
-// Says in a MembershipChanged from which number on it applies.
+// Sets the number from which a MembershipChanged applies.
 void SetPlace(std::optional<Event>* event, uint64_t sequence) {
   auto* const changed = event->has_value() ? std::get_if<MembershipChanged>(&**event) : nullptr;
   if (changed != nullptr) changed->channel.next_sequence = sequence;
@@ -206,7 +206,7 @@ void Subscriber::RemoveChannel(uint64_t channel_id, std::optional<Event> event) 
 void Subscriber::DropStale(Channel* channel) {
   std::vector<Change>& changes = channel->MakeDetour().changes;
   if (changes.size() <= kMostChanges) return;
-  // The oldest that change nothing but what the stream is told.
+  // First the oldest changes that only inform the stream.
   SourceFilter in_force = channel->filter;
   for (auto at = changes.begin(); changes.size() > kMostChanges && at != changes.end();) {
     if (!at->remove && !at->restart.has_value() && (!at->filter.has_value() || *at->filter == in_force)) {
@@ -216,7 +216,7 @@ void Subscriber::DropStale(Channel* channel) {
       ++at;
     }
   }
-  // Then the oldest time away that missed nothing: joined, left, and joined again at the same place.
+  // Then the oldest leave and rejoin that missed nothing: joined, left, and joined again at the same place.
   for (size_t i = 0; changes.size() > kMostChanges && i + 2 < changes.size();) {
     const Change& joined = changes[i];
     const Change& left = changes[i + 1];
@@ -262,7 +262,7 @@ void Subscriber::Notify(Event event) {
 void Subscriber::RequestSweep() {
   if (options_.lag_policy == LagPolicy::kDisconnect) {
     net::MutexLock lock(&mutex_);
-    // Who waits in a log has read all of it.
+    // A cursor that waits in a log has read all of it.
     while (Waiter* waiter = ready_.Pop()) Activate(static_cast<Channel*>(waiter));
     for (const Channel* channel : active_) {
       if (!verdict_.has_value() && IsLate(*channel)) verdict_ = TooSlow(*channel);
@@ -346,7 +346,7 @@ Position Subscriber::PositionOf(const Channel& channel) {
 void Subscriber::Retire(uint64_t channel_id) {
   const auto at = channels_.find(channel_id);
   Channel* const channel = at->second.get();
-  // First the log, then the ready list: a commit moves a waiter from the one to the other under the log's lock.
+  // First the log, then the ready list: a commit moves a waiter from the former to the latter under the log's lock.
   channel->log->Forget(channel);
   ready_.Remove(channel);
   if (channel->active) std::erase(active_, channel);

@@ -1,4 +1,4 @@
-// The side of Subscriber that the thread which drives the stream calls: what a message takes from which channel.
+// The half of Subscriber for the thread that drives the stream: what a message takes from each channel.
 
 #include <algorithm>
 #include <cstring>
@@ -13,12 +13,12 @@
 namespace mcgw::fanout {
 namespace {
 
-// Runs shorter than this are copied, so that a message stays one slice while several cursors have little to say.
+// Shorter runs are copied, so that a message stays one slice while several cursors have little each.
 constexpr size_t kCopyBelowBytes = 2048;
 
 constexpr int64_t kPositionIntervalNs = 1'000'000'000;
 
-// What a stream may look at in vain before others have their turn.
+// How much a stream may scan without result before others have their turn.
 constexpr size_t kScanBytes = 256 << 10;
 
 constexpr uint64_t kNoEnd = std::numeric_limits<uint64_t>::max();
@@ -29,7 +29,7 @@ size_t SlabClassFor(size_t bytes) {
   return size_class;
 }
 
-// What one stream wants of one channel's records.
+// What a stream takes of one channel's records.
 class Sieve {
  public:
   Sieve(const SourceFilter& filter, const OwnFilter* own) : filter_(filter) {
@@ -51,7 +51,7 @@ uint32_t RecordEnd(const Run& run, uint32_t index) {
                                  : entries[0].offset + static_cast<uint32_t>(run.size_bytes);
 }
 
-// Whether a cursor stands at a place of its log or behind it, the marks of the place included.
+// Whether a cursor has reached a place of its log, including the marks there.
 bool HasReached(const Cursor& cursor, const Cursor& place) {
   return cursor.position > place.position || (cursor.position == place.position && cursor.mark >= place.mark);
 }
@@ -62,12 +62,12 @@ bool Subscriber::Next(Message* message) {
   message->Clear();
   net::MutexLock lock(&mutex_);
   scanned_bytes_ = 0;
-  // The notice of a channel comes before its datagrams: while notices wait, no cursor is read.
+  // A channel's notice precedes its datagrams: while notices wait, no cursor is read.
   if (!TakeNotices(message)) return true;
   while (Waiter* waiter = ready_.Pop()) Activate(static_cast<Channel*>(waiter));
   if (sweep_requested_.exchange(false, std::memory_order_acquire) && !sweep_at_.has_value()) sweep_at_ = 0;
   if (sweep_at_.has_value()) SweepLocked(message);
-  // One look at each cursor at the most, so that one message never holds two runs of a channel.
+  // Look at each cursor at most once, so that a message never holds two runs of a channel.
   for (size_t looks = active_.size(); looks > 0 && !verdict_.has_value(); --looks) {
     Channel* const channel = active_.front();
     active_.pop_front();
@@ -78,7 +78,7 @@ bool Subscriber::Next(Message* message) {
     if (turn == Turn::kFull) break;
   }
   if (end_when_empty_ && channels_.empty() && !verdict_.has_value()) verdict_ = absl::OkStatus();
-  // It gave way after much that was not wanted: it goes on in its next turn.
+  // It yielded after scanning many unwanted records; it continues in its next turn.
   if (message->empty() && scanned_bytes_ > kScanBytes) doorbell_->Ring();
   return !message->empty();
 }
@@ -164,7 +164,7 @@ Subscriber::Turn Subscriber::Take(Channel* channel, Message* message) {
           return Turn::kFull;
         }
         if (message->datagrams > before) {
-          Activate(channel);  // One quantum; what remains comes with the next message.
+          Activate(channel);  // One quantum; the rest comes with the next message.
           return Turn::kOver;
         }
         scanned_bytes_ += size_bytes;  // Nothing of it was wanted: read on.
@@ -212,7 +212,7 @@ bool Subscriber::ApplyRemoval(Channel* channel, Message* message) {
     Retire(channel->log->channel_id());
     return false;
   }
-  // It was joined again before the stream came to look. What lies between is not of this stream.
+  // The channel was rejoined before the stream looked. What lies between is not the stream's.
   channel->MakeAccount().offered_before = channel->OfferedUpTo(channel->cursor.sequence);
   channel->Begin(*again->restart);
   channel->filter = *std::move(again->filter);
@@ -313,7 +313,7 @@ bool Subscriber::CopyRecords(Channel* channel, const Run& run, Message* message)
     }
     const size_t size = RecordEnd(run, looked_at) - entries[looked_at].offset;
     if (!message->slab) {
-      // With no other cursor to come, what this run holds is all that can be copied.
+      // Without another cursor, this run is all that can be copied.
       const size_t room = std::max(size, active_.empty() ? run.size_bytes : options_.max_message_bytes);
       message->slab = pool_->Acquire(SlabClassFor(room), room);
       message->data = message->slab->data();

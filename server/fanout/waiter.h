@@ -1,7 +1,7 @@
-// How an idle cursor is woken.
+// Wakes idle cursors.
 //
-// A cursor at the head of its log leaves its Waiter with the log. The log's next Commit moves the waiter to the ready
-// list of its subscriber and rings the subscriber's doorbell if that list was empty. The subscriber then drains its
+// A cursor at the head of its log leaves its Waiter with the log. The log's next Commit moves the waiter to its
+// subscriber's ready list and rings the subscriber's doorbell if that list was empty. The subscriber then drains its
 // ready list; it never scans its cursors. A waiter is in at most one list at a time.
 
 #ifndef MCGW_FANOUT_WAITER_H_
@@ -15,9 +15,9 @@
 
 namespace mcgw::fanout {
 
-// The one call upwards of the data path: "your subscriber has something to do". Implemented by whoever drives
-// subscribers. Ring is called from receive shards and control threads, must not block, and may come when there is
-// nothing to do. A doorbell outlives its stream: it is shared.
+// The data path's only call upwards: "your subscriber has something to do". Implemented by the drivers of subscribers.
+// Receive shards and control threads call Ring. It must not block, and it may be called when there is nothing to do. A
+// doorbell is shared and outlives its stream.
 class Doorbell {
  public:
   virtual ~Doorbell() = default;
@@ -26,7 +26,7 @@ class Doorbell {
 
 struct Waiter;
 
-// A doubly linked list of waiters, by their own links. Not thread-safe.
+// A doubly linked list of waiters through their own links. Not thread-safe.
 class WaiterList {
  public:
   bool empty() const { return head_ == nullptr; }
@@ -40,17 +40,17 @@ class WaiterList {
   Waiter* tail_ = nullptr;
 };
 
-// The cursors of one subscriber that have something to read, or may have. Thread-safe.
+// The cursors of one subscriber that may have something to read. Thread-safe.
 class ReadyList {
  public:
   explicit ReadyList(std::shared_ptr<Doorbell> doorbell) : doorbell_(std::move(doorbell)) {}
 
-  // Adds a waiter that is in no list. True if the doorbell must be rung, which the caller does under no lock.
+  // Adds a waiter that is in no list. True if the caller must ring the doorbell, under no lock.
   bool Push(Waiter* waiter);
-  // Takes the oldest. Null when there is none.
+  // Takes the oldest. Null if empty.
   Waiter* Pop();
   void Remove(Waiter* waiter);
-  // All that are in it now.
+  // All waiters now in the list.
   std::vector<Waiter*> Waiters() const;
 
   const std::shared_ptr<Doorbell>& doorbell() const { return doorbell_; }
@@ -61,7 +61,7 @@ class ReadyList {
   WaiterList waiters_ ABSL_GUARDED_BY(mutex_);
 };
 
-// A base of the subscriber's cursor.
+// The base of the subscriber's cursor.
 struct Waiter {
   explicit Waiter(ReadyList* list) : ready(list) {}
   Waiter(const Waiter&) = delete;
@@ -70,10 +70,10 @@ struct Waiter {
   ReadyList* const ready;
 
   enum class Place : uint8_t { kNone, kLog, kReady };
-  // Guarded by the lock of the list that it is in; a waiter in none belongs to its subscriber.
+  // Guarded by the lock of the list that the waiter is in; outside a list it belongs to its subscriber.
   Waiter* previous = nullptr;
   Waiter* next = nullptr;
-  Place place = Place::kNone;  // Last: what derives may use the room behind it.
+  Place place = Place::kNone;  // Last, so that derived classes may use the room behind it.
 };
 
 }  // namespace mcgw::fanout
