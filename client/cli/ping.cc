@@ -7,12 +7,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/clock.h"
 #include "client/cli/command.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/flags.h"
 #include "client/cli/hop_limit.h"
-#include "client/cli/ring_command.h"
+#include "client/cli/ring_message.h"
 #include "client/cli/ring_search.h"
+#include "client/cli/ring_stream.h"
 #include "mcgw/channel_text.h"
 #include "mcgw/error.h"
 
@@ -90,7 +92,7 @@ double Milliseconds(int64_t ns) { return static_cast<double>(ns) / 1e6; }
 class Pinger {
  public:
   Pinger(const Plan& plan, RingStream* stream, const StopWatcher* stop)
-      : plan_(plan), stream_(*stream), stop_(*stop), output_(STDOUT_FILENO, stop->fd()), search_(RandomNumber()) {}
+      : plan_(plan), stream_(*stream), stop_(*stop), output_(STDOUT_FILENO, stop->fd()), search_(RandomRingId()) {}
 
   int Run() {
     int code = FromResult(stream_.WaitForSubscribed(&message_));

@@ -6,12 +6,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/cli/clock.h"
 #include "client/cli/command.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/flags.h"
 #include "client/cli/hop_limit.h"
-#include "client/cli/ring_command.h"
+#include "client/cli/ring_message.h"
 #include "client/cli/ring_search.h"
+#include "client/cli/ring_stream.h"
 #include "mcgw/channel_text.h"
 #include "mcgw/error.h"
 
@@ -93,7 +95,7 @@ class Answerer {
         stream_(*stream),
         stop_(*stop),
         output_(STDOUT_FILENO, stop->fd()),
-        responder_(RandomNumber()),
+        responder_(RandomRingId()),
         budget_(plan.rate) {}
 
   int Run() {

@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "client/cli/clock.h"
 #include "client/cli/command.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/flags.h"
@@ -167,12 +168,6 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
   return plan;
 }
 
-int64_t NowNs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * kNsPerSecond + now.tv_nsec;
-}
-
 // Prints failures as they come, and remembers the first one for the exit code. Thread-safe.
 class Failures {
  public:
@@ -238,7 +233,7 @@ class Sender {
   // False if the command is stopped meanwhile.
   bool WaitForTurn() {
     while (!stop_.stopped() && plan_.pacer.has_value()) {
-      const int64_t wait_ns = plan_.pacer->WaitNs(NowNs());
+      const int64_t wait_ns = plan_.pacer->WaitNs(MonotonicNs());
       if (wait_ns == 0) break;
       publisher_.Flush();
       const timespec wait{wait_ns / kNsPerSecond, wait_ns % kNsPerSecond};

@@ -1,5 +1,7 @@
 #include "client/cli/ring_message.h"
 
+#include <random>
+
 namespace mcgw::cli {
 namespace {
 
@@ -18,6 +20,11 @@ uint64_t NumberAt(absl::string_view payload, size_t offset, size_t bytes) {
 }
 
 }  // namespace
+
+uint64_t RandomRingId() {
+  std::random_device random;
+  return (uint64_t{random()} << 32 | random()) | 1;
+}
 
 std::string EncodeRingMessage(const RingMessage& message) {
   std::string out(kMagic);

@@ -40,6 +40,9 @@ struct RingMessage {
   friend bool operator==(const RingMessage&, const RingMessage&) = default;
 };
 
+// A nonce or a responder: random, never 0.
+uint64_t RandomRingId();
+
 std::string EncodeRingMessage(const RingMessage& message);
 
 // nullopt for bytes that EncodeRingMessage cannot have made for ping or pong, including a probe with a responder, an

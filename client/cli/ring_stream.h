@@ -1,7 +1,7 @@
-// What ping and pong share: the channel, the stream on it, and sending to it.
+// The stream of ping and pong on one channel, and sending to its group.
 
-#ifndef MCGW_CLIENT_CLI_RING_COMMAND_H_
-#define MCGW_CLIENT_CLI_RING_COMMAND_H_
+#ifndef MCGW_CLIENT_CLI_RING_STREAM_H_
+#define MCGW_CLIENT_CLI_RING_STREAM_H_
 
 #include <cstdint>
 #include <string>
@@ -17,9 +17,6 @@
 #include "multicast/gateway/v1/gateway_service.pb.h"
 
 namespace mcgw::cli {
-
-int64_t MonotonicNs();
-uint64_t RandomNumber();  // Never 0.
 
 // A stream for one membership that keeps track of its channels and prints losses. Not thread-safe.
 class RingStream {
@@ -55,4 +52,4 @@ class RingStream {
 
 }  // namespace mcgw::cli
 
-#endif  // MCGW_CLIENT_CLI_RING_COMMAND_H_
+#endif  // MCGW_CLIENT_CLI_RING_STREAM_H_

@@ -1,8 +1,5 @@
-#include "client/cli/ring_command.h"
+#include "client/cli/ring_stream.h"
 
-#include <time.h>
-
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,17 +10,6 @@
 namespace mcgw::cli {
 
 namespace v1 = multicast::gateway::v1;
-
-int64_t MonotonicNs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
-}
-
-uint64_t RandomNumber() {
-  std::random_device random;
-  return (uint64_t{random()} << 32 | random()) | 1;
-}
 
 RingStream::RingStream(client::Client* client, const v1::Membership& membership, client::Subscription* subscription,
                        const StopWatcher* stop)
