@@ -175,8 +175,8 @@ TEST_F(ConfigTest, YamlThatTheLibraryThrowsOnIsAnError) {
 
 TEST_F(ConfigTest, NamesThatNoInterfaceCanHaveAreRefused) {
   for (const char* name : {"a b", "a/b", "d1,d2", "*", "a\nb", "\x1b[31m"}) {
-    EXPECT_THAT(Complaint(Read({"--interface", name})), HasSubstr("no name of an interface")) << name;
-    EXPECT_THAT(Complaint(Read({"--default-interface", name})), HasSubstr("no name of an interface")) << name;
+    EXPECT_THAT(Complaint(Read({"--interface", name})), HasSubstr("is not an interface name")) << name;
+    EXPECT_THAT(Complaint(Read({"--default-interface", name})), HasSubstr("is not an interface name")) << name;
   }
   EXPECT_THAT(Complaint(ReadFile("interfaces: \"d1, d2\"\n")), HasSubstr("no name"));
   EXPECT_TRUE(Read({"--interface", "eth0.100@x-y_z"}).ok());
