@@ -39,7 +39,8 @@ void MergedFilter::Remove(const SourceFilter& filter) {
 
 void MergedFilter::Count(const SourceFilter& filter, int change) {
   const bool include = filter.mode() == FilterMode::kInclude;
-  // One that excludes may change the answer in any case, which lists no more than what all of them exclude.
+  // A filter that excludes may change the answer in any case. The answer lists no more sources than all of them
+  // exclude.
   stale_ = stale_ || !include;
   for (const IpAddress& source : filter.sources()) {
     const auto at = counts_->sources.try_emplace(source).first;

@@ -16,7 +16,7 @@ using net::IpAddress;
 
 constexpr size_t kShownSources = 4;
 
-// The rules of all filters, each once. Thread-safe; its mutex is a leaf.
+// The rules of all filters, each kept once. Thread-safe. No other lock is taken under its mutex.
 class SourceFilter::Pool {
  public:
   static Pool& Get() {
@@ -30,7 +30,7 @@ class SourceFilter::Pool {
     const auto [first, last] = known_.equal_range(hash);
     for (auto at = first; at != last; ++at) {
       if (*at->second.rules != rules) continue;
-      // Null if its last filter is just going: Drop waits for the mutex.
+      // Null if the last filter with these rules is being destroyed: Drop waits for the mutex.
       if (std::shared_ptr<const Rules> shared = at->second.shared.lock(); shared != nullptr) return shared;
     }
     const auto* const owned = new Rules(std::move(rules));
@@ -88,7 +88,7 @@ bool SourceFilter::Allows(std::string_view source_bytes) const {
 }
 
 SourceFilter SourceFilter::Merge(absl::Span<const SourceFilter> filters) {
-  // Mostly all are the same.
+  // Usually all filters are equal.
   if (!filters.empty() && std::all_of(filters.begin(), filters.end(),
                                       [&](const SourceFilter& filter) { return filter == filters.front(); })) {
     return filters.front();

@@ -51,7 +51,7 @@ class SourceFilter {
 
   // "any source", "from 10.0.0.2, 10.0.0.3", "but 10.0.0.9".
   std::string ToString() const;
-  // The same with a few sources and the number of the others: "from 10.0.0.2, 10.0.0.3 and 998 more". For people.
+  // ToString with a few sources and the number of the others: "from 10.0.0.2, 10.0.0.3 and 998 more". For people.
   std::string ToShortString() const;
 
   // Equal filters share their rules.
@@ -59,7 +59,7 @@ class SourceFilter {
 
  private:
   class Pool;
-  // With at most so many sources.
+  // With at most `most` sources.
   std::string ToText(size_t most) const;
   struct Rules {
     net::FilterMode mode;

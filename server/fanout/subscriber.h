@@ -296,7 +296,7 @@ class Subscriber {
   static LedgerEntry ShareOf(const Channel& channel);
   static LedgerEntry LedgerOf(const Channel& channel);
   static Lag LagOf(const Channel& channel, int64_t now_ns);
-  // Looks at the channels that may have something ahead: who waits in a log has nothing.
+  // Visits the channels that may have something ahead; a cursor that waits in a log has nothing ahead.
   void ForEachAhead(absl::FunctionRef<void(const Channel&)> look) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   LedgerEntry TotalLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

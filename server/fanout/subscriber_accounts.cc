@@ -1,4 +1,4 @@
-// What a stream counts and shows of itself.
+// The accounts and lags of a Subscriber.
 
 #include <algorithm>
 #include <map>

@@ -15,7 +15,7 @@ WorkPool::WorkPool(const char* name, const Limits& limits) : limits_(limits) {
       });
     }
   } catch (...) {
-    Stop();  // Those that could start.
+    Stop();  // The threads that could start.
     throw;
   }
 }
@@ -64,7 +64,7 @@ void WorkPool::RunThread() {
     if (turn_.empty()) break;
     const std::string name = std::move(turn_.front());
     turn_.pop_front();
-    Client& client = clients_[name];  // It stays while it runs.
+    Client& client = clients_[name];  // Stays in clients_ while it runs.
     std::function<void()> work = std::move(client.waiting.front());
     client.waiting.pop_front();
     --waiting_;
@@ -73,7 +73,7 @@ void WorkPool::RunThread() {
     Enter(name, &client);
     mutex_.Unlock();
     work();
-    work = nullptr;  // What it holds goes without the lock.
+    work = nullptr;  // Destroys what it holds without the lock.
     mutex_.Lock();
     --client.running;
     Enter(name, &client);

@@ -178,7 +178,7 @@ TEST_F(ConfigTest, NamesThatNoInterfaceCanHaveAreRefused) {
     EXPECT_THAT(Complaint(Read({"--interface", name})), HasSubstr("is not an interface name")) << name;
     EXPECT_THAT(Complaint(Read({"--default-interface", name})), HasSubstr("is not an interface name")) << name;
   }
-  EXPECT_THAT(Complaint(ReadFile("interfaces: \"d1, d2\"\n")), HasSubstr("no name"));
+  EXPECT_THAT(Complaint(ReadFile("interfaces: \"d1, d2\"\n")), HasSubstr("is not an interface name"));
   EXPECT_TRUE(Read({"--interface", "eth0.100@x-y_z"}).ok());
 }
 
