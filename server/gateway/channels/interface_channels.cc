@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "server/gateway/channels/channel.h"
-#include "server/gateway/rules/policy.h"
 #include "server/net/clock.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
@@ -12,7 +11,6 @@
 namespace mcgw::gateway {
 
 using fanout::SourceFilter;
-using net::Error;
 using net::Reason;
 
 namespace {
@@ -64,11 +62,9 @@ absl::Status InterfaceChannels::Hold::SetFilter(SourceFilter filter) {
 InterfaceChannels::InterfaceChannels(ChannelServices* services, std::string name, const net::Interface* interface)
     : services_(services),
       id_(services->next_manager_id.fetch_add(1)),
+      index_(interface == nullptr ? 0 : interface->index),
       sockets_(&services->socket_budget),
-      name_(std::move(name)) {
-  net::MutexLock lock(&mutex_);
-  TakeOn(interface);
-}
+      state_(std::move(name), interface) {}
 
 InterfaceChannels::~InterfaceChannels() {
   net::MutexLock lock(&mutex_);
@@ -77,34 +73,11 @@ InterfaceChannels::~InterfaceChannels() {
 
 std::string InterfaceChannels::name() const {
   net::MutexLock lock(&mutex_);
-  return name_;
-}
-
-absl::Status InterfaceChannels::Usable(net::Family family) const {
-  if (index() == 0) {
-    return Error(Reason::kInterfaceNotFound, "interface",
-                 net::StrCat("the gateway's host has no interface ", name_, " now"));
-  }
-  if (lost_ == fanout::LostCause::kDown) {
-    return Error(Reason::kInterfaceDown, "interface",
-                 net::StrCat("interface ", name_, " is down: ip link set ", name_, " up"));
-  }
-  if (lost_ == fanout::LostCause::kEnslaved) {
-    return Error(Reason::kInterfaceEnslaved, "interface",
-                 net::StrCat("interface ", name_, " is a port of ", master_name_,
-                             ", which takes all that it receives: join on ", master_name_, " instead"));
-  }
-  if (!carries_multicast_) return NoMulticast(name_, "interface");
-  if (family == net::Family::kIpv6 && !ipv6_) {
-    return Error(
-        Reason::kNoAddress, "",
-        net::StrCat("IPv6 is off on ", name_, ": the kernel has none, its MTU is below 1280, or disable_ipv6 is set"));
-  }
-  return absl::OkStatus();
+  return state_.name();
 }
 
 std::string InterfaceChannels::Describe(const Channel& channel) const {
-  return net::StrCat(net::ToString(channel.key.first, channel.key.second), " on ", name_);
+  return net::StrCat(net::ToString(channel.key.first, channel.key.second), " on ", state_.name());
 }
 
 fanout::ChannelLog::Options InterfaceChannels::LogOptions(uint64_t channel_id, const net::IpAddress& group) const {
@@ -128,8 +101,9 @@ absl::StatusOr<std::shared_ptr<InterfaceChannels::Channel>> InterfaceChannels::F
   const size_t limit = services_->options.limits.channels;
   if (services_->channels.fetch_add(1) >= limit) {
     services_->channels.fetch_sub(1);
-    return Error(Reason::kChannelLimit, "",
-                 net::StrCat("the gateway holds ", limit, " channels, its limit (max_channels): leave some first"));
+    return net::Error(
+        Reason::kChannelLimit, "",
+        net::StrCat("the gateway holds ", limit, " channels, its limit (max_channels): leave some first"));
   }
   const uint64_t id = services_->next_channel_id.fetch_add(1);
   const size_t shard_index = id % services_->shards.size();
@@ -169,8 +143,8 @@ void InterfaceChannels::Drop(Channel* channel) {
 }
 
 absl::Status InterfaceChannels::Open(Channel* channel, const SourceFilter& wished) {
-  absl::Status status = Usable(channel->key.first.family());
-  if (status.ok()) status = channel->reception.Open(index(), name_, wished);
+  absl::Status status = state_.Usable(channel->key.first.family());
+  if (status.ok()) status = channel->reception.Open(state_.index(), state_.name(), wished);
   if (status.ok()) channel->opened_ns = net::MonotonicNs();
   channel->failure = status;
   return status;
@@ -211,7 +185,7 @@ absl::StatusOr<std::unique_ptr<InterfaceChannels::Hold>> InterfaceChannels::Acqu
   if (start != nullptr) *start = channel->log->Head();
   const std::optional<SourceFilter> told_before = channel->Told();
   channel->wished.Add(filter);
-  absl::Status status = patience.wait ? absl::OkStatus() : Usable(group.family());
+  absl::Status status = patience.wait ? absl::OkStatus() : state_.Usable(group.family());
   if (status.ok()) {
     status = channel->reception.is_open() ? Tell(channel.get()) : Open(channel.get(), channel->wished.Get());
   }
@@ -240,7 +214,7 @@ void InterfaceChannels::Release(Hold* hold, bool quiet) {
   if (channel->holds.empty()) {
     // What the interface's loss has begun goes on.
     if (channel->reception.is_open()) {
-      channel->reception.Close(lost_ ? fanout::GapCause::kInterfaceLost : fanout::GapCause::kNotJoined);
+      channel->reception.Close(state_.lost() ? fanout::GapCause::kInterfaceLost : fanout::GapCause::kNotJoined);
     }
     channel->renew = false;
     channel->failure = absl::OkStatus();
@@ -287,7 +261,7 @@ fanout::ChannelStatus InterfaceChannels::StatusOf(const Hold& hold) const {
 fanout::ChannelStatus InterfaceChannels::StatusLocked(const Channel& channel) const {
   fanout::ChannelStatus status{.channel_id = channel.log->channel_id(),
                                .interface_index = index(),
-                               .interface_name = name_,
+                               .interface_name = state_.name(),
                                .group = channel.key.first,
                                .port = channel.key.second,
                                .phase = fanout::ChannelPhase::kLeft,
@@ -298,7 +272,7 @@ fanout::ChannelStatus InterfaceChannels::StatusLocked(const Channel& channel) co
     if (channel.reception.is_open()) status.phase = fanout::ChannelPhase::kJoined;  // A Join of this moment.
     return status;
   }
-  status.error = Usable(channel.key.first.family());
+  status.error = state_.Usable(channel.key.first.family());
   if (status.error.ok()) status.error = channel.reception.is_open() ? channel.reception.Watched() : channel.failure;
   status.phase = status.error.ok()         ? fanout::ChannelPhase::kJoined
                  : IsPassing(status.error) ? fanout::ChannelPhase::kWaiting
@@ -336,7 +310,7 @@ bool InterfaceChannels::empty() const {
 
 bool InterfaceChannels::lost() const {
   net::MutexLock lock(&mutex_);
-  if (lost_.has_value()) return true;
+  if (state_.lost().has_value()) return true;
   return std::any_of(channels_.begin(), channels_.end(), [](const auto& entry) {
     return !entry.second->holds.empty() && !entry.second->reception.is_open();
   });
@@ -344,7 +318,7 @@ bool InterfaceChannels::lost() const {
 
 uint64_t InterfaceChannels::losses() const {
   net::MutexLock lock(&mutex_);
-  return losses_;
+  return state_.losses();
 }
 
 }  // namespace mcgw::gateway

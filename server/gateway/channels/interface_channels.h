@@ -35,6 +35,7 @@
 #include "server/gateway/channels/accounts.h"
 #include "server/gateway/channels/channel_sockets.h"
 #include "server/gateway/channels/holder.h"
+#include "server/gateway/channels/interface_state.h"
 #include "server/gateway/channels/reception.h"
 #include "server/gateway/rules/options.h"
 #include "server/net/interface_table.h"
@@ -180,15 +181,9 @@ class InterfaceChannels {
 
   // ---- The interface's comings and goings ----
 
-  // How it is now (null: it does not exist) and whether it was, since the last call, deleted, down or enslaved for a
-  // moment.
-  // Closes the sockets that are of no use any more. Answers what the streams are to be told, before Heal joins again.
-  struct Interim {
-    bool deleted = false;
-    bool down = false;
-    bool enslaved = false;
-  };
-  std::optional<InterfaceNotice> Follow(const net::Interface* interface, const Interim& interim);
+  // How it is now (null: it does not exist) and what happened to it since the last call. Closes sockets that will
+  // receive nothing. Returns what the streams are to be told before Heal joins again.
+  std::optional<InterfaceNotice> Follow(const net::Interface* interface, const InterfaceInterim& interim);
   // Says in the logs what Follow found to be lost, after the streams were told, and joins what is wished and not
   // joined, where the interface can. After a refusal it waits before it tries again, unless `now`.
   struct Healed {
@@ -250,31 +245,12 @@ class InterfaceChannels {
   absl::Status Tell(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ChannelSnapshot SnapshotOf(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void AddTotals(const Channel& channel, ReceiveTotals* totals);
-  // OK if the interface can be joined on; else INTERFACE_NOT_FOUND, INTERFACE_DOWN, INTERFACE_ENSLAVED or NO_ADDRESS.
-  absl::Status Usable(net::Family family) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Open(Channel* channel, const fanout::SourceFilter& wished) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TakeOn(const net::Interface* interface) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What the network goes by when it hears the host's reports, as it was when they were sent last.
-  struct Reporting {
-    std::optional<net::IpAddress> igmp_source;
-    std::string mac_address;
-    std::vector<net::Interface::Port> ports;
-  };
-  // Whether a family's reports are to go out again, since the network may not have heard or believed the last ones.
-  struct Unheard {
-    bool ipv4 = false;
-    bool ipv6 = false;
-  };
-  static Unheard Compare(const Reporting& before, const Reporting& now);
-  // Nothing can be joined on it, whatever the kernel says.
-  bool Unjoinable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes note of a loss, and says so.
-  fanout::Event Lose(fanout::LostCause cause, const std::string& name, uint32_t index)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Closes what the shard found that it cannot watch, to be joined again later. False if there was nothing.
   bool CloseUnwatched(Healed* healed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PutOffRetry(int64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  InterfaceNotice NewNotice() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For all channels that are held.
+  InterfaceNotice NewNotice(std::vector<fanout::Event> events) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   fanout::ChannelStatus StatusLocked(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Describe(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A line if the kernel's membership is not what it was `before` (nothing: none).
@@ -286,21 +262,11 @@ class InterfaceChannels {
 
   ChannelServices* const services_;
   const uint64_t id_;
-  std::atomic<uint32_t> index_{0};  // Written with the mutex held.
+  std::atomic<uint32_t> index_;  // state_'s; written with the mutex held.
 
   mutable net::Mutex mutex_;
   ChannelSockets sockets_ ABSL_GUARDED_BY(mutex_);
-  std::string name_ ABSL_GUARDED_BY(mutex_);
-  std::string master_name_ ABSL_GUARDED_BY(mutex_);  // Of the device that it is a port of.
-  bool ipv6_ ABSL_GUARDED_BY(mutex_) = true;
-  bool carries_multicast_ ABSL_GUARDED_BY(mutex_) = true;
-  uint32_t carrier_changes_ ABSL_GUARDED_BY(mutex_) = 0;
-  Reporting reporting_ ABSL_GUARDED_BY(mutex_);
-  std::optional<fanout::LostCause> lost_ ABSL_GUARDED_BY(mutex_);  // Why nothing can be received on it at all.
-  bool lost_told_ ABSL_GUARDED_BY(mutex_) = false;
-  // Channels whose memberships alone the kernel has lost: told of, and not all joined again. By id.
-  std::set<uint64_t> membership_lost_ ABSL_GUARDED_BY(mutex_);
-  uint64_t losses_ ABSL_GUARDED_BY(mutex_) = 0;
+  InterfaceState state_ ABSL_GUARDED_BY(mutex_);
   int64_t retry_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // Monotonic; when to try again what was refused.
   int64_t retry_after_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   Channels channels_ ABSL_GUARDED_BY(mutex_);

@@ -1,4 +1,4 @@
-// How a manager follows its interface.
+// What InterfaceState decides is carried out on the channels; what is lost is joined again.
 
 #include <algorithm>
 #include <utility>
@@ -14,134 +14,51 @@ namespace mcgw::gateway {
 namespace {
 
 using fanout::GapCause;
-using fanout::LostCause;
 
 constexpr int64_t kFirstRetryNs = 1'000'000'000;
 constexpr int64_t kLongestRetryNs = 30'000'000'000;
 
-std::optional<LostCause> CauseOfLoss(const net::Interface* interface) {
-  if (interface == nullptr) return LostCause::kDeleted;
-  if (!interface->up) return LostCause::kDown;
-  if (interface->ReceivesForMaster()) return LostCause::kEnslaved;
-  if (!interface->carrier) return LostCause::kNoCarrier;
-  return std::nullopt;
-}
-
 }  // namespace
 
-void InterfaceChannels::TakeOn(const net::Interface* interface) {
-  index_.store(interface == nullptr ? 0 : interface->index, std::memory_order_release);
-  lost_ = CauseOfLoss(interface);
-  ipv6_ = interface == nullptr || interface->ipv6;
-  carries_multicast_ = interface == nullptr || interface->carries_multicast;
-  if (interface == nullptr) return;
-  name_ = interface->name;
-  master_name_ = interface->master_name;
-  carrier_changes_ = interface->carrier_changes;
-  // While it is lost, what is sent is not heard.
-  if (!lost_) reporting_ = {interface->IgmpSource(), interface->mac_address, interface->ports};
-}
-
-InterfaceChannels::Unheard InterfaceChannels::Compare(const Reporting& before, const Reporting& now) {
-  // A switch that sends a group to the MAC addresses of its members knows the old one. Behind a port of a bridge that
-  // passes frames anew, whoever keeps the members may have forgotten them, or has never heard of them.
-  const bool mac = !before.mac_address.empty() && before.mac_address != now.mac_address;
-  const bool port = std::any_of(now.ports.begin(), now.ports.end(), [&](const net::Interface::Port& each) {
-    return std::find(before.ports.begin(), before.ports.end(), each) == before.ports.end();
-  });
-  // IGMP reports without a source are dropped, and those of another may be. The kernel does not repeat them when an
-  // address comes. MLD's source is a link-local address, and there the kernel does.
-  const bool source = now.igmp_source.has_value() && before.igmp_source != now.igmp_source;
-  return {.ipv4 = source || mac || port, .ipv6 = mac || port};
-}
-
-bool InterfaceChannels::Unjoinable() const { return lost_.has_value() && *lost_ != LostCause::kNoCarrier; }
-
-InterfaceNotice InterfaceChannels::NewNotice() const {
-  InterfaceNotice notice{
-      .manager_id = id_, .interface_name = name_, .interface_index = index(), .events = {}, .channel_ids = {}};
+InterfaceNotice InterfaceChannels::NewNotice(std::vector<fanout::Event> events) const {
+  InterfaceNotice notice{.manager_id = id_,
+                         .interface_name = state_.name(),
+                         .interface_index = state_.index(),
+                         .events = std::move(events),
+                         .channel_ids = {}};
   for (const auto& [key, channel] : channels_) {
     if (!channel->holds.empty()) notice.channel_ids.insert(channel->log->channel_id());
   }
   return notice;
 }
 
-fanout::Event InterfaceChannels::Lose(LostCause cause, const std::string& name, uint32_t index) {
-  ++losses_;
-  lost_told_ = true;
-  return fanout::InterfaceLost{name, index, cause, net::UnixNs()};
-}
-
-std::optional<InterfaceNotice> InterfaceChannels::Follow(const net::Interface* interface, const Interim& interim) {
+std::optional<InterfaceNotice> InterfaceChannels::Follow(const net::Interface* interface,
+                                                         const InterfaceInterim& interim) {
   net::MutexLock lock(&mutex_);
-  const uint32_t old_index = index();
-  const std::string old_name = name_;
-  const bool was_there = old_index != 0;
-  const bool was_lost = lost_.has_value() || !membership_lost_.empty();
-  const bool carrier_changed = was_there && interface != nullptr && interface->carrier_changes != carrier_changes_;
-  const bool remade =
-      was_there && interface != nullptr &&
-      (interim.deleted || interface->index != old_index || interface->carrier_changes < carrier_changes_);
-  const std::optional<LostCause> lost_before = lost_;
-  const Reporting reporting_before = reporting_;
-  TakeOn(interface);
-  const Unheard unheard = was_there && !lost_ ? Compare(reporting_before, reporting_) : Unheard();
-  // It was away between two looks.
-  const bool interrupted =
-      was_there && !lost_before && !lost_ && (remade || interim.down || interim.enslaved || carrier_changed);
-
   const int64_t now_unix_ns = net::UnixNs();
-  std::vector<fanout::Event> events;
-  if (was_there && interface != nullptr && name_ != old_name) {
-    events.push_back(fanout::InterfaceRenamed{.interface_index = index(), .old_name = old_name, .new_name = name_});
-  }
-  const bool newly_lost = was_there && !was_lost && (lost_ || interrupted);
-  if (newly_lost) {
-    const LostCause cause = remade             ? LostCause::kDeleted
-                            : lost_            ? *lost_
-                            : interim.down     ? LostCause::kDown
-                            : interim.enslaved ? LostCause::kEnslaved
-                                               : LostCause::kNoCarrier;
-    events.push_back(Lose(cause, old_name, old_index));
-  } else if (was_there && lost_ == LostCause::kEnslaved && lost_before != lost_) {
-    // A bond takes a port while it is down. That passes; this lasts.
-    events.push_back(fanout::InterfaceLost{name_, index(), *lost_, now_unix_ns});
-    lost_told_ = true;
-  }
-  const bool restored = !lost_ && (lost_before.has_value() || interrupted) && (was_there || lost_told_);
-  if (restored) {
-    events.push_back(fanout::InterfaceRestored{name_, index(), now_unix_ns});
-    lost_told_ = false;
-  }
-  if (lost_ || restored) membership_lost_.clear();
+  InterfaceState::Step step = state_.Update(interface, interim, now_unix_ns);
+  index_.store(state_.index(), std::memory_order_release);
   retry_ns_ = 0;
   retry_after_ns_ = 0;
-
-  const bool freed = lost_before == LostCause::kEnslaved || interim.enslaved;
   std::set<uint64_t> ipv6_lost;
   for (const auto& [key, channel] : channels_) {
     if (!channel->reception.is_open()) continue;
-    if (interface == nullptr || (remade && lost_) || (!ipv6_ && !key.first.is_v4())) {
-      // With IPv6 off the kernel drops its memberships, or what they receive.
+    const InterfaceState::Sockets sockets = key.first.is_v4() ? step.ipv4 : step.ipv6;
+    if (sockets == InterfaceState::Sockets::kClose) {
       channel->reception.Close(GapCause::kInterfaceLost);
-      if (interface != nullptr && !remade) ipv6_lost.insert(channel->log->channel_id());
-    } else if (remade || (restored && (key.first.is_v4() || freed)) ||
-               (key.first.is_v4() ? unheard.ipv4 : unheard.ipv6)) {
-      // A device made anew knows nothing of the socket's membership. The kernel sends no IGMP report when a carrier
-      // comes back, so that a switch may have forgotten; MLD it does send. As a port it heard no query either.
-      channel->renew = true;
+      if (step.only_ipv6_off) ipv6_lost.insert(channel->log->channel_id());
+      continue;
     }
-    if (newly_lost && channel->reception.is_open() && !channel->renew) channel->lost_unix_ns = now_unix_ns;
+    if (sockets == InterfaceState::Sockets::kRenew) channel->renew = true;
+    if (step.lost && !channel->renew) channel->lost_unix_ns = now_unix_ns;
   }
-  const bool concerns_all = !events.empty();
-  if (!ipv6_lost.empty() && !lost_ && membership_lost_.empty()) {
-    events.push_back(Lose(LostCause::kMembershipLost, name_, index()));
-    membership_lost_ = std::move(ipv6_lost);
+  const bool concerns_all = !step.events.empty();
+  if (!ipv6_lost.empty() && state_.lost_memberships().empty()) {
+    step.events.push_back(state_.LoseMemberships(std::move(ipv6_lost), now_unix_ns));
   }
-  if (events.empty()) return std::nullopt;
-  InterfaceNotice notice = NewNotice();
-  if (!concerns_all) notice.channel_ids = membership_lost_;
-  notice.events = std::move(events);
+  if (step.events.empty()) return std::nullopt;
+  InterfaceNotice notice = NewNotice(std::move(step.events));
+  if (!concerns_all) notice.channel_ids = state_.lost_memberships();
   return notice;
 }
 
@@ -175,7 +92,7 @@ InterfaceChannels::Healed InterfaceChannels::Heal(bool now) {
     shard->Interrupt(channel->log, GapCause::kInterfaceLost, std::exchange(channel->lost_unix_ns, 0));
   }
   bool refused = CloseUnwatched(&healed);
-  if (Unjoinable() || refused || (!now && now_ns < retry_ns_)) {
+  if (state_.Unjoinable() || refused || (!now && now_ns < retry_ns_)) {
     if (refused) PutOffRetry(now_ns);
     return healed;
   }
@@ -204,11 +121,9 @@ InterfaceChannels::Healed InterfaceChannels::Heal(bool now) {
   }
   if (refused) {
     PutOffRetry(now_ns);
-  } else if (!membership_lost_.empty()) {
-    lost_told_ = false;
-    healed.notice = NewNotice();
-    healed.notice->channel_ids = std::exchange(membership_lost_, {});
-    healed.notice->events = {fanout::InterfaceRestored{name_, index(), net::UnixNs()}};
+  } else if (const std::set<uint64_t> restored = state_.lost_memberships(); !restored.empty()) {
+    healed.notice = NewNotice({state_.RestoreMemberships(net::UnixNs())});
+    healed.notice->channel_ids = restored;
   }
   return healed;
 }
@@ -238,11 +153,9 @@ std::optional<InterfaceNotice> InterfaceChannels::Rejoin(const std::set<net::IpA
   }
   retry_ns_ = 0;
   retry_after_ns_ = 0;
-  if (affected.empty() || lost_ || !membership_lost_.empty()) return std::nullopt;
-  InterfaceNotice notice = NewNotice();
-  notice.events = {Lose(LostCause::kMembershipLost, name_, index())};
-  notice.channel_ids = affected;
-  membership_lost_ = std::move(affected);
+  if (affected.empty() || state_.lost() || !state_.lost_memberships().empty()) return std::nullopt;
+  InterfaceNotice notice = NewNotice({state_.LoseMemberships(affected, net::UnixNs())});
+  notice.channel_ids = std::move(affected);
   return notice;
 }
 

@@ -106,7 +106,7 @@ std::vector<InterfaceNotice> InterfaceRegistry::Follow(std::shared_ptr<const net
   struct Step {
     ManagerPtr manager;
     const net::Interface* interface = nullptr;
-    InterfaceChannels::Interim interim;
+    InterfaceInterim interim;
   };
   std::vector<Step> steps;
   {
