@@ -41,6 +41,7 @@ class RawClient:
     def __init__(self, address, timeout_s=20):
         host, port = address.rsplit(":", 1)
         self._socket = socket.create_connection((host, int(port)), timeout=timeout_s)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + self._frame(SETTINGS, 0, 0, b""))
         self._next_stream = 1
         self._stream_window, self._connection_window = 65535, 65535
@@ -120,7 +121,8 @@ class RawClient:
             elif stream in self._windows:
                 self._windows[stream] += int.from_bytes(body, "big")
         elif kind == DATA and length > 0:
-            self._socket.sendall(self._frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", length)))
+            for window in (0, stream):
+                self._socket.sendall(self._frame(WINDOW_UPDATE, 0, window, struct.pack(">I", length)))
         return kind, flags, stream, body
 
     def _exact(self, count):
