@@ -92,7 +92,7 @@ TEST_F(ManySourcesTest, ASourceSpecificGroupTakesAsManySocketsAsItsSourcesNeed) 
   const HoldPtr hold = Acquire("232.1.1.1", Include({"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"}));
   EXPECT_THAT(Filters(),
               ElementsAre("INCLUDE{10.0.0.2, 10.0.0.3}", "INCLUDE{10.0.0.4, 10.0.0.5}", "INCLUDE{10.0.0.6}"));
-  EXPECT_EQ(manager_.Sockets().at(Ip("232.1.1.1")), 3u);
+  EXPECT_EQ(channels_.Sockets().at(Ip("232.1.1.1")), 3u);
   Settle();
   const ChannelSnapshot snapshot = Snapshots().at(0);
   EXPECT_EQ(snapshot.told, snapshot.wished);
@@ -182,12 +182,12 @@ TEST_F(InterfaceChannelsTest, AnIpv6ExcludeBecomesAnIncludeOnlyWhileNothingComes
   any.reset();
   EXPECT_EQ(receiver->filter(), "EXCLUDE{}");
   EXPECT_EQ(Snapshots().at(0).wished, Include({"fd00::2"}));
-  manager_.Sweep(0);
+  channels_.Sweep(0);
   receiver->Inject({.payload = "busy", .source = "fd00::2"});
   Settle();
-  manager_.Sweep(0);
+  channels_.Sweep(0);
   EXPECT_EQ(receiver->filter(), "EXCLUDE{}");
-  manager_.Sweep(0);
+  channels_.Sweep(0);
   EXPECT_EQ(receiver->filter(), "INCLUDE{fd00::2}");
   EXPECT_EQ(Snapshots().at(0).told, Include({"fd00::2"}));
   any = Acquire("ff15::1");
@@ -199,8 +199,8 @@ TEST_F(InterfaceChannelsTest, WhatAnIpv6ExcludeBlocksAndIsWantedIsLetThroughAtOn
   const auto receiver = kernel_->receiver("ff15::1");
   ASSERT_TRUE(hold->SetFilter(Include({"fd00::2"})).ok());
   EXPECT_EQ(receiver->filter(), "EXCLUDE{fd00::3}");
-  manager_.Sweep(0);
-  manager_.Sweep(0);
+  channels_.Sweep(0);
+  channels_.Sweep(0);
   EXPECT_EQ(receiver->filter(), "INCLUDE{fd00::2}");
 }
 
@@ -241,7 +241,7 @@ TEST_F(ManyGroupsTest, PastItsDescriptorsChannelsShareSockets) {
   for (const ChannelSnapshot& channel : channels) {
     const auto sharing = static_cast<size_t>(by_inode.at(channel.sockets[0].facts.inode));
     EXPECT_EQ(channel.sockets[0].shared, sharing > 1);
-    const std::vector<uint64_t> served = manager_.LedgerOf(channel.status.channel_id)->served.at(0);
+    const std::vector<uint64_t> served = channels_.LedgerOf(channel.status.channel_id)->served.at(0);
     EXPECT_THAT(served, SizeIs(sharing));
     EXPECT_TRUE(std::binary_search(served.begin(), served.end(), channel.status.channel_id));
   }

@@ -1,7 +1,7 @@
-// Interface managers on a fake kernel, with a real shard on a real event loop.
+// The channels of an interface on a fake kernel, with a real shard on a real event loop.
 
-#ifndef MCGW_TESTS_GATEWAY_INTERFACE_MANAGER_FIXTURE_H_
-#define MCGW_TESTS_GATEWAY_INTERFACE_MANAGER_FIXTURE_H_
+#ifndef MCGW_TESTS_GATEWAY_INTERFACE_CHANNELS_FIXTURE_H_
+#define MCGW_TESTS_GATEWAY_INTERFACE_CHANNELS_FIXTURE_H_
 
 #include <memory>
 #include <string>
@@ -34,14 +34,14 @@ class InterfaceChannelsTest : public ::testing::Test {
   ~InterfaceChannelsTest() override { Settle(); }
 
   absl::StatusOr<HoldPtr> TryAcquire(std::string_view group, fanout::SourceFilter filter = {}, uint16_t port = 5000) {
-    return manager_.Acquire(testing::Ip(group), port, membership_, std::move(filter), {});
+    return channels_.Acquire(testing::Ip(group), port, membership_, std::move(filter), {});
   }
   HoldPtr Acquire(std::string_view group, fanout::SourceFilter filter = {}, uint16_t port = 5000) {
     absl::StatusOr<HoldPtr> hold = TryAcquire(group, std::move(filter), port);
     EXPECT_TRUE(hold.ok()) << hold.status();
     return hold.ok() ? *std::move(hold) : nullptr;
   }
-  std::vector<ChannelSnapshot> Snapshots() const { return manager_.Snapshot(manager_.ChannelIds({})); }
+  std::vector<ChannelSnapshot> Snapshots() const { return channels_.Snapshot(channels_.ChannelIds({})); }
   // Runs what was posted to the shard.
   void Settle() {
     while (loop_->RunOnce(absl::ZeroDuration()) > 0) {
@@ -56,9 +56,9 @@ class InterfaceChannelsTest : public ::testing::Test {
   ChannelServices services_;
   const MembershipFacts membership_{.holder = std::make_shared<HolderFacts>(Holder(), "")};
   const net::Interface a0_ = testing::FakeInterface(2, "a0", {"10.0.0.1/24"});
-  InterfaceChannels manager_{&services_, "a0", &a0_};
+  InterfaceChannels channels_{&services_, "a0", &a0_};
 };
 
 }  // namespace mcgw::gateway
 
-#endif  // MCGW_TESTS_GATEWAY_INTERFACE_MANAGER_FIXTURE_H_
+#endif  // MCGW_TESTS_GATEWAY_INTERFACE_CHANNELS_FIXTURE_H_

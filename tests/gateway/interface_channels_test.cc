@@ -199,7 +199,7 @@ class NarrowingTest : public InterfaceChannelsTest {
   void SecondWithTraffic(int second) {
     kernel_->receiver("ff15::1")->Inject({.payload = "unwanted", .source = "fd00::2"});
     Settle();
-    manager_.Sweep(start_ns_ + second * kSecondNs);
+    channels_.Sweep(start_ns_ + second * kSecondNs);
     Settle();
   }
 
@@ -210,8 +210,8 @@ class NarrowingTest : public InterfaceChannelsTest {
 TEST_F(NarrowingTest, WithoutTrafficItTakesASecondAndLosesNothing) {
   EXPECT_EQ(filter(), "EXCLUDE{}");
   EXPECT_TRUE(snapshot().narrows);
-  manager_.Sweep(start_ns_);
-  manager_.Sweep(start_ns_ + kSecondNs);
+  channels_.Sweep(start_ns_);
+  channels_.Sweep(start_ns_ + kSecondNs);
   EXPECT_EQ(filter(), "INCLUDE{fd00::77}");
   EXPECT_FALSE(snapshot().narrows);
   Settle();
@@ -275,7 +275,7 @@ TEST_F(InterfaceChannelsTest, AChannelJoinedAgainInTimeGoesOnBehindAnInterruptio
   const uint64_t id = hold->channel_id();
   hold.reset();
   Settle();
-  manager_.Sweep(net::MonotonicNs());
+  channels_.Sweep(net::MonotonicNs());
   hold = Acquire("239.1.1.1");
   EXPECT_EQ(hold->log()->epoch(), epoch);
   EXPECT_EQ(hold->channel_id(), id);
@@ -293,9 +293,9 @@ TEST_F(InterfaceChannelsTest, AChannelJoinedAgainTooLateBeginsAnew) {
   hold.reset();
   Settle();
   const int64_t keep_ns = absl::ToInt64Nanoseconds(services_.options.keep_after_leave);
-  manager_.Sweep(net::MonotonicNs() + keep_ns - 1'000'000'000);
+  channels_.Sweep(net::MonotonicNs() + keep_ns - 1'000'000'000);
   EXPECT_THAT(Snapshots(), SizeIs(1));
-  manager_.Sweep(net::MonotonicNs() + keep_ns);
+  channels_.Sweep(net::MonotonicNs() + keep_ns);
   EXPECT_THAT(Snapshots(), IsEmpty());
   EXPECT_EQ(services_.channels.load(), 0u);
   hold = Acquire("239.1.1.1");
@@ -307,7 +307,7 @@ TEST_F(InterfaceChannelsTest, AChannelJoinedAgainTooLateBeginsAnew) {
 
 TEST_F(InterfaceChannelsTest, AHeldChannelIsNotSwept) {
   const HoldPtr hold = Acquire("239.1.1.1");
-  manager_.Sweep(net::MonotonicNs() + absl::ToInt64Nanoseconds(absl::Hours(1)));
+  channels_.Sweep(net::MonotonicNs() + absl::ToInt64Nanoseconds(absl::Hours(1)));
   EXPECT_THAT(Snapshots(), SizeIs(1));
 }
 
@@ -327,7 +327,7 @@ TEST_F(InterfaceChannelsTest, ALogOutlivesItsChannelWhileSomebodyReadsIt) {
   kernel_->receiver("239.1.1.1")->Inject({.payload = "hello"});
   hold.reset();
   Settle();
-  manager_.Sweep(net::MonotonicNs() + absl::ToInt64Nanoseconds(absl::Hours(1)));
+  channels_.Sweep(net::MonotonicNs() + absl::ToInt64Nanoseconds(absl::Hours(1)));
   fanout::Cursor cursor;
   EXPECT_THAT(fanout::ReadAll(*log, &cursor), ElementsAre(fanout::Datagrams(1, 1)));
 }
@@ -350,7 +350,7 @@ TEST_F(InterfaceChannelsTest, ChannelsAreLimitedOverAllInterfaces) {
 TEST_F(InterfaceChannelsTest, ASnapshotShowsIntentAndFactApart) {
   const Holder stream = {.kind = Holder::Kind::kStream, .subscriber_id = 9, .identity = "me"};
   const MembershipFacts membership = {.holder = std::make_shared<HolderFacts>(stream, "*"), .id = 4};
-  HoldPtr hold = manager_.Acquire(testing::Ip("239.1.1.1"), 5000, membership, Include({"10.0.0.2"}), {}).value();
+  HoldPtr hold = channels_.Acquire(testing::Ip("239.1.1.1"), 5000, membership, Include({"10.0.0.2"}), {}).value();
   ChannelSnapshot snapshot = Snapshots().at(0);
   EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kJoined);
   EXPECT_EQ(snapshot.status.interface_name, "a0");
@@ -360,16 +360,16 @@ TEST_F(InterfaceChannelsTest, ASnapshotShowsIntentAndFactApart) {
   EXPECT_EQ(snapshot.holders[0].identity, "me");
   EXPECT_EQ(snapshot.holders[0].selector, "*");
   EXPECT_GT(snapshot.holders[0].since_unix_ns, 0);
-  EXPECT_EQ(manager_.Holds(net::Family::kIpv4), 1u);
-  EXPECT_EQ(manager_.Holds(net::Family::kIpv6), 0u);
-  EXPECT_EQ(manager_.Sockets().at(testing::Ip("239.1.1.1")), 1u);
+  EXPECT_EQ(channels_.Holds(net::Family::kIpv4), 1u);
+  EXPECT_EQ(channels_.Holds(net::Family::kIpv6), 0u);
+  EXPECT_EQ(channels_.Sockets().at(testing::Ip("239.1.1.1")), 1u);
   hold.reset();
   snapshot = Snapshots().at(0);
   EXPECT_FALSE(snapshot.joined);
   EXPECT_EQ(snapshot.status.phase, fanout::ChannelPhase::kLeft);
   EXPECT_THAT(snapshot.holders, IsEmpty());
-  EXPECT_EQ(manager_.Holds(net::Family::kIpv4), 0u);
-  EXPECT_THAT(manager_.Sockets(), IsEmpty());
+  EXPECT_EQ(channels_.Holds(net::Family::kIpv4), 0u);
+  EXPECT_THAT(channels_.Sockets(), IsEmpty());
 }
 
 }  // namespace

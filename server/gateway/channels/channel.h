@@ -1,4 +1,4 @@
-// A channel as its InterfaceChannels keeps it. Only for the manager's own files.
+// A channel as InterfaceChannels keeps it. Only for the files of InterfaceChannels.
 
 #ifndef MCGW_GATEWAY_CHANNELS_CHANNEL_H_
 #define MCGW_GATEWAY_CHANNELS_CHANNEL_H_
@@ -16,29 +16,29 @@
 
 namespace mcgw::gateway {
 
-// Guarded by the manager's mutex, but for what is const or thread-safe by itself.
+// Guarded by the mutex of InterfaceChannels, except members that are const or thread-safe.
 struct InterfaceChannels::Channel {
-  Channel(InterfaceChannels* the_manager, const Key& the_key, Reception::Spec spec)
-      : manager(the_manager), key(the_key), log(spec.log), reception(std::move(spec)) {}
+  Channel(InterfaceChannels* the_interface_channels, const Key& the_key, Reception::Spec spec)
+      : interface_channels(the_interface_channels), key(the_key), log(spec.log), reception(std::move(spec)) {}
 
-  // What the kernel was told. Nothing: it is not joined.
+  // The filter that the kernel was told. Nothing: it is not joined.
   std::optional<fanout::SourceFilter> Told() const {
     return reception.is_open() ? std::optional(reception.told()) : std::nullopt;
   }
 
-  InterfaceChannels* const manager;
+  InterfaceChannels* const interface_channels;
   const Key key;
   const std::shared_ptr<fanout::ChannelLog> log;
   const int64_t created_unix_ns = net::UnixNs();
 
-  absl::flat_hash_set<const Hold*> holds;  // What is wished,
-  fanout::MergedFilter wished;             // all of it together,
+  absl::flat_hash_set<const Hold*> holds;  // Who wants it,
+  fanout::MergedFilter wished;             // their filters merged,
   Reception reception;                     // and what the kernel has.
   int64_t opened_ns = 0;                   // Monotonic; when it was joined last.
   int64_t left_ns = 0;                     // Monotonic; when the last hold went. 0: it is held.
-  int64_t lost_unix_ns = 0;                // If not 0: Heal is to say so in the log.
+  int64_t lost_unix_ns = 0;                // If not 0: Heal is to mark it in the log.
   bool renew = false;                      // Heal is to leave and join again.
-  absl::Status failure;                    // Why it is wished and not joined.
+  absl::Status failure;                    // Why it is held and not joined.
 };
 
 }  // namespace mcgw::gateway

@@ -19,12 +19,12 @@ bool IsOutOfDescriptors(const absl::Status& status) {
   return net::ErrnoOf(status) == EMFILE || net::ErrnoOf(status) == ENFILE;
 }
 
-// The socket takes no more: of groups, or of the kernel's memory for its memberships (net.core.optmem_max).
+// The socket takes no more groups, or no more of the kernel's memory for memberships (net.core.optmem_max).
 bool IsFull(const absl::Status& status) {
   return net::ErrnoOf(status) == ENOMEM || (net::ErrnoOf(status) == ENOBUFS && !net::IsTooManySources(status));
 }
 
-// Once is enough: the limit is the host's, and all sockets meet it.
+// Warns once: the limit is the host's, so every socket meets it.
 void WarnOfSmallBuffer(size_t asked_bytes, size_t granted_bytes) {
   static std::atomic<bool> warned{false};
   // The kernel answers with twice what it was asked, for its own overhead (socket(7)).
@@ -56,10 +56,10 @@ SocketBudget::Token SocketBudget::Take(size_t limit) {
 // ---- ChannelSockets ----
 
 struct ChannelSockets::Socket {
-  std::shared_ptr<ReceiveSocket> socket;  // Also of the shard, which closes it.
+  std::shared_ptr<ReceiveSocket> socket;  // Shared with the shard, which closes it.
   std::shared_ptr<fanout::SocketCounters> counters = std::make_shared<fanout::SocketCounters>();
   std::set<net::IpAddress> groups;  // Joined.
-  bool full = false;                // It has refused one more.
+  bool full = false;                // It has refused another group.
 };
 
 absl::StatusOr<std::shared_ptr<ChannelSockets::Socket>> ChannelSockets::Open(const ChannelSpec& spec,
@@ -74,7 +74,7 @@ absl::StatusOr<std::shared_ptr<ChannelSockets::Socket>> ChannelSockets::Open(con
   if (!opened.ok()) return opened.status();
   WarnOfSmallBuffer(spec.socket_buffer_bytes, (*opened)->Facts().receive_buffer_bytes);
   auto socket = std::make_shared<Socket>();
-  // The descriptor counts until it is closed, whoever does that.
+  // The descriptor counts until the last owner closes it.
   socket->socket = std::shared_ptr<ReceiveSocket>(opened->release(), [token](ReceiveSocket* closed) { delete closed; });
   return socket;
 }
@@ -141,7 +141,7 @@ ChannelSockets::Membership::~Membership() {
     socket_->groups.erase(spec_.group);
     socket_->full = false;
   } else {
-    // Closing the socket leaves all the same; until then nobody joins this group on it.
+    // Closing the socket leaves the group too. Until then no channel joins the group on it again.
     spdlog::debug("leave of {} on {}: {}", spec_.group.ToString(), spec_.interface_name, net::ToStd(status.message()));
   }
   if (started_) spec_.shard->Stop(socket_->socket, nullptr, spec_.log);

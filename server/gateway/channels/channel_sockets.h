@@ -1,8 +1,8 @@
 // The sockets of an interface's channels, within the descriptors that there are for them.
 //
-// A channel has a socket of its own, bound to its group, as long as descriptors last: the kernel then delivers nothing
-// else to it, and knows how much of it was dropped. Past that, up to 20 channels of one port and family share a socket.
-// Nobody above sees the difference, but for its cost: what a shared socket drops, nobody can tell the channel of.
+// While descriptors last, a channel has a socket of its own, bound to its group: the kernel delivers nothing else to it
+// and counts its drops. After that, up to 20 channels of one port and family share a socket. The rooms above see no
+// difference except the cost: a drop of a shared socket belongs to no one channel.
 
 #ifndef MCGW_GATEWAY_CHANNELS_CHANNEL_SOCKETS_H_
 #define MCGW_GATEWAY_CHANNELS_CHANNEL_SOCKETS_H_
@@ -29,18 +29,18 @@
 
 namespace mcgw::gateway {
 
-// How many sockets there may be, over all interfaces. Copies count together. Thread-safe.
+// How many sockets there may be on all interfaces. Copies share one count. Thread-safe.
 class SocketBudget {
  public:
-  // Without a bound.
+  // Without a limit.
   SocketBudget() = default;
   // `most` sockets, none of them shared.
   explicit SocketBudget(size_t most) : SocketBudget(most, most) {}
   // `most` sockets in all, for up to `channels` channels. As many channels have a socket of their own as leaves room
-  // for the rest to share, but at least half of the sockets are for that.
+  // for the rest to share, but at least half of the sockets are channels' own.
   SocketBudget(size_t most, size_t channels);
 
-  // A socket may be opened. It counts until the token goes. Null: no more.
+  // Permits opening one socket, which counts until the token is destroyed. Null: no more.
   using Token = std::shared_ptr<void>;
   Token TakeOwn() { return Take(counters_->own); }
   Token TakeShared() { return Take(counters_->most); }
@@ -73,7 +73,7 @@ struct ChannelSpec {
   std::shared_ptr<fanout::ReceiveCounters> counters;
 };
 
-// A socket for those who look. Sockets that channels share appear with each of them.
+// A socket as inspection shows it. A shared socket appears with each of its channels.
 struct SocketSnapshot {
   net::ReceiveSocketFacts facts;
   bool shared = false;
@@ -83,7 +83,7 @@ struct SocketSnapshot {
   uint64_t mismatches = 0;
 };
 
-// Not thread-safe, as are its memberships: the interface's manager locks. Calls make system calls.
+// Neither it nor its memberships are thread-safe: InterfaceChannels locks. Calls make system calls.
 class ChannelSockets {
  public:
   class Membership;
@@ -93,8 +93,8 @@ class ChannelSockets {
   ChannelSockets(const ChannelSockets&) = delete;
   ChannelSockets& operator=(const ChannelSockets&) = delete;
 
-  // Joins a channel with a filter, on a socket of its own or a shared one that does not hold it yet. Nothing is read
-  // before Membership::Start. HOST_LIMIT if there is no socket left; net::IsTooManySources; the kernel's refusals.
+  // Joins a channel with a filter, on a socket of its own or a shared one that has not joined the group. Nothing is
+  // read before Membership::Start. HOST_LIMIT if there is no socket left; net::IsTooManySources; the kernel's refusals.
   absl::StatusOr<std::unique_ptr<Membership>> Join(const ChannelSpec& spec, const fanout::SourceFilter& filter);
 
  private:
@@ -102,7 +102,7 @@ class ChannelSockets {
   using Place = std::tuple<uint32_t, uint16_t, net::Family, fanout::ReceiveShard*>;
   struct Socket;
 
-  // With the channel's group, or with none for a shared one.
+  // Bound to a group; unspecified for a shared socket.
   static absl::StatusOr<std::shared_ptr<Socket>> Open(const ChannelSpec& spec, const net::IpAddress& group,
                                                       const SocketBudget::Token& token);
   absl::StatusOr<std::unique_ptr<Membership>> JoinShared(const ChannelSpec& spec, const fanout::SourceFilter& filter);
@@ -111,11 +111,11 @@ class ChannelSockets {
                                                             const fanout::SourceFilter& filter);
 
   SocketBudget* const budget_;
-  // Shared sockets, those with room first. Kept by their memberships.
+  // Shared sockets, those with room first. Their memberships keep them.
   std::map<Place, std::list<std::weak_ptr<Socket>>> shared_;
 };
 
-// A channel's membership of a group, on one socket. Destroying it leaves the group, and has the shard read what is
+// A channel's membership of its group, on one socket. Destroying it leaves the group and has the shard read what is
 // still queued.
 class ChannelSockets::Membership {
  public:
@@ -123,13 +123,13 @@ class ChannelSockets::Membership {
   Membership& operator=(const Membership&) = delete;
   ~Membership();
 
-  // Has the shard read, behind an interruption if there was one.
+  // Has the shard read, after announcing the interruption if there was one.
   void Start(std::optional<fanout::GapCause> interruption, int64_t interrupted_unix_ns);
   // On failure the old filter stays.
   absl::Status SetFilter(const fanout::SourceFilter& filter);
   const fanout::SourceFilter& filter() const { return filter_; }
   SocketSnapshot Snapshot() const;
-  // HOST_LIMIT if the shard could not have the socket watched: it is read once a second only.
+  // HOST_LIMIT if the shard could not watch the socket, which is then read only once a second.
   absl::Status Watched() const;
 
  private:

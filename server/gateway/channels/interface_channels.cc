@@ -37,31 +37,31 @@ InterfaceChannels::Hold::Hold(Channel* channel, const MembershipFacts* membershi
     : channel_(channel), membership_(membership), since_unix_ns_(net::UnixNs()), filter_(std::move(filter)) {}
 
 InterfaceChannels::Hold::~Hold() {
-  if (channel_ != nullptr) manager()->Release(this, /*quiet=*/false);
+  if (channel_ != nullptr) interface_channels()->Release(this, /*quiet=*/false);
 }
 
 void InterfaceChannels::Hold::EndQuietly() {
-  manager()->Release(this, /*quiet=*/true);
+  interface_channels()->Release(this, /*quiet=*/true);
   channel_ = nullptr;
 }
 
-InterfaceChannels* InterfaceChannels::Hold::manager() const { return channel_->manager; }
+InterfaceChannels* InterfaceChannels::Hold::interface_channels() const { return channel_->interface_channels; }
 
 const std::shared_ptr<fanout::ChannelLog>& InterfaceChannels::Hold::log() const { return channel_->log; }
 
-fanout::ChannelStatus InterfaceChannels::Hold::status() const { return manager()->StatusOf(*this); }
+fanout::ChannelStatus InterfaceChannels::Hold::status() const { return interface_channels()->StatusOf(*this); }
 
-SourceFilter InterfaceChannels::Hold::filter() const { return manager()->FilterOf(*this); }
+SourceFilter InterfaceChannels::Hold::filter() const { return interface_channels()->FilterOf(*this); }
 
 absl::Status InterfaceChannels::Hold::SetFilter(SourceFilter filter) {
-  return manager()->SetFilter(this, std::move(filter));
+  return interface_channels()->SetFilter(this, std::move(filter));
 }
 
 // ---- InterfaceChannels ----
 
 InterfaceChannels::InterfaceChannels(ChannelServices* services, std::string name, const net::Interface* interface)
     : services_(services),
-      id_(services->next_manager_id.fetch_add(1)),
+      id_(services->next_interface_channels_id.fetch_add(1)),
       index_(interface == nullptr ? 0 : interface->index),
       sockets_(&services->socket_budget),
       state_(std::move(name), interface) {}

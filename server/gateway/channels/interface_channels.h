@@ -1,13 +1,13 @@
 // The channels of one interface: who wants them, and what the kernel has.
 //
-// A manager follows its interface: by index while that exists, so that a rename changes nothing, and by name when it
-// comes back after it was deleted (InterfaceRegistry decides). Its channels keep their ids, logs and epochs through all
-// of it.
+// An InterfaceChannels follows its interface: by index while the interface exists, so that a rename changes nothing,
+// and by name when the interface comes back after it was deleted (InterfaceRegistry decides). Its channels keep their
+// ids, logs and epochs all the while.
 //
-// A Hold is a reference to a channel. The first hold joins, the last one leaves, and each one's source filter is merged
-// into what the kernel is told. Intent (the holds) and fact (the socket) are kept apart and both shown. A Hold is
-// granted when the kernel agreed or, to those who wait, when its interface is not there yet; once granted it is kept,
-// and what the interface's comings and goings undo is done again.
+// A Hold is a reference to a channel. The first hold joins, the last one leaves, and the kernel is told the merged
+// source filter of all holds. Intent (the holds) and fact (the socket) are kept apart, and both are shown. A Hold is
+// granted once the kernel has agreed or, if its owner waits, while the interface is not there. It then lasts until it
+// is destroyed: a channel that loses its interface is joined again when the interface is back.
 
 #ifndef MCGW_GATEWAY_CHANNELS_INTERFACE_CHANNELS_H_
 #define MCGW_GATEWAY_CHANNELS_INTERFACE_CHANNELS_H_
@@ -53,7 +53,7 @@ struct ChannelServices {
   std::shared_ptr<fanout::LogBudget> log_budget;
   Options options;
   std::atomic<uint64_t> next_channel_id{1};
-  std::atomic<uint64_t> next_manager_id{1};
+  std::atomic<uint64_t> next_interface_channels_id{1};
   std::atomic<size_t> channels{0};  // Held or kept, against options.limits.channels.
   ClosedAccounts closed;
 };
@@ -76,7 +76,7 @@ struct ChannelSnapshot {
   int64_t opened_ns = 0;                // Monotonic; with `joined`.
   std::optional<uint32_t> host_users;   // Sockets of all the host that hold the group on the interface.
   fanout::SourceFilter told;            // What the kernel was told; with `joined`.
-  bool narrows = false;                 // `told` passes more than is wished, until it can be narrowed.
+  bool narrows = false;                 // `told` passes more than is wanted, until it can be narrowed.
   std::vector<SocketSnapshot> sockets;  // With `joined`.
   net::ReceiveSocketFacts socket;       // The sum of them, with the inode of the first.
   ChannelAccount account;
@@ -99,17 +99,17 @@ struct ChannelLedger {
   std::vector<std::vector<uint64_t>> served;  // By each socket: the channels, this one among them.
 };
 
-// What an interface's channels received together, those that are no more included.
+// What an interface's channels received together, including the channels that it no longer has.
 struct ReceiveTotals {
   uint64_t read = 0;
   uint64_t kernel_drops = 0;
 };
 
-// What became of an interface, for the streams that read its channels.
+// What happened to an interface, for the streams that read its channels.
 struct InterfaceNotice {
-  uint64_t manager_id = 0;
-  std::string interface_name;         // As it is called now,
-  uint32_t interface_index = 0;       // and 0 if it does not exist.
+  uint64_t interface_channels_id = 0;
+  std::string interface_name;         // The name it has now.
+  uint32_t interface_index = 0;       // 0 if it does not exist.
   std::vector<fanout::Event> events;  // InterfaceRenamed, InterfaceLost, InterfaceRestored, in order.
   std::set<uint64_t> channel_ids;
 };
@@ -127,31 +127,31 @@ class InterfaceChannels {
   struct Channel;
 
  public:
-  // A wish for a channel, granted. Destroying it may leave the group and so makes system calls; under no other lock
-  // than those that come before InterfaceChannels's in the lock order (gateway.h).
+  // A request for a channel that was granted. Destroying it may leave the group, which makes system calls: hold only
+  // locks that come before InterfaceChannels in the lock order (gateway.h).
   class Hold {
    public:
     Hold(const Hold&) = delete;
     Hold& operator=(const Hold&) = delete;
     ~Hold();
 
-    InterfaceChannels* manager() const;
+    InterfaceChannels* interface_channels() const;
     const std::shared_ptr<fanout::ChannelLog>& log() const;
     uint64_t channel_id() const { return log()->channel_id(); }
     fanout::ChannelStatus status() const;
     fanout::SourceFilter filter() const;
     // Replaces this hold's filter. On failure nothing has changed.
     absl::Status SetFilter(fanout::SourceFilter filter);
-    // Ends it now, which is not worth a line in the log. To be destroyed next.
+    // Ends it now, without a log line. Destroy it next.
     void EndQuietly();
 
    private:
     friend class InterfaceChannels;
     Hold(Channel* channel, const MembershipFacts* membership, fanout::SourceFilter filter);
-    Channel* channel_;  // The manager keeps it while it is held. Null: ended.
+    Channel* channel_;  // InterfaceChannels keeps it while it is held. Null: ended.
     const MembershipFacts* const membership_;
     const int64_t since_unix_ns_;
-    fanout::SourceFilter filter_;  // Guarded by the manager's mutex.
+    fanout::SourceFilter filter_;  // Guarded by the mutex of InterfaceChannels.
   };
   static_assert(sizeof(Hold) <= 40, "there may be millions; fits a block of 48 bytes");
   struct Patience {
@@ -172,23 +172,23 @@ class InterfaceChannels {
   uint32_t index() const { return index_.load(std::memory_order_acquire); }
   std::string name() const;
 
-  // Joins for a membership, or shares what is joined. `start`, if not null, is then behind all that was in the log
-  // before this hold: what was missed since then is still to be read. CHANNEL_LIMIT, SOURCE_LIMIT, PORT_IN_USE,
-  // HOST_LIMIT; without patience also INTERFACE_NOT_FOUND, INTERFACE_DOWN, INTERFACE_ENSLAVED, NO_ADDRESS.
+  // Joins for a membership, or shares a channel that is joined. Sets `start`, if not null, to the end of the log before
+  // this hold: a reader that begins there also reads what was missed since then. CHANNEL_LIMIT, SOURCE_LIMIT,
+  // PORT_IN_USE, HOST_LIMIT; without patience also INTERFACE_NOT_FOUND, INTERFACE_DOWN, INTERFACE_ENSLAVED, NO_ADDRESS.
   absl::StatusOr<std::unique_ptr<Hold>> Acquire(const net::IpAddress& group, uint16_t port,
                                                 const MembershipFacts& membership, fanout::SourceFilter filter,
                                                 Patience patience, fanout::Cursor* start = nullptr);
 
-  // ---- The interface's comings and goings ----
+  // ---- When the interface changes ----
 
   // How it is now (null: it does not exist) and what happened to it since the last call. Closes sockets that will
   // receive nothing. Returns what the streams are to be told before Heal joins again.
   std::optional<InterfaceNotice> Follow(const net::Interface* interface, const InterfaceInterim& interim);
-  // Says in the logs what Follow found to be lost, after the streams were told, and joins what is wished and not
-  // joined, where the interface can. After a refusal it waits before it tries again, unless `now`.
+  // To be called after the streams were told: marks in the logs what Follow found lost, and joins every channel that is
+  // held and not joined, if the interface can. After a refusal it waits before it tries again, unless `now`.
   struct Healed {
     std::vector<ChannelChange> changes;
-    std::optional<InterfaceNotice> notice;  // Of what Rejoin had lost.
+    std::optional<InterfaceNotice> notice;  // The memberships that were lost alone are all joined again.
   };
   Healed Heal(bool now);
   // The groups that sockets have joined since before `before_ns` (monotonic) and that the kernel does not list.
@@ -196,29 +196,29 @@ class InterfaceChannels {
   // The kernel has lost these groups: closes their sockets. Heal joins them again.
   std::optional<InterfaceNotice> Rejoin(const std::set<net::IpAddress>& groups);
 
-  // Drops the logs of channels that nobody has held for keep_after_leave, and tells the kernel what was put off.
+  // Drops the logs of channels without a hold for keep_after_leave, and tells the kernel filters that were put off.
   void Sweep(int64_t now_ns);
-  // When the channel was left (monotonic) whose log has been kept longest. Nothing if none is kept.
+  // When the channel that was left longest ago was left (monotonic). Nothing if no log is kept.
   std::optional<int64_t> OldestLeftNs() const;
-  // Drops that log before its time, to make room for another channel. False if none is kept any more.
+  // Drops that channel's log before its time, to make room for another channel. False if no log is kept.
   bool DropOldestLeft();
 
-  // The ids of the channels that are asked for, in order: of `query` all but the interface counts.
+  // The ids of the channels that match, in order. Ignores the query's interfaces.
   std::vector<uint64_t> ChannelIds(const ChannelQuery& query) const;
-  // Of those of these channels that it has.
+  // Of these channels, those that it has.
   std::vector<ChannelSnapshot> Snapshot(const std::vector<uint64_t>& ids) const;
   // Nothing if it has no such channel.
   std::optional<ChannelLedger> LedgerOf(uint64_t channel_id) const;
   // The sum over its channels.
   ChannelAccount Account() const;
   ReceiveTotals Totals() const;
-  // Holds, for a family; and for each group the sockets that hold it.
+  // The number of holds of a family; and for each group, the number of sockets that have joined it.
   size_t Holds(net::Family family) const;
   std::map<net::IpAddress, uint32_t> Sockets() const;
-  // The channels that somebody holds.
+  // The number of channels with a hold.
   size_t HeldChannels() const;
   bool empty() const;
-  // A channel that somebody holds cannot receive now, since the interface or the kernel does not let it.
+  // A channel with a hold cannot receive now, because of the interface or the kernel.
   bool lost() const;
   uint64_t losses() const;  // How often it was lost.
 
@@ -234,29 +234,29 @@ class InterfaceChannels {
 
   // The log's limits, as the gateway's options say for this group.
   fanout::ChannelLog::Options LogOptions(uint64_t channel_id, const net::IpAddress& group) const;
-  // Its accounts go into those of the gateway, once its shard has read the last datagram.
+  // Adds its accounts to those of the gateway once its shard has read the last datagram.
   void Fold(const Channel& channel);
   absl::StatusOr<std::shared_ptr<Channel>> FindOrAdd(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes out a channel that nobody holds.
+  // Removes a channel without a hold.
   void Erase(Channels::iterator at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The same for one that was joined: its log goes, its accounts stay.
+  // The same for a channel that was joined: its log goes, its accounts stay.
   void Drop(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells the kernel what is wished of a channel that is joined.
+  // Tells the kernel the merged filter of a channel that is joined.
   absl::Status Tell(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ChannelSnapshot SnapshotOf(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void AddTotals(const Channel& channel, ReceiveTotals* totals);
   absl::Status Open(Channel* channel, const fanout::SourceFilter& wished) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Closes what the shard found that it cannot watch, to be joined again later. False if there was nothing.
+  // Closes sockets that the shard cannot watch; Heal joins them again later. False if there were none.
   bool CloseUnwatched(Healed* healed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PutOffRetry(int64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // For all channels that are held.
   InterfaceNotice NewNotice(std::vector<fanout::Event> events) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   fanout::ChannelStatus StatusLocked(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Describe(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // A line if the kernel's membership is not what it was `before` (nothing: none).
+  // Logs a line if the kernel's filter differs from `before` (nothing: not joined).
   void LogChange(const Channel& channel, const std::optional<fanout::SourceFilter>& before, bool quiet) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // A line for those who look at each hold.
+  // Logs a line about one hold, at level debug.
   void LogHold(const Channel& channel, const char* what, const fanout::SourceFilter& filter) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -267,14 +267,14 @@ class InterfaceChannels {
   mutable net::Mutex mutex_;
   ChannelSockets sockets_ ABSL_GUARDED_BY(mutex_);
   InterfaceState state_ ABSL_GUARDED_BY(mutex_);
-  int64_t retry_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // Monotonic; when to try again what was refused.
+  int64_t retry_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // Monotonic; when to try a refused join again.
   int64_t retry_after_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   Channels channels_ ABSL_GUARDED_BY(mutex_);
   absl::btree_map<uint64_t, Channel*> by_id_ ABSL_GUARDED_BY(mutex_);
-  // Channels that nobody holds, by when that began; and those whose reception may have put something off.
+  // Channels without a hold, by when the last one went; and those whose reception may have put off a filter.
   absl::btree_set<std::pair<int64_t, Channel*>> left_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<Channel*> put_off_ ABSL_GUARDED_BY(mutex_);
-  ReceiveTotals retired_ ABSL_GUARDED_BY(mutex_);  // Of channels that are no more.
+  ReceiveTotals retired_ ABSL_GUARDED_BY(mutex_);  // Of channels that were dropped.
 };
 
 }  // namespace mcgw::gateway

@@ -1,4 +1,4 @@
-// What InterfaceState decides is carried out on the channels; what is lost is joined again.
+// How the channels follow their interface: InterfaceState decides, Follow carries it out, Heal joins again.
 
 #include <algorithm>
 #include <utility>
@@ -21,7 +21,7 @@ constexpr int64_t kLongestRetryNs = 30'000'000'000;
 }  // namespace
 
 InterfaceNotice InterfaceChannels::NewNotice(std::vector<fanout::Event> events) const {
-  InterfaceNotice notice{.manager_id = id_,
+  InterfaceNotice notice{.interface_channels_id = id_,
                          .interface_name = state_.name(),
                          .interface_index = state_.index(),
                          .events = std::move(events),

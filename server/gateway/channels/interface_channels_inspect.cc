@@ -1,4 +1,4 @@
-// What a manager shows of its channels.
+// What InterfaceChannels shows of its channels.
 
 #include <algorithm>
 
@@ -21,7 +21,7 @@ void ReadOldest(const fanout::ChannelLog& log, ChannelSnapshot* snapshot) {
     result = log.Read(cursor, 1, log.committed_position(), &run, &gap);
     cursor = run.next;
   } while (result == fanout::ChannelLog::ReadResult::kMark);
-  // Overtaken meanwhile: the next snapshot will tell.
+  // If it was overtaken meanwhile, the next snapshot shows it.
   if (result == fanout::ChannelLog::ReadResult::kRun) snapshot->oldest_record.assign(run.data, run.size_bytes);
 }
 

@@ -1,13 +1,13 @@
-// How a channel is received: the kernel's side of it, joined with one filter for all that want it.
+// The kernel's side of a channel, joined with one filter for all that want the channel.
 //
-// Mostly one membership on one socket. A source-specific group with more sources than the kernel keeps for a socket has
-// several, each with sources of its own. A source that goes on being wanted never moves from one to another, so that
-// nothing of it is lost or comes twice. Elsewhere such siblings would bring datagrams twice while one of them changes
-// to EXCLUDE: there the kernel is told to pass all, and each subscriber's own filter does the rest.
+// Usually one membership on one socket. A source-specific group with more sources than the kernel keeps for a socket
+// has several memberships, each with its own sources. A source that stays wanted never moves from one to another, so
+// none of its datagrams is lost or arrives twice. For other groups, siblings would deliver datagrams twice while one of
+// them changes to EXCLUDE. There the kernel passes all sources, and each subscriber filters for itself.
 //
-// IPv6 loses a datagram now and then when a filter changes its mode (net::ReceiveSocket::SetFilter), so an EXCLUDE
-// that could become an INCLUDE does so while nothing comes. Until then the kernel passes more than is wished, and the
-// network carries it; so it is not put off for longer than `narrow_after_ns`, and then a gap is announced.
+// IPv6 sometimes loses a datagram when a filter changes its mode (net::ReceiveSocket::SetFilter). So an EXCLUDE that
+// could become an INCLUDE does so while no datagrams arrive. Until then the kernel passes more than is wanted, and the
+// network carries it. After `narrow_after_ns` the filter changes in any case, and a gap is announced.
 
 #ifndef MCGW_GATEWAY_CHANNELS_RECEPTION_H_
 #define MCGW_GATEWAY_CHANNELS_RECEPTION_H_
@@ -30,7 +30,7 @@
 
 namespace mcgw::gateway {
 
-// Not thread-safe: the interface's manager locks. Its calls make system calls.
+// Not thread-safe: InterfaceChannels locks. Its calls make system calls.
 class Reception {
  public:
   // What a reception needs for its life. `sockets`, `factory` and `shard` outlive it.
@@ -49,33 +49,33 @@ class Reception {
   Reception(const Reception&) = delete;
   Reception& operator=(const Reception&) = delete;
 
-  // Joins on an interface and has the shard read. On failure nothing is joined. What was missed since the last Close is
-  // announced in the log, with the cause given there.
+  // Joins on an interface and has the shard read. On failure nothing is joined. The log announces what was missed since
+  // the last Close, with the cause given there.
   absl::Status Open(uint32_t interface_index, const std::string& interface_name, const fanout::SourceFilter& wished);
-  // Tells the kernel a new filter, or puts that off if the one it has passes all that is wished. On failure the old one
-  // stays.
+  // Tells the kernel a new filter, or puts that off if the present one passes all that is wanted. On failure the old
+  // filter stays.
   absl::Status Tell(const fanout::SourceFilter& wished);
-  // Tells what was put off, if nothing has come between two calls or it has been put off for long enough. Once a
-  // second, with the monotonic time.
+  // Tells the kernel a filter that was put off, if no datagram arrived between two calls or `narrow_after_ns` is over.
+  // To be called once a second, with the monotonic time.
   void Narrow(int64_t now_ns);
   // Leaves and has the shard read what is still queued. `cause` is why datagrams are missed from now on.
   void Close(fanout::GapCause cause);
 
   bool is_open() const { return !siblings_.empty(); }
   bool was_open() const { return was_open_; }
-  // What the kernel was told, which passes at least what is wished. While open.
+  // The filter that the kernel was told, which passes at least what is wanted. While open.
   const fanout::SourceFilter& told() const { return told_; }
-  // Whether it passes more only until Narrow.
+  // Whether the kernel passes more than is wanted, until Narrow.
   bool narrows() const { return put_off_.has_value(); }
   size_t socket_count() const { return siblings_.size(); }
   std::vector<SocketSnapshot> Sockets() const;
-  // HOST_LIMIT if one of its sockets is not watched, and so read late: the shard found out after Open. While open.
+  // HOST_LIMIT if the shard found after Open that it cannot watch a socket, and so reads it late. While open.
   absl::Status Watched() const;
   // The sum over its sockets, with the inode of the first.
   net::ReceiveSocketFacts Facts() const;
   const fanout::ReceiveCounters& counters() const { return *counters_; }
   const std::shared_ptr<fanout::ReceiveCounters>& counters_ptr() const { return counters_; }
-  // Calls `done` on the shard's thread once all that Close left queued has been read.
+  // Calls `done` on the shard's thread once everything that Close left queued has been read.
   void AfterLastRead(std::function<void()> done) const { spec_.shard->Stop(nullptr, std::move(done)); }
 
  private:
@@ -94,30 +94,30 @@ class Reception {
   std::string Describe() const;
   absl::StatusOr<std::unique_ptr<Membership>> Join(const fanout::SourceFilter& filter);
   void StartReading(Membership* membership);
-  // As Join. One that fails for its many sources may pass all sources instead.
+  // As Join, but passes all sources if the kernel does not keep so many.
   absl::StatusOr<std::unique_ptr<Membership>> JoinAny(const fanout::SourceFilter& filter);
   absl::Status SetAny(const fanout::SourceFilter& filter);
   absl::Status SetSources(const Sources& wished);
   Plan MakePlan(const Sources& wished) const;
-  // All of a plan, or nothing of it. `*again`: the kernel keeps fewer sources than the plan has; make another.
+  // Carries out all of a plan or none of it. `*again`: the kernel keeps fewer sources than planned; make a new plan.
   absl::Status Carry(const Plan& plan, bool* again);
   absl::Status Explain(const absl::Status& status, size_t sources) const;
 
   const Spec spec_;
   const std::shared_ptr<fanout::ReceiveCounters> counters_ = std::make_shared<fanout::ReceiveCounters>();
   ChannelSpec channel_;
-  std::vector<Sibling> siblings_;  // One, but for source-specific groups with many sources.
+  std::vector<Sibling> siblings_;  // One, except for source-specific groups with many sources.
   size_t most_sources_ = 0;        // Of a new socket.
   fanout::SourceFilter told_;
-  // A narrower filter that the kernel is yet to be told.
+  // A narrower filter that the kernel has not been told yet.
   struct PutOff {
     fanout::SourceFilter filter;
-    int64_t since_ns = 0;                 // Monotonic; when the first of those that followed each other was put off.
-    std::optional<uint64_t> read_before;  // counters_->read when it was last looked at.
+    int64_t since_ns = 0;                 // Monotonic; when the first of several in a row was put off.
+    std::optional<uint64_t> read_before;  // counters_->read at the last call of Narrow.
   };
   std::optional<PutOff> put_off_;
   bool was_open_ = false;
-  std::optional<fanout::GapCause> interruption_;  // To be announced when reading begins again.
+  std::optional<fanout::GapCause> interruption_;  // Announced when reading begins again.
   int64_t closed_unix_ns_ = 0;
 };
 

@@ -271,7 +271,7 @@ HostFacts FactGatherer::GatherHost() const {
     if (channel.joined) granted_bytes = std::max(granted_bytes.value_or(0), GrantedBufferBytes(channel));
   }
   size_t held = 0;
-  for (const InterfaceRegistry::ManagerPtr& manager : view_.registry().All()) held += manager->HeldChannels();
+  for (const InterfaceRegistry::ChannelsPtr& channels : view_.registry().All()) held += channels->HeldChannels();
   return {.settings = net::ReadHostSettings(),
           .counters = net::ReadHostCounters(),
           .counters_before = view_.counters_before(),

@@ -51,17 +51,17 @@ std::shared_ptr<const HostView::KernelReading> HostView::ReadKernelForPage(bool 
   return reading;
 }
 
-InterfaceRegistry::ManagerPtr HostView::ManagerOf(uint32_t interface_index) const {
-  for (InterfaceRegistry::ManagerPtr& manager : registry().All()) {
-    if (manager->index() == interface_index) return std::move(manager);
+InterfaceRegistry::ChannelsPtr HostView::ChannelsOn(uint32_t interface_index) const {
+  for (InterfaceRegistry::ChannelsPtr& channels : registry().All()) {
+    if (channels->index() == interface_index) return std::move(channels);
   }
   return nullptr;
 }
 
 std::map<net::IpAddress, uint32_t> HostView::SocketsOn(uint32_t interface_index) const {
   std::map<net::IpAddress, uint32_t> sockets;
-  if (const InterfaceRegistry::ManagerPtr manager = ManagerOf(interface_index); manager != nullptr) {
-    sockets = manager->Sockets();
+  if (const InterfaceRegistry::ChannelsPtr channels = ChannelsOn(interface_index); channels != nullptr) {
+    sockets = channels->Sockets();
   }
   for (const HostMemberships::Held& held : sender().host_memberships().List()) {
     if (held.interface_index == interface_index) ++sockets[held.group];

@@ -52,7 +52,7 @@ class HostView {
   // `since_ns` (monotonic). Null if it cannot be read.
   std::shared_ptr<const KernelReading> ReadKernelForPage(bool further_page, int64_t since_ns) const;
   // Null if no client has ever asked for the interface.
-  InterfaceRegistry::ManagerPtr ManagerOf(uint32_t interface_index) const;
+  InterfaceRegistry::ChannelsPtr ChannelsOn(uint32_t interface_index) const;
   // How many sockets of the gateway hold each group on an interface.
   std::map<net::IpAddress, uint32_t> SocketsOn(uint32_t interface_index) const;
   // Of IGMP or MLD on an interface; 0: unknown.

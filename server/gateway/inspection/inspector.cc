@@ -18,17 +18,17 @@ constexpr uint64_t kAbsentFrom = uint64_t{1} << 32;
 absl::StatusOr<std::vector<ChannelSnapshot>> Inspector::ListChannels(const ChannelQuery& query) const {
   const std::vector<HostMemberships::Held> host_only = view_.sender().host_memberships().List();
   // A page looks closely at its own channels only.
-  std::vector<std::pair<uint64_t, InterfaceRegistry::ManagerPtr>> wanted;
-  for (const InterfaceRegistry::ManagerPtr& manager : view_.registry().All()) {
-    if (!query.interfaces.empty() && !query.interfaces.contains(manager->name())) continue;
-    for (const uint64_t id : manager->ChannelIds(query)) wanted.emplace_back(id, manager);
+  std::vector<std::pair<uint64_t, InterfaceRegistry::ChannelsPtr>> wanted;
+  for (const InterfaceRegistry::ChannelsPtr& channels : view_.registry().All()) {
+    if (!query.interfaces.empty() && !query.interfaces.contains(channels->name())) continue;
+    for (const uint64_t id : channels->ChannelIds(query)) wanted.emplace_back(id, channels);
   }
   std::sort(wanted.begin(), wanted.end());
   if (wanted.size() > query.most) wanted.resize(query.most);
   std::vector<ChannelSnapshot> all;
   int64_t opened_ns = 0;
-  for (const auto& [id, manager] : wanted) {
-    for (ChannelSnapshot& snapshot : manager->Snapshot({id})) {
+  for (const auto& [id, channels] : wanted) {
+    for (ChannelSnapshot& snapshot : channels->Snapshot({id})) {
       opened_ns = std::max(opened_ns, snapshot.opened_ns);
       all.push_back(std::move(snapshot));
     }
@@ -51,27 +51,27 @@ absl::StatusOr<std::vector<ChannelSnapshot>> Inspector::ListChannels(const Chann
   return all;
 }
 
-InterfaceSnapshot Inspector::SnapshotOf(const net::Interface& interface, const InterfaceChannels* manager,
+InterfaceSnapshot Inspector::SnapshotOf(const net::Interface& interface, const InterfaceChannels* channels,
                                         const HostSnapshot& host) const {
   const net::KernelMemberships& kernel = host.memberships;
   InterfaceSnapshot snapshot{
       .interface = interface, .order = interface.index, .permitted = view_.directory().IsPermitted(interface)};
-  if (manager != nullptr) {
-    snapshot.lost = !manager->empty() && manager->lost();
-    snapshot.losses = manager->losses();
+  if (channels != nullptr) {
+    snapshot.lost = !channels->empty() && channels->lost();
+    snapshot.losses = channels->losses();
     // Those that do not exist come last.
-    if (interface.index == 0) snapshot.order = kAbsentFrom + manager->id();
+    if (interface.index == 0) snapshot.order = kAbsentFrom + channels->id();
   }
   for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
     const bool is_v6 = family == net::Family::kIpv6;
     InterfaceSnapshot::PerFamily& entry = snapshot.families[is_v6];
     entry.exclusions = view_.directory().StarExclusions(interface, family);
     entry.is_default = interface.index != 0 && host.defaults[is_v6] == interface.index;
-    if (manager != nullptr) entry.memberships = manager->Holds(family);
+    if (channels != nullptr) entry.memberships = channels->Holds(family);
     if (interface.index != 0) entry.protocol_version = view_.ProtocolVersion(interface, family, kernel);
   }
   if (const auto at = host.devices.find(interface.index); at != host.devices.end()) snapshot.device = at->second;
-  if (manager != nullptr) snapshot.received = manager->Totals();
+  if (channels != nullptr) snapshot.received = channels->Totals();
   if (interface.index == 0) return snapshot;
   snapshot.sends = view_.sender().account().Of(interface.index);
   const std::map<net::IpAddress, uint32_t> sockets = view_.SocketsOn(interface.index);
@@ -98,14 +98,14 @@ absl::StatusOr<std::vector<InterfaceSnapshot>> Inspector::ListInterfaces() const
   std::vector<InterfaceSnapshot> all;
   const std::shared_ptr<const net::InterfaceTable> table = view_.directory().table();
   for (const net::Interface& interface : table->interfaces()) {
-    all.push_back(SnapshotOf(interface, view_.ManagerOf(interface.index).get(), host));
+    all.push_back(SnapshotOf(interface, view_.ChannelsOn(interface.index).get(), host));
   }
-  for (const InterfaceRegistry::ManagerPtr& manager : view_.registry().All()) {
+  for (const InterfaceRegistry::ChannelsPtr& channels : view_.registry().All()) {
     // Also one whose interface has just gone, of which the gateway is still to hear.
-    if (table->FindByIndex(manager->index()) != nullptr || manager->empty()) continue;
+    if (table->FindByIndex(channels->index()) != nullptr || channels->empty()) continue;
     net::Interface gone;
-    gone.name = manager->name();
-    all.push_back(SnapshotOf(gone, manager.get(), host));
+    gone.name = channels->name();
+    all.push_back(SnapshotOf(gone, channels.get(), host));
   }
   return all;
 }
@@ -136,8 +136,8 @@ std::vector<SubscriberSnapshot> Inspector::ListSubscribers(const SubscriberQuery
 }
 
 std::optional<ChannelLedger> Inspector::LedgerOfChannel(uint64_t channel_id) const {
-  for (const InterfaceRegistry::ManagerPtr& manager : view_.registry().All()) {
-    if (std::optional<ChannelLedger> ledger = manager->LedgerOf(channel_id); ledger.has_value()) return ledger;
+  for (const InterfaceRegistry::ChannelsPtr& channels : view_.registry().All()) {
+    if (std::optional<ChannelLedger> ledger = channels->LedgerOf(channel_id); ledger.has_value()) return ledger;
   }
   return std::nullopt;
 }
@@ -166,7 +166,8 @@ std::optional<fanout::LedgerEntry> Inspector::LedgerOfSubscriber(uint64_t subscr
 
 GatewayAccount Inspector::Account() const {
   GatewayAccount account;
-  for (const InterfaceRegistry::ManagerPtr& manager : view_.registry().All()) account.channels.Add(manager->Account());
+  for (const InterfaceRegistry::ChannelsPtr& channels : view_.registry().All())
+    account.channels.Add(channels->Account());
   account.channels.Add(closed_->channels());
   account.subscribers = streams_->Total();
   return account;

@@ -78,8 +78,8 @@ class Inspector {
     std::map<uint32_t, net::DeviceCounters> devices;
     std::array<uint32_t, 2> defaults = {};  // The interface of an empty selector, for each family.
   };
-  // `manager`: null if no client has ever asked for the interface.
-  InterfaceSnapshot SnapshotOf(const net::Interface& interface, const InterfaceChannels* manager,
+  // `channels`: null if no client has ever asked for the interface.
+  InterfaceSnapshot SnapshotOf(const net::Interface& interface, const InterfaceChannels* channels,
                                const HostSnapshot& host) const;
 
   const HostView view_;

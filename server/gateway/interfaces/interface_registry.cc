@@ -7,11 +7,11 @@
 
 namespace mcgw::gateway {
 
-bool InterfaceRegistry::HasManager(uint32_t index) const {
+bool InterfaceRegistry::HasChannels(uint32_t index) const {
   return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.index == index; });
 }
 
-// Of several that bore the name, the one that had an interface last.
+// If several entries have the name, the one that lost its interface last.
 InterfaceRegistry::Entry* InterfaceRegistry::Waiting(std::string_view name) {
   Entry* found = nullptr;
   for (Entry& entry : entries_) {
@@ -21,53 +21,53 @@ InterfaceRegistry::Entry* InterfaceRegistry::Waiting(std::string_view name) {
   return found;
 }
 
-InterfaceRegistry::ManagerPtr InterfaceRegistry::Manager(std::string_view name) {
+InterfaceRegistry::ChannelsPtr InterfaceRegistry::ChannelsOn(std::string_view name) {
   net::MutexLock lock(&mutex_);
   const net::Interface* const interface = table_->FindByName(name);
   for (const Entry& entry : entries_) {
-    if (interface != nullptr && entry.index == interface->index) return entry.manager;
+    if (interface != nullptr && entry.index == interface->index) return entry.channels;
   }
-  // Follow has given the interfaces to those that waited for them: one that is there has no manager yet.
+  // Follow has given each interface to the entry that waited for it, so an interface in the table has no entry yet.
   if (interface == nullptr) {
-    if (const Entry* const waiting = Waiting(name); waiting != nullptr) return waiting->manager;
+    if (const Entry* const waiting = Waiting(name); waiting != nullptr) return waiting->channels;
   }
   if (interface == nullptr) Prune();
-  auto manager = std::make_shared<InterfaceChannels>(services_, std::string(name), interface);
+  auto channels = std::make_shared<InterfaceChannels>(services_, std::string(name), interface);
   entries_.push_back({.name = std::string(name),
                       .index = interface == nullptr ? 0 : interface->index,
                       .lost_order = 0,
-                      .manager = manager});
-  return manager;
+                      .channels = channels});
+  return channels;
 }
 
 void InterfaceRegistry::Prune() {
-  // None but this list refers to a manager that goes: whoever else has one got it here, under the mutex, or has a hold,
-  // whose channel it keeps.
+  // Only this list may refer to an entry that is removed. Other references were taken here under the mutex, or belong
+  // to a hold, whose channel keeps the entry from being empty.
   std::erase_if(entries_, [](const Entry& entry) {
-    return entry.index == 0 && entry.manager.use_count() == 1 && entry.manager->empty();
+    return entry.index == 0 && entry.channels.use_count() == 1 && entry.channels->empty();
   });
 }
 
-std::vector<InterfaceRegistry::ManagerPtr> InterfaceRegistry::All() const {
+std::vector<InterfaceRegistry::ChannelsPtr> InterfaceRegistry::All() const {
   net::MutexLock lock(&mutex_);
-  std::vector<ManagerPtr> all;
+  std::vector<ChannelsPtr> all;
   all.reserve(entries_.size());
-  for (const Entry& entry : entries_) all.push_back(entry.manager);
+  for (const Entry& entry : entries_) all.push_back(entry.channels);
   return all;
 }
 
 bool InterfaceRegistry::DropOldestLeft() {
   while (true) {
-    ManagerPtr oldest;
+    ChannelsPtr oldest;
     int64_t oldest_ns = INT64_MAX;
-    for (const ManagerPtr& manager : All()) {
-      const std::optional<int64_t> left_ns = manager->OldestLeftNs();
+    for (const ChannelsPtr& channels : All()) {
+      const std::optional<int64_t> left_ns = channels->OldestLeftNs();
       if (!left_ns.has_value() || *left_ns >= oldest_ns) continue;
       oldest_ns = *left_ns;
-      oldest = manager;
+      oldest = channels;
     }
     if (oldest == nullptr) return false;
-    if (oldest->DropOldestLeft()) return true;  // Else it was joined again meanwhile.
+    if (oldest->DropOldestLeft()) return true;  // Otherwise it was joined again meanwhile.
   }
 }
 
@@ -80,7 +80,7 @@ void InterfaceRegistry::Detach(const net::InterfaceChanges& changes) {
   for (Entry& entry : entries_) {
     if (entry.index == 0) continue;
     const net::Interface* const interface = table_->FindByIndex(entry.index);
-    // What has the index of one that was deleted is another interface, even with the same name.
+    // An interface with the index of a deleted one is another interface, even with the same name.
     if (interface == nullptr || changes.deleted.contains(entry.index)) {
       entry.index = 0;
       entry.lost_order = ++losses_;
@@ -92,7 +92,7 @@ void InterfaceRegistry::Detach(const net::InterfaceChanges& changes) {
 
 void InterfaceRegistry::Attach() {
   for (const net::Interface& interface : table_->interfaces()) {
-    if (HasManager(interface.index)) continue;
+    if (HasChannels(interface.index)) continue;
     Entry* waiting = Waiting(interface.name);
     for (const std::string& name : interface.alternative_names) {
       if (waiting == nullptr) waiting = Waiting(name);
@@ -104,7 +104,7 @@ void InterfaceRegistry::Attach() {
 std::vector<InterfaceNotice> InterfaceRegistry::Follow(std::shared_ptr<const net::InterfaceTable> table,
                                                        const net::InterfaceChanges& changes) {
   struct Step {
-    ManagerPtr manager;
+    ChannelsPtr channels;
     const net::Interface* interface = nullptr;
     InterfaceInterim interim;
   };
@@ -120,7 +120,7 @@ std::vector<InterfaceNotice> InterfaceRegistry::Follow(std::shared_ptr<const net
     Attach();
     for (size_t i = 0; i < entries_.size(); ++i) {
       const Entry& entry = entries_[i];
-      steps.push_back({.manager = entry.manager,
+      steps.push_back({.channels = entry.channels,
                        .interface = entry.index == 0 ? nullptr : table->FindByIndex(entry.index),
                        .interim = {.deleted = before[i] != 0 && changes.deleted.contains(before[i]),
                                    .down = before[i] != 0 && changes.down.contains(before[i]),
@@ -129,7 +129,7 @@ std::vector<InterfaceNotice> InterfaceRegistry::Follow(std::shared_ptr<const net
   }
   std::vector<InterfaceNotice> notices;
   for (const Step& step : steps) {
-    std::optional<InterfaceNotice> notice = step.manager->Follow(step.interface, step.interim);
+    std::optional<InterfaceNotice> notice = step.channels->Follow(step.interface, step.interim);
     if (notice.has_value()) notices.push_back(*std::move(notice));
   }
   return notices;

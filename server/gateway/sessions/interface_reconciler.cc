@@ -80,8 +80,8 @@ void InterfaceReconciler::Tell(const std::vector<InterfaceNotice>& notices) {
 void InterfaceReconciler::Heal(bool now) {
   std::vector<ChannelChange> changes;
   std::vector<InterfaceNotice> notices;
-  for (const InterfaceRegistry::ManagerPtr& manager : registry_->All()) {
-    InterfaceChannels::Healed healed = manager->Heal(now);
+  for (const InterfaceRegistry::ChannelsPtr& channels : registry_->All()) {
+    InterfaceChannels::Healed healed = channels->Heal(now);
     if (healed.notice.has_value()) notices.push_back(*std::move(healed.notice));
     std::move(healed.changes.begin(), healed.changes.end(), std::back_inserter(changes));
   }
@@ -97,25 +97,25 @@ void InterfaceReconciler::Heal(bool now) {
 }
 
 void InterfaceReconciler::CheckKernel() {
-  const std::vector<InterfaceRegistry::ManagerPtr> managers = registry_->All();
-  std::vector<std::set<net::IpAddress>> missing(managers.size());
+  const std::vector<InterfaceRegistry::ChannelsPtr> all = registry_->All();
+  std::vector<std::set<net::IpAddress>> missing(all.size());
   // Twice: a list that changes while it is read may lack what the kernel has.
   for (int reading = 0; reading < 2; ++reading) {
     const int64_t before_ns = net::MonotonicNs();
     const absl::StatusOr<net::KernelMemberships> kernel = kernel_memberships_();
     if (!kernel.ok()) return;
     bool any = false;
-    for (size_t i = 0; i < managers.size(); ++i) {
+    for (size_t i = 0; i < all.size(); ++i) {
       if (reading > 0 && missing[i].empty()) continue;
-      missing[i] = managers[i]->Missing(*kernel, before_ns);
+      missing[i] = all[i]->Missing(*kernel, before_ns);
       any = any || !missing[i].empty();
     }
     if (!any) return;
   }
   std::vector<InterfaceNotice> notices;
-  for (size_t i = 0; i < managers.size(); ++i) {
+  for (size_t i = 0; i < all.size(); ++i) {
     if (missing[i].empty()) continue;
-    std::optional<InterfaceNotice> notice = managers[i]->Rejoin(missing[i]);
+    std::optional<InterfaceNotice> notice = all[i]->Rejoin(missing[i]);
     if (notice.has_value()) notices.push_back(*std::move(notice));
   }
   Tell(notices);
@@ -130,7 +130,7 @@ void InterfaceReconciler::FollowMemberships() {
 
 void InterfaceReconciler::Sweep(int64_t now_ns) {
   net::MutexLock lock(&mutex_);
-  for (const InterfaceRegistry::ManagerPtr& manager : registry_->All()) manager->Sweep(now_ns);
+  for (const InterfaceRegistry::ChannelsPtr& channels : registry_->All()) channels->Sweep(now_ns);
   for (const std::string& line : log_.Due(now_ns)) spdlog::info("{}", line);
   if (now_ns - followed_ns_ < kFollowAnywayNs) return Heal(/*now=*/false);
   if (const absl::Status status = FollowLocked(); !status.ok()) {
@@ -141,9 +141,9 @@ void InterfaceReconciler::Sweep(int64_t now_ns) {
 std::map<std::string, bool> InterfaceReconciler::Health() const {
   std::map<std::string, bool> health;
   std::map<std::string, bool> absent;
-  for (const InterfaceRegistry::ManagerPtr& manager : registry_->All()) {
-    if (manager->empty()) continue;
-    (manager->index() == 0 ? absent : health)[manager->name()] = !manager->lost();
+  for (const InterfaceRegistry::ChannelsPtr& channels : registry_->All()) {
+    if (channels->empty()) continue;
+    (channels->index() == 0 ? absent : health)[channels->name()] = !channels->lost();
   }
   // One that was deleted, and whose name another bears, does not speak for it.
   health.merge(absent);

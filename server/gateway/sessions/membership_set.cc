@@ -36,10 +36,10 @@ absl::Status JoinOnPorts(const net::InterfaceTable& table, const Interface& vrf)
 }
 
 // A channel that a membership means and cannot have.
-ChannelStatus RefusedStatus(const MembershipKey& key, const InterfaceChannels& manager, const absl::Status& status) {
+ChannelStatus RefusedStatus(const MembershipKey& key, const InterfaceChannels& channels, const absl::Status& status) {
   ChannelStatus refused;
-  refused.interface_index = manager.index();
-  refused.interface_name = manager.name();
+  refused.interface_index = channels.index();
+  refused.interface_name = channels.name();
   refused.group = key.group;
   refused.port = key.port;
   refused.phase = ChannelPhase::kFailed;
@@ -49,9 +49,10 @@ ChannelStatus RefusedStatus(const MembershipKey& key, const InterfaceChannels& m
 
 }  // namespace
 
-MembershipSet::Hold* MembershipSet::Membership::HoldOn(const InterfaceChannels* manager) const {
-  const auto at = std::find_if(holds.begin(), holds.end(),
-                               [manager](const std::unique_ptr<Hold>& hold) { return hold->manager() == manager; });
+MembershipSet::Hold* MembershipSet::Membership::HoldOn(const InterfaceChannels* channels) const {
+  const auto at = std::find_if(holds.begin(), holds.end(), [channels](const std::unique_ptr<Hold>& hold) {
+    return hold->interface_channels() == channels;
+  });
   return at == holds.end() ? nullptr : at->get();
 }
 
@@ -70,7 +71,7 @@ MembershipFacts MembershipSet::NewFacts(const MembershipKey& key) {
 }
 
 const InterfaceChannels* MembershipSet::HeldOne(const Membership& membership) {
-  return membership.holds.empty() ? nullptr : membership.holds.front()->manager();
+  return membership.holds.empty() ? nullptr : membership.holds.front()->interface_channels();
 }
 
 std::string MembershipSet::StayingName(const MembershipKey& key, const InterfaceChannels& held) const {
@@ -111,12 +112,12 @@ absl::StatusOr<std::vector<std::string>> MembershipSet::InterfacesOf(const Membe
   return names;
 }
 
-absl::StatusOr<MembershipSet::Hold*> MembershipSet::HoldOn(InterfaceChannels* manager, Membership* membership,
+absl::StatusOr<MembershipSet::Hold*> MembershipSet::HoldOn(InterfaceChannels* channels, Membership* membership,
                                                            InterfaceChannels::Patience patience,
                                                            fanout::Cursor* start) {
   const auto acquire = [&] {
-    return manager->Acquire(membership->group, membership->port, membership->facts, membership->filter, patience,
-                            start);
+    return channels->Acquire(membership->group, membership->port, membership->facts, membership->filter, patience,
+                             start);
   };
   absl::StatusOr<std::unique_ptr<Hold>> hold = acquire();
   // A channel that somebody wants comes before one that nobody has any more.
@@ -130,9 +131,10 @@ absl::StatusOr<MembershipSet::Hold*> MembershipSet::HoldOn(InterfaceChannels* ma
   return taken;
 }
 
-void MembershipSet::LetGo(Membership* membership, const InterfaceChannels* manager, bool quiet) {
-  const auto at = std::find_if(membership->holds.begin(), membership->holds.end(),
-                               [manager](const std::unique_ptr<Hold>& hold) { return hold->manager() == manager; });
+void MembershipSet::LetGo(Membership* membership, const InterfaceChannels* channels, bool quiet) {
+  const auto at =
+      std::find_if(membership->holds.begin(), membership->holds.end(),
+                   [channels](const std::unique_ptr<Hold>& hold) { return hold->interface_channels() == channels; });
   ForgetChannel(at->get());
   if (quiet) (*at)->EndQuietly();
   membership->holds.erase(at);
@@ -215,9 +217,9 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
   Added added{.membership_id = membership.facts.id, .channels = {}, .touched = {}};
   const bool every = request.selector == kEvery;
   std::set<const InterfaceChannels*> failed;
-  const auto fail = [&](const InterfaceChannels& manager, const absl::Status& status) {
-    failed.insert(&manager);
-    added.channels.push_back(RefusedStatus(key, manager, status));
+  const auto fail = [&](const InterfaceChannels& channels, const absl::Status& status) {
+    failed.insert(&channels);
+    added.channels.push_back(RefusedStatus(key, channels, status));
   };
   for (const std::unique_ptr<Hold>& hold : membership.holds) {
     const absl::Status status = hold->SetFilter(request.filter);
@@ -226,23 +228,23 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
       AssignAnyway(&membership, filter_before);
       return status;
     }
-    fail(*hold->manager(), status);
+    fail(*hold->interface_channels(), status);
   }
   for (const std::string& name : *names) {
-    const ManagerPtr manager = services_->registry->Manager(name);
-    if (membership.HoldOn(manager.get()) != nullptr) continue;
+    const ChannelsPtr channels = services_->registry->ChannelsOn(name);
+    if (membership.HoldOn(channels.get()) != nullptr) continue;
     // What is held waits for its interface in any case.
     const InterfaceChannels* const held = every || is_new ? nullptr : HeldOne(membership);
-    if (held != nullptr && manager->index() == 0) continue;
+    if (held != nullptr && channels->index() == 0) continue;
     const bool wait = !every && (request.wait_for_interface || held != nullptr);
-    const absl::Status status = HoldOn(manager.get(), &membership, {.wait = wait}).status();
+    const absl::Status status = HoldOn(channels.get(), &membership, {.wait = wait}).status();
     if (status.ok()) {
       if (held != nullptr) {
         added.touched.push_back(membership.HoldOn(held)->log());
         LetGo(&membership, held, /*quiet=*/false);
       }
     } else if (every) {
-      fail(*manager, status);
+      fail(*channels, status);
     } else {
       // One interface only: nothing is left to undo but the entry.
       if (is_new) Erase(&membership);
@@ -252,7 +254,7 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
   membership.wait = request.wait_for_interface;
   for (const std::unique_ptr<Hold>& hold : membership.holds) {
     // One that is held and refused the new filter has been reported.
-    if (!failed.contains(hold->manager())) added.channels.push_back(hold->status());
+    if (!failed.contains(hold->interface_channels())) added.channels.push_back(hold->status());
     added.touched.push_back(hold->log());
   }
   return added;
@@ -276,13 +278,13 @@ void MembershipSet::FollowOne(Membership* membership, std::vector<Followed>* fol
   std::map<std::string, Reason> refused;
   const auto before = refused_.find(membership->facts.id);
   for (const std::string& name : *names) {
-    const ManagerPtr manager = services_->registry->Manager(name);
+    const ChannelsPtr channels = services_->registry->ChannelsOn(name);
     // One place without an interface is as good as another.
-    if (held != nullptr && manager->index() == 0) return;
-    meant.insert(manager.get());
-    if (membership->HoldOn(manager.get()) != nullptr) continue;
+    if (held != nullptr && channels->index() == 0) return;
+    meant.insert(channels.get());
+    if (membership->HoldOn(channels.get()) != nullptr) continue;
     fanout::Cursor start;
-    const absl::StatusOr<Hold*> hold = HoldOn(manager.get(), membership, {.wait = !every, .quiet = true}, &start);
+    const absl::StatusOr<Hold*> hold = HoldOn(channels.get(), membership, {.wait = !every, .quiet = true}, &start);
     if (hold.ok()) {
       followed->push_back({.log = (*hold)->log(), .start = start, .refused = {}});
       continue;
@@ -297,20 +299,20 @@ void MembershipSet::FollowOne(Membership* membership, std::vector<Followed>* fol
     followed->push_back({.log = nullptr,
                          .cause = fanout::ChangeCause::kRefused,
                          .start = std::nullopt,
-                         .refused = RefusedStatus(key, *manager, hold.status())});
+                         .refused = RefusedStatus(key, *channels, hold.status())});
   }
   if (before != refused_.end()) refused_.erase(before);
   if (!refused.empty()) refused_.emplace(membership->facts.id, std::move(refused));
   std::vector<const InterfaceChannels*> left;
   for (const std::unique_ptr<Hold>& hold : membership->holds) {
-    if (!meant.contains(hold->manager())) left.push_back(hold->manager());
+    if (!meant.contains(hold->interface_channels())) left.push_back(hold->interface_channels());
   }
-  for (const InterfaceChannels* manager : left) {
-    followed->push_back({.log = membership->HoldOn(manager)->log(),
+  for (const InterfaceChannels* channels : left) {
+    followed->push_back({.log = membership->HoldOn(channels)->log(),
                          .cause = fanout::ChangeCause::kInterfaceGone,
                          .start = {},
                          .refused = {}});
-    LetGo(membership, manager, /*quiet=*/true);
+    LetGo(membership, channels, /*quiet=*/true);
   }
 }
 

@@ -108,13 +108,13 @@ class MembershipSet {
 
  private:
   using Hold = InterfaceChannels::Hold;
-  using ManagerPtr = InterfaceRegistry::ManagerPtr;
+  using ChannelsPtr = InterfaceRegistry::ChannelsPtr;
   // There may be millions.
   struct Membership {
     Membership(MembershipFacts the_facts, const MembershipKey& key)
         : facts(std::move(the_facts)), group(key.group), port(key.port) {}
     // Null if it has none there.
-    Hold* HoldOn(const InterfaceChannels* manager) const;
+    Hold* HoldOn(const InterfaceChannels* channels) const;
     MembershipKey key() const { return {facts.holder->selector, group, port}; }
 
     const MembershipFacts facts;
@@ -167,9 +167,9 @@ class MembershipSet {
   static const InterfaceChannels* HeldOne(const Membership& membership);
   // The same as InterfacesOf for one that has its interface.
   std::string StayingName(const MembershipKey& key, const InterfaceChannels& held) const;
-  absl::StatusOr<Hold*> HoldOn(InterfaceChannels* manager, Membership* membership, InterfaceChannels::Patience patience,
-                               fanout::Cursor* start = nullptr);
-  void LetGo(Membership* membership, const InterfaceChannels* manager, bool quiet);
+  absl::StatusOr<Hold*> HoldOn(InterfaceChannels* channels, Membership* membership,
+                               InterfaceChannels::Patience patience, fanout::Cursor* start = nullptr);
+  void LetGo(Membership* membership, const InterfaceChannels* channels, bool quiet);
   void ForgetChannel(const Hold* hold);
   void FollowOne(Membership* membership, std::vector<Followed>* followed);
   // Counts one more membership. MEMBERSHIP_LIMIT.

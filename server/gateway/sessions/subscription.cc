@@ -304,7 +304,7 @@ void Subscription::Tell(const InterfaceNotice& notice) {
       if (notice.channel_ids.contains(id)) follow(id, &reading);
     }
   }
-  const bool told_lost = told_lost_.erase(notice.manager_id) > 0;
+  const bool told_lost = told_lost_.erase(notice.interface_channels_id) > 0;
   if (!read.has_value() && !told_lost) return;
   bool lost = told_lost;
   for (const fanout::Event& event : notice.events) {
@@ -312,7 +312,7 @@ void Subscription::Tell(const InterfaceNotice& notice) {
     if (std::holds_alternative<fanout::InterfaceRestored>(event)) lost = false;
     read.has_value() ? subscriber_.NotifyAt(*read, event) : subscriber_.Notify(event);
   }
-  if (lost) told_lost_.insert(notice.manager_id);
+  if (lost) told_lost_.insert(notice.interface_channels_id);
   if (told_lost_.size() > kMostToldLost) told_lost_.erase(told_lost_.begin());
 }
 

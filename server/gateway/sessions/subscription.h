@@ -164,7 +164,7 @@ class Subscription {
   std::atomic<bool> joining_{true};
   std::atomic<bool> missed_{false};
 
-  // After the session's mutex, before an interface manager's.
+  // After the session's mutex, before that of InterfaceChannels.
   mutable net::Mutex mutex_;
   std::unique_ptr<MembershipSet> own_ ABSL_GUARDED_BY(mutex_);
   // Of its own memberships and whose they are; empty: not open, or they do not outlive the stream.
@@ -173,7 +173,7 @@ class Subscription {
   bool started_ ABSL_GUARDED_BY(mutex_) = false;                    // It reads; before, Open takes care of all.
   absl::btree_map<uint64_t, Reading> reading_ ABSL_GUARDED_BY(mutex_);
   std::vector<Text> names_ ABSL_GUARDED_BY(mutex_);
-  std::set<uint64_t> told_lost_ ABSL_GUARDED_BY(mutex_);  // Ids of managers.
+  std::set<uint64_t> told_lost_ ABSL_GUARDED_BY(mutex_);  // Ids of InterfaceChannels.
 };
 
 }  // namespace mcgw::gateway
