@@ -152,7 +152,7 @@ grpc::ServerUnaryReactor* GatewayService::Send(grpc::CallbackServerContext* cont
   return waiting;
 }
 
-grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse>* GatewayService::Publish(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* GatewayService::Publish(
     grpc::CallbackServerContext* context) {
   return PublishStream::New(gateway_, sends_, context, CallerOf(*context), &publish_streams_);
 }

@@ -17,7 +17,7 @@ namespace mcgw::rpc {
 
 using GatewayServiceBase = multicast::gateway::v1::MulticastGatewayService;
 using GatewayServiceMethods = GatewayServiceBase::WithCallbackMethod_Join<GatewayServiceBase::WithCallbackMethod_Leave<
-    GatewayServiceBase::WithCallbackMethod_Send<GatewayServiceBase::WithCallbackMethod_Publish<
+    GatewayServiceBase::WithCallbackMethod_Send<GatewayServiceBase::WithRawCallbackMethod_Publish<
         GatewayServiceBase::WithRawMethod_Subscribe<GatewayServiceBase::Service>>>>>;
 
 // Thread-safe. Everything passed to it must outlive it.
@@ -35,8 +35,8 @@ class GatewayService final : public GatewayServiceMethods {
   grpc::ServerUnaryReactor* Send(grpc::CallbackServerContext* context,
                                  const multicast::gateway::v1::SendRequest* request,
                                  multicast::gateway::v1::SendResponse* response) override;
-  grpc::ServerBidiReactor<multicast::gateway::v1::PublishRequest, multicast::gateway::v1::PublishResponse>* Publish(
-      grpc::CallbackServerContext* context) override;
+  // In bytes, so that a batch which cannot be parsed is told from the end of the stream.
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Publish(grpc::CallbackServerContext* context) override;
 
   PublishStreams& publish_streams() { return publish_streams_; }
 

@@ -77,7 +77,7 @@ void PublishStream::Advance() {
   }
   if (!reading_ && answers_.size() < kMostUnanswered && answer_bytes_ < kMostUnansweredBytes) {
     reading_ = true;
-    StartRead(&request_);
+    StartRead(&received_);
   }
 }
 
@@ -125,11 +125,16 @@ absl::Status PublishStream::Wait(std::shared_ptr<gateway::BatchJob> job, gateway
 
 void PublishStream::Answer(absl::StatusOr<Response> answer) {
   if (request_.ByteSizeLong() > kMostKeptBytes || request_.bursts_size() > 64) Request().Swap(&request_);
+  grpc::ByteBuffer encoded;
+  if (answer.ok()) {
+    bool own_buffer = false;
+    grpc::SerializationTraits<Response>::Serialize(*answer, &encoded, &own_buffer);
+  }
   net::MutexLock lock(&mutex_);
   reading_ = false;
   if (answer.ok()) {
-    answer_bytes_ += answer->ByteSizeLong();
-    answers_.push_back(*std::move(answer));
+    answer_bytes_ += encoded.Length();
+    answers_.push_back(std::move(encoded));
   } else if (!ending_.has_value()) {
     ending_ = answer.status();
   }
@@ -140,7 +145,7 @@ void PublishStream::OnWriteDone(bool ok) {
   net::MutexLock lock(&mutex_);
   writing_ = false;
   writing_since_ns_ = 0;
-  answer_bytes_ -= answers_.front().ByteSizeLong();
+  answer_bytes_ -= answers_.front().Length();
   answers_.pop_front();
   if (!ok) {
     answers_.clear();
@@ -191,15 +196,22 @@ absl::Status PublishStream::ReadSession() {
 }
 
 absl::StatusOr<std::shared_ptr<gateway::BatchJob>> PublishStream::Start() {
+  // Before it is parsed: small bursts take many times their encoding.
+  const size_t bytes = received_.Length();
+  if (bytes > kMostBatchBytes) {
+    return Error(Reason::kInvalidBatch, "bursts",
+                 net::StrCat("a batch of ", bytes, " bytes: at most ", kMostBatchBytes, " bytes"));
+  }
+  if (!grpc::SerializationTraits<Request>::Deserialize(&received_, &request_).ok()) {
+    return absl::InvalidArgumentError("the request cannot be parsed as a PublishRequest");
+  }
   size_t items = 0;
   for (const v1::Burst& burst : request_.bursts()) items += burst.payloads_size();
   if (items == 0) return Error(Reason::kInvalidBatch, "bursts", "the batch has no payload");
-  const size_t bytes = request_.ByteSizeLong();
-  if (items > kMostPayloads || request_.bursts_size() > kMostPayloads || bytes > kMostBatchBytes) {
-    return Error(
-        Reason::kInvalidBatch, "bursts",
-        net::StrCat("a batch of ", items, " payloads in ", request_.bursts_size(), " bursts and ", bytes,
-                    " bytes: at most ", kMostPayloads, " payloads, as many bursts and ", kMostBatchBytes, " bytes"));
+  if (items > kMostPayloads || request_.bursts_size() > kMostPayloads) {
+    return Error(Reason::kInvalidBatch, "bursts",
+                 net::StrCat("a batch of ", items, " payloads in ", request_.bursts_size(), " bursts: at most ",
+                             kMostPayloads, " payloads and as many bursts"));
   }
   if (absl::Status status = ReadSession(); !status.ok()) return status;
   return gateway_->StartPublish(caller_, *session_id_, std::make_unique<RequestBursts>(&request_));

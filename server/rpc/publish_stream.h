@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "grpcpp/server_context.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 #include "multicast/gateway/v1/gateway_service.pb.h"
 #include "server/gateway/gateway.h"
@@ -25,8 +26,7 @@ class PublishStreams;
 // One stream. It handles one batch at a time: on the thread that delivers it as far as possible at once, and in the
 // SendLoop if the batch must wait or takes long. It stops reading while 16 answers, or 256 KiB of them, wait for the
 // client.
-class PublishStream final
-    : public grpc::ServerBidiReactor<multicast::gateway::v1::PublishRequest, multicast::gateway::v1::PublishResponse> {
+class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   // Owns itself until OnDone. All arguments must outlive it.
   static PublishStream* New(gateway::Gateway* gateway, gateway::SendLoop* sends, grpc::CallbackServerContext* context,
@@ -67,13 +67,14 @@ class PublishStream final
   grpc::CallbackServerContext* const context_;
   const gateway::Caller caller_;
   PublishStreams* const streams_;
-  Request request_;  // Of the read in progress, then of the batch.
+  grpc::ByteBuffer received_;  // Of the read in progress.
+  Request request_;            // Of the batch.
   std::optional<std::string>
       session_id_;  // From the first batch. Used, like request_, by the thread that delivers batches.
 
   net::Mutex mutex_;
   std::shared_ptr<PublishStream> self_ ABSL_GUARDED_BY(mutex_);  // Until OnDone.
-  std::deque<Response> answers_ ABSL_GUARDED_BY(mutex_);
+  std::deque<grpc::ByteBuffer> answers_ ABSL_GUARDED_BY(mutex_);
   size_t answer_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<gateway::BatchJob> waiting_ ABSL_GUARDED_BY(mutex_);  // In the SendLoop.
   int64_t writing_since_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // When CheckStall first saw the write; 0: not yet.
