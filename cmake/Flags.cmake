@@ -10,6 +10,10 @@ if(MCGW_WERROR)
   target_compile_options(mcgw_flags INTERFACE -Werror)
 endif()
 target_include_directories(mcgw_flags INTERFACE ${PROJECT_SOURCE_DIR})
+# The same for all that is linked together: headers use it.
+if(MCGW_INVARIANTS)
+  target_compile_definitions(mcgw_flags INTERFACE MCGW_INVARIANTS=1)
+endif()
 
 if(MCGW_SANITIZE)
   add_compile_options(-fsanitize=${MCGW_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "server/net/address.h"
+#include "server/net/invariant.h"
 #include "server/net/text.h"
 
 namespace mcgw::app {
@@ -45,14 +46,16 @@ std::optional<std::string> ConnectionShares::Take(const ConnectionPeer& peer) {
       why += net::StrCat(", and ", kept, " more are reserved for ", peer.unix_socket ? "operators" : "Unix sockets");
     return why;
   }
+  MCGW_INVARIANT(taken_ < most_);
   ++taken_;
   ++taken_by_[peer.name];
   return std::nullopt;
 }
 
 void ConnectionShares::GiveBack(const ConnectionPeer& peer) {
-  --taken_;
   const auto at = taken_by_.find(peer.name);
+  MCGW_INVARIANT(taken_ > 0 && at != taken_by_.end());
+  --taken_;
   if (--at->second == 0) taken_by_.erase(at);
 }
 

@@ -9,6 +9,7 @@
 
 #include "server/fanout/datagram_record.h"
 #include "server/net/clock.h"
+#include "server/net/invariant.h"
 
 namespace mcgw::fanout {
 namespace {
@@ -80,6 +81,10 @@ bool ChannelLog::FitsTimes(int64_t now_ns, int64_t wall_ns) const {
 }
 
 void ChannelLog::EnterSlab(size_t record_bytes, int64_t now_ns, int64_t wall_ns) {
+  const net::OneAtATime::Using writing(writing_);
+  MCGW_INVARIANT(current_ == nullptr ||
+                 (current_used_bytes_ <= current_->capacity_bytes() && current_records_ <= current_->max_records()));
+  MCGW_INVARIANT(current_ == nullptr || current_->begin_position + current_used_bytes_ == head_position_);
   SlabRef slab = budget_->pool()->Acquire(ChooseSlabClass(record_bytes, now_ns), record_bytes);
   slab->begin_position = head_position_;
   slab->begin_sequence = next_sequence_;
@@ -106,6 +111,9 @@ void ChannelLog::EnterSlab(size_t record_bytes, int64_t now_ns, int64_t wall_ns)
   {
     net::MutexLock lock(&mutex_);
     if (full) slabs_.MoveInto(&storage);
+    MCGW_INVARIANT(tail_position_ <= head_position_ && tail_sequence_ <= next_sequence_);
+    MCGW_INVARIANT(slabs_.empty() ||
+                   (slabs_.back().get() == current_ && slabs_.back()->begin_position < slab->begin_position));
     current_ = slab.get();
     slabs_.PushBack(std::move(slab));
   }
@@ -159,6 +167,7 @@ void ChannelLog::AppendUnknown(GapCause cause, int64_t from_time_unix_ns, int64_
 }
 
 void ChannelLog::AddMark(const Gap& gap) {
+  const net::OneAtATime::Using writing(writing_);
   std::vector<Mark> storage;
   size_t capacity = 0;
   bool full = false;
@@ -182,7 +191,10 @@ void ChannelLog::AddMark(const Gap& gap) {
     // from the next mark it meets (Read).
     while (marks_.size() >= most_marks_ || (!full && marks_.full())) DropFirstMark();
     if (full) marks_.MoveInto(&storage);
+    MCGW_INVARIANT(marks_.empty() ||
+                   (marks_.back().position <= head_position_ && marks_.back().next_sequence() <= gap.first_sequence));
     marks_.PushBack({head_position_, gap});
+    MCGW_INVARIANT(first_mark_ + marks_.size() == marks_added_ + 1);
     if (full) budget_->SetMarkBytes(this, marks_.capacity() * sizeof(Mark));
   }
   ++marks_added_;
@@ -200,6 +212,9 @@ void ChannelLog::DropFirstMark() {
 }
 
 void ChannelLog::Commit() {
+  const net::OneAtATime::Using writing(writing_);
+  MCGW_INVARIANT(committed_position_.load(std::memory_order_relaxed) <= head_position_);
+  MCGW_INVARIANT(marks_end_.load(std::memory_order_relaxed) <= marks_added_);
   if (current_ != nullptr) current_->published_records.store(current_records_, std::memory_order_release);
   marks_end_.store(marks_added_, std::memory_order_seq_cst);
   committed_position_.store(head_position_, std::memory_order_seq_cst);
@@ -212,6 +227,7 @@ void ChannelLog::WakeWaiters() {
     net::MutexLock lock(&mutex_);
     waiting_.store(0, std::memory_order_seq_cst);
     while (Waiter* waiter = waiters_.PopFront()) {
+      MCGW_INVARIANT(waiter->place == Waiter::Place::kLog);
       waiter->place = Waiter::Place::kNone;
       if (waiter->ready->Push(waiter)) to_ring_.push_back(waiter->ready->doorbell());
     }
@@ -221,6 +237,8 @@ void ChannelLog::WakeWaiters() {
 }
 
 void ChannelLog::MoveTail(uint64_t position, uint64_t sequence, std::vector<SlabRef>* freed) {
+  MCGW_INVARIANT(position >= tail_position_ && sequence >= tail_sequence_);
+  MCGW_INVARIANT(position <= committed_position_.load(std::memory_order_relaxed));
   // Numbers given up are older than those that follow, if that is known.
   for (size_t i = 0; i < slabs_.size() && slabs_[i]->begin_position < position; ++i) {
     const Slab& slab = *slabs_[i].get();
@@ -269,6 +287,7 @@ bool ChannelLog::GiveUpMarks() {
     const uint64_t published = marks_end_.load(std::memory_order_acquire);
     while (marks_.size() > capacity / 2 && first_mark_ < published) DropFirstMark();
     if (marks_.size() > capacity) return false;
+    MCGW_INVARIANT(first_mark_ <= published);
     marks_.MoveInto(&storage);
     budget_->SetMarkBytes(this, capacity * sizeof(Mark));
   }
@@ -292,6 +311,7 @@ bool ChannelLog::GiveUpOldestSlab() {
 }
 
 void ChannelLog::EvictAll() {
+  const net::OneAtATime::Using writing(writing_);
   Commit();
   std::vector<SlabRef> freed;
   freed.reserve(kSlabsFreedAtOnce);

@@ -30,6 +30,7 @@
 #include "server/fanout/slab_pool.h"
 #include "server/fanout/waiter.h"
 #include "server/net/datagram.h"
+#include "server/net/invariant.h"
 #include "server/net/mutex.h"
 
 namespace mcgw::fanout {
@@ -210,6 +211,7 @@ class ChannelLog : public LogBudget::Holder {
   const size_t most_marks_;
 
   // Writer only.
+  net::OneAtATime writing_;
   Slab* current_ = nullptr;  // The last of slabs_.
   uint32_t current_used_bytes_ = 0;
   uint32_t current_records_ = 0;

@@ -32,6 +32,8 @@ ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, 
     net::MutexLock lock(&mutex_);
     limit = std::min(committed_position_.load(std::memory_order_acquire), end_position);
     const uint64_t marks_end = marks_end_.load(std::memory_order_acquire);  // After the position, as in HeadLocked.
+    MCGW_INVARIANT(cursor.position <= committed_position_.load(std::memory_order_acquire));
+    MCGW_INVARIANT(cursor.mark <= first_mark_ + marks_.size());
     if (cursor.position < tail_position_) return ReadResult::kOvertaken;
     if (MissesGivenUp(cursor)) {
       *gap = given_up_.gap;
@@ -92,6 +94,8 @@ ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, 
     stop = gapless;
     end = entries[stop].offset;
   }
+  MCGW_INVARIANT(first < stop && begin < end && end <= slab.capacity_bytes());
+  MCGW_INVARIANT(entries[first].offset == begin);
   run->data = slab.data() + begin;
   run->size_bytes = end - begin;
   run->first_entry = first;
@@ -103,6 +107,7 @@ ChannelLog::ReadResult ChannelLog::Read(const Cursor& cursor, size_t max_bytes, 
 }
 
 bool ChannelLog::PassOver(Cursor* cursor, const Cursor& end, GapCause cause, Gap* gap) const {
+  MCGW_INVARIANT(cursor->position <= end.position && end.position <= committed_position());
   uint64_t stop = end.sequence;
   bool at_mark = false;
   {
@@ -205,6 +210,7 @@ bool ChannelLog::AnythingBehind(const Cursor& cursor) const {
 
 bool ChannelLog::Wait(const Cursor& cursor, Waiter* waiter) {
   net::MutexLock lock(&mutex_);
+  MCGW_INVARIANT(cursor.position <= committed_position());
   // The waiter may already wait, or be woken and still in its ready list, after a control decision made the cursor look
   // again.
   if (waiter->place == Waiter::Place::kNone) {

@@ -123,6 +123,13 @@ struct LedgerEntry {
   uint64_t unknown_gaps = 0;
   uint64_t written_bytes = 0;  // Of the written datagrams, encoded.
 
+  // What the account does not explain: 0 whenever nothing is being counted, but for `offered` and `pending`, which look
+  // at the log one after the other.
+  int64_t Difference() const {
+    uint64_t explained = written + filtered + in_flight + pending + abandoned;
+    for (const uint64_t count : skipped) explained += count;
+    return static_cast<int64_t>(offered - explained);
+  }
   void Add(const LedgerEntry& other) {
     offered += other.offered;
     written += other.written;

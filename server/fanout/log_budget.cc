@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include "server/net/invariant.h"
+
 namespace mcgw::fanout {
 namespace {
 
@@ -19,7 +21,9 @@ std::shared_ptr<LogBudget> LogBudget::Create(size_t budget_bytes, size_t shards)
 LogBudget::LogBudget(size_t budget_bytes, size_t shards)
     : budget_bytes_(budget_bytes), shards_(std::max<size_t>(shards, 1)) {}
 
-LogBudget::~LogBudget() = default;
+LogBudget::~LogBudget() {
+  MCGW_INVARIANT(logged_bytes_.load() == 0 && mark_bytes_.load() == 0 && newest_bytes_.load() == 0);
+}
 
 int LogBudget::ClassOf(size_t bytes) {
   // The position of the highest bit and the three bits behind it.
@@ -35,6 +39,7 @@ int LogBudget::Shard::Largest() const {
 }
 
 void LogBudget::PutOnList(Holder* holder) {
+  MCGW_INVARIANT(holder->size_class_ < 0);
   if (holder->slabs_ < 2 && holder->mark_bytes_ <= kMarkBytesKept) return;
   Shard& shard = ShardOf(*holder);
   holder->size_class_ = ClassOf(holder->footprint_bytes());
@@ -50,6 +55,8 @@ void LogBudget::TakeOffList(Holder* holder) {
   if (holder->size_class_ < 0) return;
   Shard& shard = ShardOf(*holder);
   List& list = shard.lists[holder->size_class_];
+  MCGW_INVARIANT(holder->previous_ == nullptr ? list.front == holder : holder->previous_->next_ == holder);
+  MCGW_INVARIANT(holder->next_ == nullptr ? list.back == holder : holder->next_->previous_ == holder);
   (holder->previous_ == nullptr ? list.front : holder->previous_->next_) = holder->next_;
   (holder->next_ == nullptr ? list.back : holder->next_->previous_) = holder->previous_;
   if (list.front == nullptr) shard.listed[holder->size_class_ / 64] &= ~(uint64_t{1} << (holder->size_class_ % 64));
@@ -57,6 +64,8 @@ void LogBudget::TakeOffList(Holder* holder) {
 }
 
 void LogBudget::Resize(Holder* holder, ptrdiff_t change) {
+  MCGW_INVARIANT(change >= 0 || holder->footprint_bytes() >= static_cast<size_t>(-change));
+  MCGW_INVARIANT(ShardOf(*holder).bytes >= holder->footprint_bytes() && logged_bytes() >= ShardOf(*holder).bytes);
   holder->bytes_.store(holder->footprint_bytes() + change, std::memory_order_relaxed);
   ShardOf(*holder).bytes += change;
   logged_bytes_.fetch_add(change, std::memory_order_relaxed);
@@ -74,6 +83,7 @@ void LogBudget::AddSlab(Holder* holder, size_t bytes) {
 
 void LogBudget::RemoveSlabs(Holder* holder, size_t count, size_t bytes) {
   net::MutexLock lock(&mutex_);
+  MCGW_INVARIANT(holder->slabs_ >= count);
   holder->slabs_ -= count;
   if (holder->slabs_ == 0) {
     newest_bytes_.fetch_sub(std::exchange(holder->newest_bytes_, 0), std::memory_order_relaxed);
@@ -94,6 +104,7 @@ void LogBudget::Forget(Holder* holder) {
   newest_bytes_.fetch_sub(std::exchange(holder->newest_bytes_, 0), std::memory_order_relaxed);
   holder->slabs_ = 0;
   Resize(holder, -static_cast<ptrdiff_t>(holder->footprint_bytes()));
+  MCGW_INVARIANT(holder->size_class_ < 0);
 }
 
 std::shared_ptr<LogBudget::Holder> LogBudget::Largest() {
@@ -105,6 +116,7 @@ std::shared_ptr<LogBudget::Holder> LogBudget::Largest() {
       const int size_class = shard.bytes > floor_bytes ? shard.Largest() : -1;
       if (size_class >= 0 && (largest == nullptr || size_class > largest->size_class_)) {
         largest = shard.lists[size_class].front;
+        MCGW_INVARIANT(largest != nullptr && largest->size_class_ == size_class);
       }
     }
     if (largest == nullptr) return nullptr;

@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "server/net/invariant.h"
+
 namespace mcgw::fanout {
 
 using net::FilterMode;
@@ -24,11 +26,14 @@ void MergedFilter::Add(const SourceFilter& filter) {
 
 void MergedFilter::Remove(const SourceFilter& filter) {
   if (filter.IsAnySource()) {
+    MCGW_INVARIANT(any_ > 0);
     --any_;
     return;
   }
+  MCGW_INVARIANT(with_sources_ > 0);
   --with_sources_;
   if (filter.mode() == FilterMode::kExclude) --excluding_;
+  MCGW_INVARIANT(excluding_ <= with_sources_);
   if (with_sources_ == 0) {
     counts_.reset();
     same_ = merged_ = SourceFilter();
@@ -45,6 +50,7 @@ void MergedFilter::Count(const SourceFilter& filter, int change) {
   for (const IpAddress& source : filter.sources()) {
     const auto at = counts_->sources.try_emplace(source).first;
     Uses& uses = at->second;
+    MCGW_INVARIANT(change > 0 || (include ? uses.included : uses.excluded) > 0);
     const bool was_included = uses.included > 0;
     if (!was_included && uses.excluded > 0) counts_->excluded.erase({uses.excluded, source});
     (include ? uses.included : uses.excluded) += static_cast<uint32_t>(change);

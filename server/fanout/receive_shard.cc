@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/net/clock.h"
+#include "server/net/invariant.h"
 #include "server/net/status.h"
 
 namespace mcgw::fanout {
@@ -89,6 +90,7 @@ class ReceiveShard::Receiver : public net::EventLoop::Handler {
     const uint64_t mismatches = socket->mismatches();
     const uint64_t fresh_reads = reads - reads_accounted_;
     const uint64_t fresh_mismatches = mismatches - mismatches_accounted_;
+    MCGW_INVARIANT(reads >= reads_accounted_ && mismatches >= mismatches_accounted_);
     reads_accounted_ = reads;
     mismatches_accounted_ = mismatches;
     if (fresh_reads == 0) return;
@@ -200,6 +202,7 @@ void ReceiveShard::StartNow(Spec spec, uint32_t interruption) {
   logs_[spec.log.get()] = spec.log;
   std::unique_ptr<Receiver>& receiver = receivers_[socket];
   if (receiver == nullptr) receiver = std::make_unique<Receiver>(this, spec);
+  MCGW_INVARIANT(receiver->shared || receiver->sinks.empty());
   receiver->sinks.push_back({.group = spec.group, .log = std::move(spec.log), .counters = std::move(spec.counters)});
   Watch(receiver.get());
 }
@@ -223,6 +226,8 @@ void ReceiveShard::StopNow(const net::ReceiveSocket* socket, const ChannelLog* l
 }
 
 bool ReceiveShard::Receive(Receiver* receiver) {
+  const net::OneAtATime::Using reading(reading_);
+  MCGW_INVARIANT(!receiver->sinks.empty() && (receiver->shared || receiver->sinks.size() == 1));
   bool drained = false;
   for (int reads = 0; reads < kReadsInARow && !drained; ++reads) {
     if (!ReadOnce(receiver, &drained)) return false;

@@ -18,6 +18,7 @@
 #include "server/fanout/channel_log.h"
 #include "server/net/clock.h"
 #include "server/net/event_loop.h"
+#include "server/net/invariant.h"
 #include "server/net/multicast_socket.h"
 #include "server/net/mutex.h"
 
@@ -107,6 +108,7 @@ class ReceiveShard {
   net::EventLoop* const loop_;
   const std::shared_ptr<LogBudget> budget_;
   // Loop thread only.
+  net::OneAtATime reading_;
   const std::unique_ptr<net::ReceiveBatch> batch_;
   std::unordered_map<const net::ReceiveSocket*, std::unique_ptr<Receiver>> receivers_;
   // All logs that this shard has written and that may still exist; swept when half of them may be gone.

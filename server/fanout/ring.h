@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/net/invariant.h"
+
 namespace mcgw::fanout {
 
 template <typename T>
@@ -24,19 +26,22 @@ class Ring {
   const T& back() const { return (*this)[size_ - 1]; }
 
   void PushBack(T item) {  // Requires a ring that is not full.
+    MCGW_INVARIANT(!full());
     items_[(front_ + size_) % items_.size()] = std::move(item);
     ++size_;
   }
-  T PopFront() {
+  T PopFront() {  // Not when empty.
+    MCGW_INVARIANT(!empty());
     T item = std::exchange(items_[front_], T{});
     front_ = (front_ + 1) % items_.size();
     --size_;
     return item;
   }
 
-  // Moves into `storage`, which must be larger than this ring, and leaves the old block there. To grow: make the new
+  // Moves into `storage`, which must have room for this ring, and leaves the old block there. To grow: make the new
   // block under no lock, call this under the lock, and release the old block after it.
   void MoveInto(std::vector<T>* storage) {
+    MCGW_INVARIANT(storage->size() >= size_);
     for (size_t i = 0; i < size_; ++i) (*storage)[i] = std::move((*this)[i]);
     items_.swap(*storage);
     front_ = 0;

@@ -2,6 +2,8 @@
 
 #include <new>
 
+#include "server/net/invariant.h"
+
 namespace mcgw::fanout {
 namespace {
 
@@ -24,7 +26,9 @@ Slab::Slab(std::shared_ptr<SlabPool> pool, size_t size_class, uint32_t capacity_
       data_(reinterpret_cast<char*>(entries_ + max_records)) {}
 
 void Slab::Unref() {
-  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const int32_t before = references_.fetch_sub(1, std::memory_order_acq_rel);
+  MCGW_INVARIANT(before >= 1);
+  if (before != 1) return;
   const std::shared_ptr<SlabPool> pool = std::move(pool_);
   pool->Return(this);
 }
@@ -32,6 +36,7 @@ void Slab::Unref() {
 std::shared_ptr<SlabPool> SlabPool::Create() { return std::shared_ptr<SlabPool>(new SlabPool()); }
 
 SlabPool::~SlabPool() {
+  MCGW_INVARIANT(used_bytes() == 0);  // A slab in use keeps its pool.
   for (const std::vector<Slab*>& slabs : free_) {
     for (Slab* slab : slabs) Free(slab);
   }
@@ -62,16 +67,19 @@ SlabRef SlabPool::Acquire(size_t size_class, size_t least_bytes) {
     const size_t capacity = size_class == kOversize ? least_bytes : kSlabBytes[size_class];
     slab = Allocate(shared_from_this(), size_class, static_cast<uint32_t>(capacity));
   } else {
+    MCGW_INVARIANT(slab->references_.load(std::memory_order_relaxed) == 0 && slab->pool_ == nullptr);
     slab->pool_ = shared_from_this();
     slab->references_.store(1, std::memory_order_relaxed);
     slab->published_records.store(0, std::memory_order_relaxed);
   }
   used_bytes_.fetch_add(slab->footprint_bytes(), std::memory_order_relaxed);
+  MCGW_INVARIANT(slab->capacity_bytes() >= least_bytes);
   return SlabRef(slab);
 }
 
 void SlabPool::Return(Slab* slab) {
-  used_bytes_.fetch_sub(slab->footprint_bytes(), std::memory_order_relaxed);
+  const size_t used_before = used_bytes_.fetch_sub(slab->footprint_bytes(), std::memory_order_relaxed);
+  MCGW_INVARIANT(used_before >= slab->footprint_bytes());
   if (slab->size_class_ != kOversize) {
     net::MutexLock lock(&mutex_);
     std::vector<Slab*>& slabs = free_[slab->size_class_];

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/net/clock.h"
+#include "server/net/invariant.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 
@@ -102,6 +103,7 @@ Subscriber::~Subscriber() {
   for (Channel* channel : active_) channel->active = false;
   active_.clear();
   while (!channels_.empty()) Retire(channels_.begin()->first);
+  MCGW_INVARIANT(unreported_.empty());
 }
 
 // ---- Control ----
@@ -154,6 +156,8 @@ void Subscriber::AddNotice(Event event) {
 
 void Subscriber::Queue(Channel* channel, Change change) {
   std::vector<Change>& changes = channel->MakeDetour().changes;
+  MCGW_INVARIANT(waiting_bytes_ >= BytesOf(changes));
+  MCGW_INVARIANT(changes.empty() || changes.back().at.position <= change.at.position);
   waiting_bytes_ -= BytesOf(changes);
   changes.push_back(std::move(change));
   DropStale(channel);
@@ -354,6 +358,7 @@ void Subscriber::Retire(uint64_t channel_id) {
     if (part.channel == channel) part.channel = nullptr;
   }
   const LedgerEntry entry = ShareOf(*channel);
+  MCGW_INVARIANT(entry.Difference() == 0);
   if (channel->unreported) unreported_.erase(channel_id);
   channels_.erase(at);
   for (LedgerEntry& earlier : retired_) {
@@ -379,10 +384,12 @@ void Subscriber::Written() {
   net::MutexLock lock(&mutex_);
   for (const InFlight& part : in_flight_) {
     LedgerEntry* const entry = LedgerOf(part);
+    MCGW_INVARIANT(entry->in_flight >= part.datagrams);
     entry->in_flight -= part.datagrams;
     entry->written += part.datagrams;
     entry->written_bytes += part.bytes;
     if (part.channel == nullptr) continue;
+    MCGW_INVARIANT(shares_.in_flight >= part.datagrams);
     shares_.in_flight -= part.datagrams;
     shares_.written += part.datagrams;
     shares_.written_bytes += part.bytes;
@@ -394,9 +401,11 @@ void Subscriber::Abandon() {
   net::MutexLock lock(&mutex_);
   for (const InFlight& part : in_flight_) {
     LedgerEntry* const entry = LedgerOf(part);
+    MCGW_INVARIANT(entry->in_flight >= part.datagrams);
     entry->in_flight -= part.datagrams;
     entry->abandoned += part.datagrams;
     if (part.channel == nullptr) continue;
+    MCGW_INVARIANT(shares_.in_flight >= part.datagrams);
     shares_.in_flight -= part.datagrams;
     shares_.abandoned += part.datagrams;
   }

@@ -9,6 +9,7 @@
 #include "server/fanout/datagram_record.h"
 #include "server/fanout/subscriber.h"
 #include "server/net/clock.h"
+#include "server/net/invariant.h"
 
 namespace mcgw::fanout {
 namespace {
@@ -61,6 +62,7 @@ bool HasReached(const Cursor& cursor, const Cursor& place) {
 bool Subscriber::Next(Message* message) {
   message->Clear();
   net::MutexLock lock(&mutex_);
+  MCGW_INVARIANT(in_flight_.empty());  // The message before was Written.
   scanned_bytes_ = 0;
   // A channel's notice precedes its datagrams: while notices wait, no cursor is read.
   if (!TakeNotices(message)) return true;
@@ -77,6 +79,7 @@ bool Subscriber::Next(Message* message) {
     if (turn != Turn::kLeft) shares_.Add(ShareOf(*channel));
     if (turn == Turn::kFull) break;
   }
+  MCGW_INVARIANT(shares_.Difference() == 0);
   if (end_when_empty_ && channels_.empty() && !verdict_.has_value()) verdict_ = absl::OkStatus();
   // It yielded after scanning many unwanted records; it continues in its next turn.
   if (message->empty() && scanned_bytes_ > kScanBytes) doorbell_->Ring();
@@ -85,6 +88,7 @@ bool Subscriber::Next(Message* message) {
 
 bool Subscriber::TakeNotices(Message* message) {
   while (!notices_.empty() && !message->FullOfEvents()) {
+    MCGW_INVARIANT(waiting_bytes_ >= BytesOf(notices_.front()));
     waiting_bytes_ -= BytesOf(notices_.front());
     message->Add(std::move(notices_.front()));
     notices_.pop_front();
@@ -128,6 +132,7 @@ Subscriber::Turn Subscriber::Take(Channel* channel, Message* message) {
       return Turn::kFull;
     }
     if (channel->detour != nullptr) {
+      MCGW_INVARIANT(waiting_bytes_ >= BytesOf(channel->detour->changes));
       waiting_bytes_ -= BytesOf(channel->detour->changes);
       if (!ApplyChanges(channel, message)) return Turn::kLeft;
       waiting_bytes_ += BytesOf(channel->detour->changes);
@@ -275,6 +280,7 @@ void Subscriber::PassStretch(Channel* channel, Message* message) {
 }
 
 bool Subscriber::TakeRun(Channel* channel, Run run, Message* message) {
+  MCGW_INVARIANT(run.next.position > channel->cursor.position && run.next.sequence > channel->cursor.sequence);
   channel->moved_unix_ns = net::UnixNs();
   bool whole = message->size_bytes == 0 && (run.size_bytes >= kCopyBelowBytes || active_.empty());
   if (const Sieve sieve(channel->filter, options_.own.get()); whole && !sieve.PassesAll()) {
@@ -324,6 +330,7 @@ bool Subscriber::CopyRecords(Channel* channel, const Run& run, Message* message)
     message->size_bytes += size;
     ++copied;
   }
+  MCGW_INVARIANT(!message->slab || message->size_bytes <= message->slab->capacity_bytes());
   message->datagrams += copied;
   if (copied > 0) {
     ledger.in_flight += copied;

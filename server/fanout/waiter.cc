@@ -3,6 +3,7 @@
 namespace mcgw::fanout {
 
 void WaiterList::PushBack(Waiter* waiter) {
+  MCGW_INVARIANT(waiter->previous == nullptr && waiter->next == nullptr && waiter != head_);
   waiter->previous = tail_;
   waiter->next = nullptr;
   (tail_ == nullptr ? head_ : tail_->next) = waiter;
@@ -10,6 +11,8 @@ void WaiterList::PushBack(Waiter* waiter) {
 }
 
 void WaiterList::Remove(Waiter* waiter) {
+  MCGW_INVARIANT(waiter->previous == nullptr ? head_ == waiter : waiter->previous->next == waiter);
+  MCGW_INVARIANT(waiter->next == nullptr ? tail_ == waiter : waiter->next->previous == waiter);
   (waiter->previous == nullptr ? head_ : waiter->previous->next) = waiter->next;
   (waiter->next == nullptr ? tail_ : waiter->next->previous) = waiter->previous;
   waiter->previous = waiter->next = nullptr;
@@ -23,6 +26,7 @@ Waiter* WaiterList::PopFront() {
 
 bool ReadyList::Push(Waiter* waiter) {
   net::MutexLock lock(&mutex_);
+  MCGW_INVARIANT(waiter->place == Waiter::Place::kNone && waiter->ready == this);
   const bool was_empty = waiters_.empty();
   waiters_.PushBack(waiter);
   waiter->place = Waiter::Place::kReady;
@@ -32,6 +36,7 @@ bool ReadyList::Push(Waiter* waiter) {
 Waiter* ReadyList::Pop() {
   net::MutexLock lock(&mutex_);
   Waiter* const waiter = waiters_.PopFront();
+  MCGW_INVARIANT(waiter == nullptr || waiter->place == Waiter::Place::kReady);
   if (waiter != nullptr) waiter->place = Waiter::Place::kNone;
   return waiter;
 }

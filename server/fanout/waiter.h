@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "server/net/invariant.h"
 #include "server/net/mutex.h"
 
 namespace mcgw::fanout {
@@ -64,6 +65,7 @@ class ReadyList {
 // The base of the subscriber's cursor.
 struct Waiter {
   explicit Waiter(ReadyList* list) : ready(list) {}
+  ~Waiter() { MCGW_INVARIANT(place == Place::kNone); }
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 

@@ -83,7 +83,8 @@ void EventLoop::Post(std::function<void()> work) {
 }
 
 int EventLoop::RunOnce(absl::Duration timeout) {
-  events_ready_ = 0;
+  const OneAtATime::Using running(running_);
+  MCGW_INVARIANT(events_ready_ == 0);  // No handler runs the loop.
   const int ready = Wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
   events_ready_ = ready < 0 ? 0 : ready;  // EINTR; any other error would mean that our own descriptor is broken.
   int ran = 0;

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/net/invariant.h"
 #include "server/net/mutex.h"
 #include "server/net/owned_fd.h"
 
@@ -56,6 +57,7 @@ class EventLoop {
   const OwnedFd wake_;  // An eventfd.
 
   // Loop thread only.
+  OneAtATime running_;
   std::array<epoll_event, 64> events_;
   int events_ready_ = 0;
 

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "server/net/invariant.h"
+
 namespace mcgw::net {
 
 WorkPool::WorkPool(const char* name, const Limits& limits) : limits_(limits) {
@@ -27,6 +29,8 @@ void WorkPool::Stop() {
     changed_.NotifyAll();
   }
   for (std::thread& thread : threads_) thread.join();
+  net::MutexLock lock(&mutex_);
+  MCGW_INVARIANT(waiting_ == 0 && turn_.empty() && (threads_.empty() || clients_.empty()));
 }
 
 bool WorkPool::TryRun(const std::string& client, std::function<void()> work) {
@@ -65,6 +69,8 @@ void WorkPool::RunThread() {
     const std::string name = std::move(turn_.front());
     turn_.pop_front();
     Client& client = clients_[name];  // Stays in clients_ while it runs.
+    MCGW_INVARIANT(client.in_turn && !client.waiting.empty() && waiting_ > 0);
+    MCGW_INVARIANT(client.running < limits_.running);
     std::function<void()> work = std::move(client.waiting.front());
     client.waiting.pop_front();
     --waiting_;

@@ -25,6 +25,7 @@
 #include "grpcpp/completion_queue.h"
 #include "server/fanout/waiter.h"
 #include "server/net/event_loop.h"
+#include "server/net/invariant.h"
 
 namespace mcgw::rpc {
 
@@ -77,11 +78,20 @@ class StreamLoop {
   // ---- The loop's thread ----
 
   void MakeReady(std::shared_ptr<StreamDoorbell> doorbell) { ready_.push_back(std::move(doorbell)); }
-  void Add(SubscribeStream* stream) { streams_.insert(stream); }
-  void Remove(SubscribeStream* stream) { streams_.erase(stream); }
+  void Add(SubscribeStream* stream) {
+    MCGW_INVARIANT(IsThreadOf(this) && !streams_.contains(stream));
+    streams_.insert(stream);
+  }
+  void Remove(SubscribeStream* stream) {
+    MCGW_INVARIANT(IsThreadOf(this));
+    streams_.erase(stream);
+  }
   // Counts the streams that allow no delay: while there are any, the thread does not sleep.
   void ForbidSleep() { ++sleep_forbidden_; }
-  void AllowSleep() { --sleep_forbidden_; }
+  void AllowSleep() {
+    MCGW_INVARIANT(sleep_forbidden_ > 0);
+    --sleep_forbidden_;
+  }
 
   // Starts one operation on the queue. If it completes at once, its tag is dispatched on this thread before this
   // returns. Must not be nested.

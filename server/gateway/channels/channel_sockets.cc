@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "server/net/invariant.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "spdlog/spdlog.h"
@@ -50,7 +51,10 @@ SocketBudget::Token SocketBudget::Take(size_t limit) {
   do {
     if (used >= limit) return nullptr;
   } while (!counters_->used.compare_exchange_weak(used, used + 1));
-  return Token(counters_.get(), [counters = counters_](void*) { counters->used.fetch_sub(1); });
+  return Token(counters_.get(), [counters = counters_](void*) {
+    const size_t before = counters->used.fetch_sub(1);
+    MCGW_INVARIANT(before > 0);
+  });
 }
 
 // ---- ChannelSockets ----

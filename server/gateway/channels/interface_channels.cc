@@ -4,6 +4,7 @@
 
 #include "server/gateway/channels/channel.h"
 #include "server/net/clock.h"
+#include "server/net/invariant.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "spdlog/spdlog.h"
@@ -68,6 +69,8 @@ InterfaceChannels::InterfaceChannels(ChannelServices* services, std::string name
 
 InterfaceChannels::~InterfaceChannels() {
   net::MutexLock lock(&mutex_);
+  MCGW_INVARIANT(by_id_.size() == channels_.size() && left_.size() <= channels_.size());
+  MCGW_INVARIANT(services_->channels.load() >= channels_.size());
   services_->channels.fetch_sub(channels_.size());
 }
 
@@ -128,11 +131,13 @@ absl::StatusOr<std::shared_ptr<InterfaceChannels::Channel>> InterfaceChannels::F
 
 void InterfaceChannels::Erase(Channels::iterator at) {
   Channel* const channel = at->second.get();
+  MCGW_INVARIANT(channel->holds.empty());
   by_id_.erase(channel->log->channel_id());
   left_.erase({channel->left_ns, channel});
   put_off_.erase(channel);
   services_->channels.fetch_sub(1);
   channels_.erase(at);
+  MCGW_INVARIANT(by_id_.size() == channels_.size());
 }
 
 void InterfaceChannels::Drop(Channel* channel) {
@@ -209,7 +214,8 @@ void InterfaceChannels::Release(Hold* hold, bool quiet) {
   net::MutexLock lock(&mutex_);
   Channel* const channel = hold->channel_;
   const std::optional<SourceFilter> told_before = channel->Told();
-  channel->holds.erase(hold);
+  const size_t erased = channel->holds.erase(hold);
+  MCGW_INVARIANT(erased == 1 && channel->left_ns == 0);
   channel->wished.Remove(hold->filter_);
   if (channel->holds.empty()) {
     // What the interface's loss has begun goes on.

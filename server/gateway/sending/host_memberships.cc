@@ -6,6 +6,7 @@
 
 #include "server/gateway/sending/send_source.h"
 #include "server/net/clock.h"
+#include "server/net/invariant.h"
 #include "server/net/status.h"
 #include "spdlog/spdlog.h"
 
@@ -91,6 +92,7 @@ absl::Status HostMemberships::Add(const Key& key, const HostMembership& membersh
                    .socket = std::move(socket),
                    .since_unix_ns = net::UnixNs(),
                    .used_ns = 0};
+  MCGW_INVARIANT(entries_.size() <= kMostGroups);
   return absl::OkStatus();
 }
 

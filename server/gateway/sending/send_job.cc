@@ -7,6 +7,7 @@
 
 #include "server/gateway/sending/sender.h"
 #include "server/net/clock.h"
+#include "server/net/invariant.h"
 #include "server/net/status.h"
 
 namespace mcgw::gateway {
@@ -128,6 +129,7 @@ void Transmission::Begin(const Exit& exit) {
 net::SendStep Transmission::Send(Exit* exit, bool patient) {
   std::vector<net::SendFailure> failures;
   const net::SendStep step = socket_->TrySend(absl::MakeConstSpan(datagrams_).subspan(next_), patient, &failures);
+  MCGW_INVARIANT(step.done <= datagrams_.size() - next_ && step.sent + failures.size() == step.done);
   for (size_t i = next_; i < next_ + step.done; ++i) sent_bytes_ += datagrams_[i].payload.size();
   for (const net::SendFailure& failure : failures) {
     sent_bytes_ -= datagrams_[next_ + failure.index].payload.size();

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "server/net/clock.h"
+#include "server/net/invariant.h"
 #include "server/net/status.h"
 
 namespace mcgw::gateway {
@@ -79,6 +80,7 @@ void SendLoop::Run() {
     WakePaused();
     RunReady();
   }
+  MCGW_INVARIANT(lanes_.empty() && ready_.empty() && paused_.empty());
 }
 
 void SendLoop::Wait() {
@@ -161,6 +163,8 @@ void SendLoop::ServeLanes() {
 
 void SendLoop::Serve(Lane* lane, bool patient) {
   const std::shared_ptr<net::SendSocket> socket = lane->socket;
+  MCGW_INVARIANT(!lane->waiting.empty());
+  MCGW_INVARIANT(socket->waiting().load(std::memory_order_relaxed) == static_cast<int>(lane->waiting.size()));
   for (size_t turns = lane->waiting.size(); turns > 0; --turns) {
     EntryPtr entry = std::move(lane->waiting.front());
     lane->waiting.pop_front();
@@ -214,12 +218,14 @@ void SendLoop::Place(EntryPtr entry, Next next) {
       return;
     case Next::kMoment:
       paused_.emplace_back(net::MonotonicNs() + net::SendSocket::kMomentNs, std::move(entry));
+      MCGW_INVARIANT(paused_.size() == 1 || paused_[paused_.size() - 2].first <= paused_.back().first);
       return;
     case Next::kMayBlock:
       Block(std::move(entry));
       return;
     case Next::kWritable: {
       const std::shared_ptr<net::SendSocket> socket = entry->job->socket();
+      MCGW_INVARIANT(socket != nullptr);
       const auto [at, made] = lanes_.try_emplace(socket.get());
       if (made) {
         at->second.socket = socket;

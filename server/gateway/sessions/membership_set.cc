@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "server/net/invariant.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 
@@ -142,7 +143,9 @@ void MembershipSet::LetGo(Membership* membership, const InterfaceChannels* chann
 
 void MembershipSet::ForgetChannel(const Hold* hold) {
   const auto [begin, end] = by_channel_.equal_range(hold->channel_id());
-  by_channel_.erase(std::find(begin, end, hold));
+  const auto at = std::find(begin, end, hold);
+  MCGW_INVARIANT(at != end);
+  by_channel_.erase(at);
 }
 
 // ---- What there may be ----
@@ -163,6 +166,7 @@ absl::Status MembershipSet::CountNew() {
 
 void MembershipSet::AssignAnyway(Membership* membership, const SourceFilter& filter) {
   const size_t before = membership->filter.sources().size();
+  MCGW_INVARIANT(sources_ >= before);
   const size_t after = filter.sources().size();
   // Wraps around, and back, where it shrinks.
   sources_ += after - before;
@@ -190,6 +194,7 @@ absl::Status MembershipSet::Assign(Membership* membership, const SourceFilter& f
 }
 
 MembershipSet::~MembershipSet() {
+  MCGW_INVARIANT(services_->memberships.load() >= memberships_.size() && services_->sources.load() >= sources_);
   services_->memberships.fetch_sub(memberships_.size());
   services_->sources.fetch_sub(sources_);
 }
@@ -335,6 +340,8 @@ void MembershipSet::Erase(Membership* membership) {
   by_id_.erase(membership);
   refused_.erase(membership->facts.id);
   memberships_.erase(memberships_.find(membership->key()));
+  MCGW_INVARIANT(by_id_.size() == memberships_.size());
+  MCGW_INVARIANT(!memberships_.empty() || (by_channel_.empty() && sources_ == 0 && refused_.empty()));
 }
 
 absl::StatusOr<MembershipSet::Removed> MembershipSet::Remove(const MembershipKey& key) {

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "server/gateway/sessions/subscription.h"
 #include "server/net/clock.h"
+#include "server/net/invariant.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "spdlog/spdlog.h"
@@ -83,6 +84,7 @@ std::vector<uint64_t> Session::EndLocked() {
   }
   MembershipSet::Removed removed = memberships_.RemoveAll();
   TellStreams(removed.touched, ChangeCause::kLeave);
+  MCGW_INVARIANT(memberships_.empty());
   for (Subscription* stream : streams_) stream->SessionEnded();
   return std::move(removed.membership_ids);
 }
@@ -120,7 +122,8 @@ absl::StatusOr<std::shared_ptr<SendSource>> Session::Source(Sender* sender) {
 bool Session::Attach(Subscription* stream, const std::function<void(const MembershipSet&)>& begin) {
   net::MutexLock lock(&mutex_);
   if (ended_) return false;
-  streams_.insert(stream);
+  const bool is_new = streams_.insert(stream).second;
+  MCGW_INVARIANT(is_new);
   begin(memberships_);
   return true;
 }

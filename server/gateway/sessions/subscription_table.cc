@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/net/invariant.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "spdlog/spdlog.h"
@@ -16,7 +17,8 @@ absl::Status SubscriptionTable::Add(Subscription* stream) {
     return net::Error(net::Reason::kSubscriberLimit, "",
                       net::StrCat("the gateway serves ", limit_, " streams, its limit (max_subscribers)"));
   }
-  streams_.insert(stream);
+  const bool is_new = streams_.insert(stream).second;
+  MCGW_INVARIANT(is_new);  // Each counts once.
   return absl::OkStatus();
 }
 
