@@ -246,7 +246,9 @@ void Acceptor::Run() {
   const int tick_ms = static_cast<int>(absl::ToInt64Milliseconds(stall_timeout_ / 4));
   epoll_event events[64];
   while (true) {
+    duty_.End(net::MonotonicNs());
     const int count = epoll_wait(epoll_.get(), events, std::size(events), connections_.empty() ? -1 : tick_ms);
+    duty_.Begin(net::MonotonicNs());
     for (int i = 0; i < count; ++i) {
       const int fd = events[i].data.fd;
       if (fd == wake_.get()) return;

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/app/connection_shares.h"
+#include "server/net/duty.h"
 #include "server/net/owned_fd.h"
 
 namespace mcgw::app {
@@ -76,6 +77,8 @@ class Acceptor {
   // Shuts down all open connections. Call after Stop.
   void CutConnections();
 
+  const net::Duty& duty() const { return duty_; }
+
  private:
   void Run();
   void Accept(int listener_fd);
@@ -97,6 +100,7 @@ class Acceptor {
     ConnectionPeer peer;
     int64_t writable_ns;  // The last time it was writable; Unix sockets only.
   };
+  net::Duty duty_;
   // Of the thread; after its end, of the owner.
   ConnectionShares shares_;
   std::unordered_map<int, Connection> connections_;

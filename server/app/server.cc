@@ -131,13 +131,9 @@ absl::Status Server::Serve() {
   subscribe_server_ =
       std::make_unique<rpc::SubscribeServer>(gateway_.get(), calls_.get(), StallTimeout(config_), std::move(queue));
   subscribe_server_->Start(
-      [service = gateway_service_.get()](auto* context, auto* request, auto* writer, auto* cq, void* tag) {
-        service->RequestSubscribe(context, request, writer, cq, cq, tag);
+      [service = gateway_service_.get()](auto* context, auto* request, auto* answer, auto* cq, void* tag) {
+        service->RequestSubscribe(context, request, answer, cq, cq, tag);
       });
-  control_thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), "mcgw-control");
-    RunControl();
-  });
   acceptor_ = std::make_unique<Acceptor>(std::move(sockets),
                                          ConnectionShares(descriptors.connections, config_.max_connections_per_peer()),
                                          StallTimeout(config_), [external](int listener_fd, net::OwnedFd connection) {
@@ -146,6 +142,11 @@ absl::Status Server::Serve() {
                                            p.fd = connection.Release();
                                            external->HandleNewConnection(&p);
                                          });
+  WatchDuties();
+  control_thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "mcgw-control");
+    RunControl();
+  });
   SetServing(true);
   return acceptor_->Start();
 }
@@ -172,6 +173,16 @@ void Server::ReportInterfaces() {
   }
 }
 
+void Server::WatchDuties() {
+  for (size_t shard = 0; shard < gateway_->shards(); ++shard) {
+    duties_.Watch(net::StrCat("shard ", shard), &gateway_->loop(shard)->duty());
+  }
+  duties_.Watch("the stream completion thread", &subscribe_server_->duty());
+  duties_.Watch("the control loop", &control_->duty());
+  duties_.Watch("the send loop", &sends_->duty());
+  duties_.Watch("the accept loop", &acceptor_->duty());
+}
+
 void Server::RunControl() {
   int64_t next_sweep_ns = net::MonotonicNs() + kSweepNs;
   while (!stopping_control_) {
@@ -181,6 +192,7 @@ void Server::RunControl() {
       gateway_->Sweep();
       subscribe_server_->Sweep();
       gateway_service_->publish_streams().CheckStalls(now_ns, absl::ToInt64Nanoseconds(StallTimeout(config_)));
+      for (const std::string& line : duties_.NewLines(now_ns)) spdlog::info("{}", line);
       next_sweep_ns = now_ns + kSweepNs;
       report = true;
     }
@@ -210,6 +222,7 @@ void Server::Stop(absl::Duration grace) {
   subscribe_server_->Stop();
   control_->Post([this] { stopping_control_ = true; });
   control_thread_.join();
+  for (const std::string& line : duties_.Summary(net::MonotonicNs(), start_ns_)) spdlog::debug("{}", line);
   subscribe_server_.reset();
   grpc_server_.reset();
   // All calls have been answered.

@@ -12,11 +12,13 @@
 #include "absl/status/statusor.h"
 #include "grpcpp/server.h"
 #include "server/app/config.h"
+#include "server/app/duty_report.h"
 #include "server/app/health_names.h"
 #include "server/app/listener.h"
 #include "server/gateway/gateway.h"
 #include "server/gateway/sending/send_loop.h"
 #include "server/gateway/sessions/interface_follower.h"
+#include "server/net/clock.h"
 #include "server/net/event_loop.h"
 #include "server/net/interface_table.h"
 #include "server/net/work_pool.h"
@@ -44,6 +46,8 @@ class Server {
  private:
   explicit Server(const Config& config);
   absl::Status Serve();
+  // Names the loops whose long turns are reported.
+  void WatchDuties();
   void RunControl();
   void SetServing(bool serving);
   // Reports the interfaces that have channels to the health service.
@@ -63,9 +67,11 @@ class Server {
   std::unique_ptr<rpc::SubscribeServer> subscribe_server_;
   std::unique_ptr<Acceptor> acceptor_;
   std::thread control_thread_;
+  const int64_t start_ns_ = net::MonotonicNs();
   // Control thread only.
   bool stopping_control_ = false;
   HealthNames health_names_;
+  DutyReport duties_;
 };
 
 }  // namespace mcgw::app

@@ -8,6 +8,7 @@
 #include <ctime>
 #include <utility>
 
+#include "server/net/clock.h"
 #include "server/net/status.h"
 
 namespace mcgw::net {
@@ -85,7 +86,11 @@ void EventLoop::Post(std::function<void()> work) {
 int EventLoop::RunOnce(absl::Duration timeout) {
   const OneAtATime::Using running(running_);
   MCGW_INVARIANT(events_ready_ == 0);  // No handler runs the loop.
+  const int64_t wait_ns = MonotonicNs();
+  duty_.End(wait_ns);
   const int ready = Wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
+  // A poll takes no time worth another look at the clock.
+  duty_.Begin(timeout > absl::ZeroDuration() ? MonotonicNs() : wait_ns);
   events_ready_ = ready < 0 ? 0 : ready;  // EINTR; any other error would mean that our own descriptor is broken.
   int ran = 0;
   for (int i = 0; i < events_ready_; ++i) {

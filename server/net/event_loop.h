@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/net/duty.h"
 #include "server/net/invariant.h"
 #include "server/net/mutex.h"
 #include "server/net/owned_fd.h"
@@ -49,6 +50,11 @@ class EventLoop {
   // and all work posted so far. Returns the number of handlers and posted functions it ran.
   int RunOnce(absl::Duration timeout);
 
+  // Turns of the loop: a turn lasts from the end of a wait in RunOnce to the beginning of the next, and so includes
+  // what the thread does between two calls. Reading is thread-safe; a thread that waits elsewhere calls End before.
+  const Duty& duty() const { return duty_; }
+  Duty& duty() { return duty_; }
+
  private:
   EventLoop(OwnedFd epoll, OwnedFd wake);
   int RunPosted();
@@ -58,6 +64,7 @@ class EventLoop {
 
   // Loop thread only.
   OneAtATime running_;
+  Duty duty_;
   std::array<epoll_event, 64> events_;
   int events_ready_ = 0;
 

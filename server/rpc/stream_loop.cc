@@ -93,6 +93,7 @@ void StreamLoop::Wait() {
   } else if (sleep_forbidden_ > 0) {
     loop_->RunOnce(absl::Nanoseconds(std::max<int64_t>(0, held_.front().until_ns - net::MonotonicNs())));
   } else {
+    loop_->duty().End(net::MonotonicNs());
     SleepUntil(held_.front().until_ns);
     loop_->RunOnce(absl::ZeroDuration());
   }

@@ -268,7 +268,11 @@ void SubscribeServer::RequestOne() {
 void SubscribeServer::RunCompanion() {
   void* tag = nullptr;
   bool ok = false;
-  while (queue_->Next(&tag, &ok)) Dispatch(static_cast<StreamTag*>(tag), ok);
+  while (queue_->Next(&tag, &ok)) {
+    duty_.Begin(net::MonotonicNs());
+    Dispatch(static_cast<StreamTag*>(tag), ok);
+    duty_.End(net::MonotonicNs());
+  }
 }
 
 void SubscribeServer::Dispatch(StreamTag* tag, bool ok) {

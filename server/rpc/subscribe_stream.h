@@ -22,6 +22,7 @@
 #include "multicast/gateway/v1/gateway_service.grpc.pb.h"
 #include "server/fanout/subscriber.h"
 #include "server/gateway/gateway.h"
+#include "server/net/duty.h"
 #include "server/net/work_pool.h"
 #include "server/rpc/linger.h"
 #include "server/rpc/stream_loop.h"
@@ -129,6 +130,9 @@ class SubscribeServer {
   // Waits for the last stream and ends all threads. The gRPC server must have been shut down.
   void Stop();
 
+  // The thread that delivers completions.
+  const net::Duty& duty() const { return duty_; }
+
  private:
   friend class SubscribeStream;
 
@@ -145,6 +149,7 @@ class SubscribeServer {
   std::vector<std::unique_ptr<StreamLoop>> loops_;
   RequestCall request_;
   std::thread companion_;
+  net::Duty duty_;                       // Of companion_.
   std::atomic<size_t> open_streams_{0};  // Calls that have begun and are not destroyed.
   std::atomic<size_t> next_loop_{0};
   std::atomic<bool> stopping_{false};

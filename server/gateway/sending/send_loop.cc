@@ -97,7 +97,9 @@ void SendLoop::Wait() {
   }
   int timeout_ms = -1;
   if (due_ns != INT64_MAX) timeout_ms = static_cast<int>((std::max<int64_t>(due_ns - now_ns, 0) + 999'999) / 1'000'000);
+  duty_.End(now_ns);
   poll(fds.data(), fds.size(), timeout_ms);
+  duty_.Begin(net::MonotonicNs());
   eventfd_t count = 0;
   if ((fds[0].revents & POLLIN) != 0) eventfd_read(wake_.get(), &count);
   for (size_t i = 1; i < fds.size(); ++i) polled_[i - 1].second = fds[i].revents;

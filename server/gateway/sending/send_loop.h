@@ -19,6 +19,7 @@
 
 #include "absl/status/status.h"
 #include "server/gateway/sending/send_job.h"
+#include "server/net/duty.h"
 #include "server/net/mutex.h"
 #include "server/net/owned_fd.h"
 #include "server/net/work_pool.h"
@@ -43,6 +44,8 @@ class SendLoop {
   void Take(std::shared_ptr<SendJob> job, SendJob::Next next, std::string client, std::function<void()> done);
   // Drops a job, if it is here.
   void Cancel(SendJob* job);
+
+  const net::Duty& duty() const { return duty_; }
 
  private:
   struct Entry {
@@ -87,6 +90,7 @@ class SendLoop {
 
   // Of the thread.
   bool stopped_ = false;
+  net::Duty duty_;
   Lanes lanes_;
   std::deque<EntryPtr> ready_;
   std::deque<std::pair<int64_t, EntryPtr>> paused_;         // Until when; the first to go on first.
