@@ -26,7 +26,6 @@ class InterfaceChannelsTest : public ::testing::Test {
   using HoldPtr = std::unique_ptr<InterfaceChannels::Hold>;
 
   InterfaceChannelsTest() {
-    services_.sockets = &factory_;
     services_.shards = {&shard_};
     services_.log_budget = log_budget_;
     services_.options.socket_buffer_bytes = 1 << 20;
@@ -53,7 +52,7 @@ class InterfaceChannelsTest : public ::testing::Test {
   const std::shared_ptr<fanout::LogBudget> log_budget_ = fanout::LogBudget::Create(64 << 20);
   const std::unique_ptr<net::EventLoop> loop_ = net::EventLoop::Create().value();
   fanout::ReceiveShard shard_{loop_.get(), &factory_, log_budget_};
-  ChannelServices services_;
+  ChannelServices services_{.sockets = &factory_};
   const MembershipFacts membership_{.holder = std::make_shared<HolderFacts>(Holder(), "")};
   const net::Interface a0_ = testing::FakeInterface(2, "a0", {"10.0.0.1/24"});
   InterfaceChannels channels_{&services_, "a0", &a0_};

@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/fanout/merged_filter.h"
 #include "server/gateway/channels/interface_channels.h"
 #include "server/net/clock.h"
@@ -18,8 +19,11 @@ namespace mcgw::gateway {
 
 // Guarded by the mutex of InterfaceChannels, except members that are const or thread-safe.
 struct InterfaceChannels::Channel {
-  Channel(InterfaceChannels* the_interface_channels, const Key& the_key, Reception::Spec spec)
-      : interface_channels(the_interface_channels), key(the_key), log(spec.log), reception(std::move(spec)) {}
+  Channel(InterfaceChannels* owner, const ChannelSpec& spec)
+      : interface_channels(owner),
+        key(spec.socket.group, spec.socket.port),
+        log(spec.log),
+        reception(&owner->sockets_, spec, absl::ToInt64Nanoseconds(owner->services_->options.narrow_after)) {}
 
   // The filter that the kernel was told. Nothing: it is not joined.
   std::optional<fanout::SourceFilter> Told() const {

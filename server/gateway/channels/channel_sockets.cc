@@ -66,17 +66,11 @@ struct ChannelSockets::Socket {
   bool full = false;                // It has refused another group.
 };
 
-absl::StatusOr<std::shared_ptr<ChannelSockets::Socket>> ChannelSockets::Open(const ChannelSpec& spec,
-                                                                             const net::IpAddress& group,
+absl::StatusOr<std::shared_ptr<ChannelSockets::Socket>> ChannelSockets::Open(const net::ReceiveSocketSpec& spec,
                                                                              const SocketBudget::Token& token) {
-  absl::StatusOr<std::unique_ptr<ReceiveSocket>> opened =
-      spec.factory->NewReceiveSocket({.interface_index = spec.interface_index,
-                                      .interface_name = spec.interface_name,
-                                      .group = group,
-                                      .port = spec.port,
-                                      .receive_buffer_bytes = spec.socket_buffer_bytes});
+  absl::StatusOr<std::unique_ptr<ReceiveSocket>> opened = factory_->NewReceiveSocket(spec);
   if (!opened.ok()) return opened.status();
-  WarnOfSmallBuffer(spec.socket_buffer_bytes, (*opened)->Facts().receive_buffer_bytes);
+  WarnOfSmallBuffer(spec.receive_buffer_bytes, (*opened)->Facts().receive_buffer_bytes);
   auto socket = std::make_shared<Socket>();
   // The descriptor counts until the last owner closes it.
   socket->socket = std::shared_ptr<ReceiveSocket>(opened->release(), [token](ReceiveSocket* closed) { delete closed; });
@@ -85,16 +79,16 @@ absl::StatusOr<std::shared_ptr<ChannelSockets::Socket>> ChannelSockets::Open(con
 
 absl::StatusOr<std::unique_ptr<ChannelSockets::Membership>> ChannelSockets::JoinOn(
     const std::shared_ptr<Socket>& socket, const ChannelSpec& spec, const SourceFilter& filter) {
-  absl::Status status = socket->socket->Join(spec.group, filter.mode(), filter.sources());
+  absl::Status status = socket->socket->Join(spec.socket.group, filter.mode(), filter.sources());
   if (!status.ok()) return status;
-  socket->groups.insert(spec.group);
+  socket->groups.insert(spec.socket.group);
   return std::unique_ptr<Membership>(new Membership(socket, spec, filter));
 }
 
 absl::StatusOr<std::unique_ptr<ChannelSockets::Membership>> ChannelSockets::JoinShared(const ChannelSpec& spec,
                                                                                        const SourceFilter& filter) {
   std::list<std::weak_ptr<Socket>>& sockets =
-      shared_[Place(spec.interface_index, spec.port, spec.group.family(), spec.shard)];
+      shared_[Place(spec.socket.interface_index, spec.socket.port, spec.socket.group.family(), spec.shard)];
   for (auto at = sockets.begin(); at != sockets.end();) {
     const std::shared_ptr<Socket> socket = at->lock();
     if (socket == nullptr) {
@@ -104,7 +98,7 @@ absl::StatusOr<std::unique_ptr<ChannelSockets::Membership>> ChannelSockets::Join
     const auto here = at++;
     const bool has_room = !socket->full && socket->groups.size() < ReceiveSocket::kMostSharing &&
                           socket->counters->watch_errno.load(std::memory_order_relaxed) == 0;
-    if (!has_room || socket->groups.contains(spec.group)) continue;
+    if (!has_room || socket->groups.contains(spec.socket.group)) continue;
     absl::StatusOr<std::unique_ptr<Membership>> joined = JoinOn(socket, spec, filter);
     if (!joined.ok() && IsFull(joined.status())) {
       socket->full = true;
@@ -120,8 +114,9 @@ absl::StatusOr<std::unique_ptr<ChannelSockets::Membership>> ChannelSockets::Join
                                   budget_->most(), " are in use, and the others are kept for connections. Raise the ",
                                   "limit of open files (LimitNOFILE, ulimit -n), or leave other channels"));
   }
-  const absl::StatusOr<std::shared_ptr<Socket>> socket =
-      Open(spec, net::IpAddress::Unspecified(spec.group.family()), token);
+  net::ReceiveSocketSpec shared = spec.socket;
+  shared.group = net::IpAddress::Unspecified(spec.socket.group.family());
+  const absl::StatusOr<std::shared_ptr<Socket>> socket = Open(shared, token);
   if (!socket.ok()) return socket.status();
   absl::StatusOr<std::unique_ptr<Membership>> joined = JoinOn(*socket, spec, filter);
   if (joined.ok()) sockets.push_front(*socket);
@@ -131,7 +126,7 @@ absl::StatusOr<std::unique_ptr<ChannelSockets::Membership>> ChannelSockets::Join
 absl::StatusOr<std::unique_ptr<ChannelSockets::Membership>> ChannelSockets::Join(const ChannelSpec& spec,
                                                                                  const SourceFilter& filter) {
   if (const SocketBudget::Token token = budget_->TakeOwn(); token != nullptr) {
-    const absl::StatusOr<std::shared_ptr<Socket>> socket = Open(spec, spec.group, token);
+    const absl::StatusOr<std::shared_ptr<Socket>> socket = Open(spec.socket, token);
     if (socket.ok()) return JoinOn(*socket, spec, filter);
     if (!IsOutOfDescriptors(socket.status())) return socket.status();
   }
@@ -141,12 +136,13 @@ absl::StatusOr<std::unique_ptr<ChannelSockets::Membership>> ChannelSockets::Join
 // ---- Membership ----
 
 ChannelSockets::Membership::~Membership() {
-  if (const absl::Status status = socket_->socket->Leave(spec_.group); status.ok()) {
-    socket_->groups.erase(spec_.group);
+  if (const absl::Status status = socket_->socket->Leave(spec_.socket.group); status.ok()) {
+    socket_->groups.erase(spec_.socket.group);
     socket_->full = false;
   } else {
     // Closing the socket leaves the group too. Until then no channel joins the group on it again.
-    spdlog::debug("leave of {} on {}: {}", spec_.group.ToString(), spec_.interface_name, net::ToStd(status.message()));
+    spdlog::debug("leave of {} on {}: {}", spec_.socket.group.ToString(), spec_.socket.interface_name,
+                  net::ToStd(status.message()));
   }
   if (started_) spec_.shard->Stop(socket_->socket, nullptr, spec_.log);
 }
@@ -154,7 +150,7 @@ ChannelSockets::Membership::~Membership() {
 void ChannelSockets::Membership::Start(std::optional<fanout::GapCause> interruption, int64_t interrupted_unix_ns) {
   started_ = true;
   spec_.shard->Start({.socket = socket_->socket,
-                      .group = spec_.group,
+                      .group = spec_.socket.group,
                       .log = spec_.log,
                       .counters = spec_.counters,
                       .socket_counters = socket_->counters,
@@ -164,7 +160,7 @@ void ChannelSockets::Membership::Start(std::optional<fanout::GapCause> interrupt
 
 absl::Status ChannelSockets::Membership::SetFilter(const SourceFilter& filter) {
   if (filter == filter_) return absl::OkStatus();
-  absl::Status status = socket_->socket->SetFilter(spec_.group, filter.mode(), filter.sources());
+  absl::Status status = socket_->socket->SetFilter(spec_.socket.group, filter.mode(), filter.sources());
   if (status.ok()) filter_ = filter;
   return status;
 }

@@ -60,17 +60,12 @@ class SocketBudget {
   std::shared_ptr<Counters> counters_ = std::make_shared<Counters>();  // Sockets may outlive the budget.
 };
 
-// One channel to be received.
+// One channel to be received: what InterfaceChannels, Reception and ChannelSockets know of it.
 struct ChannelSpec {
-  net::SocketFactory* factory = nullptr;
-  uint32_t interface_index = 0;
-  std::string interface_name;
-  net::IpAddress group;
-  uint16_t port = 0;
-  size_t socket_buffer_bytes = 0;
+  net::ReceiveSocketSpec socket;  // Its interface, group and port.
   fanout::ReceiveShard* shard = nullptr;
   std::shared_ptr<fanout::ChannelLog> log;
-  std::shared_ptr<fanout::ReceiveCounters> counters;
+  std::shared_ptr<fanout::ReceiveCounters> counters = std::make_shared<fanout::ReceiveCounters>();
 };
 
 // A socket as inspection shows it. A shared socket appears with each of its channels.
@@ -88,29 +83,30 @@ class ChannelSockets {
  public:
   class Membership;
 
-  // The budget outlives it.
-  explicit ChannelSockets(SocketBudget* budget) : budget_(budget) {}
+  // Both outlive it.
+  ChannelSockets(SocketBudget* budget, net::SocketFactory* factory) : budget_(budget), factory_(factory) {}
   ChannelSockets(const ChannelSockets&) = delete;
   ChannelSockets& operator=(const ChannelSockets&) = delete;
 
   // Joins a channel with a filter, on a socket of its own or a shared one that has not joined the group. Nothing is
   // read before Membership::Start. HOST_LIMIT if there is no socket left; net::IsTooManySources; the kernel's refusals.
   absl::StatusOr<std::unique_ptr<Membership>> Join(const ChannelSpec& spec, const fanout::SourceFilter& filter);
+  // As net::SocketFactory.
+  size_t MostSources(net::Family family) const { return factory_->MostSources(family); }
 
  private:
   // What channels must have in common to share a socket.
   using Place = std::tuple<uint32_t, uint16_t, net::Family, fanout::ReceiveShard*>;
   struct Socket;
 
-  // Bound to a group; unspecified for a shared socket.
-  static absl::StatusOr<std::shared_ptr<Socket>> Open(const ChannelSpec& spec, const net::IpAddress& group,
-                                                      const SocketBudget::Token& token);
+  absl::StatusOr<std::shared_ptr<Socket>> Open(const net::ReceiveSocketSpec& spec, const SocketBudget::Token& token);
   absl::StatusOr<std::unique_ptr<Membership>> JoinShared(const ChannelSpec& spec, const fanout::SourceFilter& filter);
   static absl::StatusOr<std::unique_ptr<Membership>> JoinOn(const std::shared_ptr<Socket>& socket,
                                                             const ChannelSpec& spec,
                                                             const fanout::SourceFilter& filter);
 
   SocketBudget* const budget_;
+  net::SocketFactory* const factory_;
   // Shared sockets, those with room first. Their memberships keep them.
   std::map<Place, std::list<std::weak_ptr<Socket>>> shared_;
 };

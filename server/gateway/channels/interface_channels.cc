@@ -64,7 +64,7 @@ InterfaceChannels::InterfaceChannels(ChannelServices* services, std::string name
     : services_(services),
       id_(services->next_interface_channels_id.fetch_add(1)),
       index_(interface == nullptr ? 0 : interface->index),
-      sockets_(&services->socket_budget),
+      sockets_(&services->socket_budget, services->sockets),
       state_(std::move(name), interface) {}
 
 InterfaceChannels::~InterfaceChannels() {
@@ -115,15 +115,11 @@ absl::StatusOr<std::shared_ptr<InterfaceChannels::Channel>> InterfaceChannels::F
   log_options.shard = shard_index;
   auto log = std::make_shared<fanout::ChannelLog>(log_options, services_->log_budget);
   auto channel = std::make_shared<Channel>(
-      this, key,
-      Reception::Spec{.sockets = &sockets_,
-                      .factory = services_->sockets,
-                      .shard = shard,
-                      .log = std::move(log),
-                      .group = key.first,
-                      .port = key.second,
-                      .socket_buffer_bytes = services_->options.socket_buffer_bytes,
-                      .narrow_after_ns = absl::ToInt64Nanoseconds(services_->options.narrow_after)});
+      this, ChannelSpec{.socket = {.group = key.first,
+                                   .port = key.second,
+                                   .receive_buffer_bytes = services_->options.socket_buffer_bytes},
+                        .shard = shard,
+                        .log = std::move(log)});
   channels_.emplace(key, channel);
   by_id_.emplace(id, channel.get());
   return channel;

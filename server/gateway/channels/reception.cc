@@ -15,15 +15,15 @@ using fanout::SourceFilter;
 using net::FilterMode;
 
 std::string Reception::Describe() const {
-  return net::StrCat(net::ToString(spec_.group, spec_.port), " on ", channel_.interface_name);
+  return net::StrCat(net::ToString(spec_.socket.group, spec_.socket.port), " on ", spec_.socket.interface_name);
 }
 
 absl::Status Reception::Explain(const absl::Status& status, size_t sources) const {
   if (!net::IsTooManySources(status)) return status;
-  return net::Error(
-      net::Reason::kSourceLimit, "source_filter.sources",
-      net::StrCat(Describe(), ": the kernel keeps none of ", sources, " sources: raise ",
-                  spec_.group.is_v4() ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf or net.core.optmem_max"));
+  return net::Error(net::Reason::kSourceLimit, "source_filter.sources",
+                    net::StrCat(Describe(), ": the kernel keeps none of ", sources, " sources: raise ",
+                                spec_.socket.group.is_v4() ? "net.ipv4.igmp_max_msf"
+                                                           : "net.ipv6.mld_max_msf or net.core.optmem_max"));
 }
 
 void Reception::StartReading(Membership* membership) {
@@ -33,7 +33,7 @@ void Reception::StartReading(Membership* membership) {
 // ---- Any group: one socket ----
 
 absl::StatusOr<std::unique_ptr<ChannelSockets::Membership>> Reception::Join(const SourceFilter& filter) {
-  return spec_.sockets->Join(channel_, filter);
+  return sockets_->Join(spec_, filter);
 }
 
 absl::StatusOr<std::unique_ptr<ChannelSockets::Membership>> Reception::JoinAny(const SourceFilter& filter) {
@@ -122,7 +122,7 @@ absl::Status Reception::Carry(const Plan& plan, bool* again) {
 }
 
 absl::Status Reception::SetSources(const Sources& wished) {
-  most_sources_ = spec_.factory->MostSources(spec_.group.family());
+  most_sources_ = sockets_->MostSources(spec_.socket.group.family());
   absl::Status status;
   bool again = true;
   while (again) status = Carry(MakePlan(wished), &again);
@@ -132,16 +132,9 @@ absl::Status Reception::SetSources(const Sources& wished) {
 // ---- Both ----
 
 absl::Status Reception::Open(uint32_t interface_index, const std::string& interface_name, const SourceFilter& wished) {
-  channel_ = {.factory = spec_.factory,
-              .interface_index = interface_index,
-              .interface_name = interface_name,
-              .group = spec_.group,
-              .port = spec_.port,
-              .socket_buffer_bytes = spec_.socket_buffer_bytes,
-              .shard = spec_.shard,
-              .log = spec_.log,
-              .counters = counters_};
-  if (!spec_.group.IsSourceSpecific()) {
+  spec_.socket.interface_index = interface_index;
+  spec_.socket.interface_name = interface_name;
+  if (!spec_.socket.group.IsSourceSpecific()) {
     absl::StatusOr<std::unique_ptr<Membership>> joined = JoinAny(wished);
     if (!joined.ok()) return Explain(joined.status(), wished.sources().size());
     StartReading(joined->get());
@@ -160,14 +153,15 @@ absl::Status Reception::Open(uint32_t interface_index, const std::string& interf
 absl::Status Reception::Tell(const SourceFilter& wished) {
   const std::optional<PutOff> before = std::exchange(put_off_, std::nullopt);
   if (wished == told_) return absl::OkStatus();
-  if (spec_.group.IsSourceSpecific()) {
+  if (spec_.socket.group.IsSourceSpecific()) {
     absl::Status status = SetSources(wished.sources());
     if (status.ok()) told_ = wished;
     return Explain(status, wished.sources().size());
   }
   SourceFilter next = wished;
   const bool narrows = told_.mode() == FilterMode::kExclude && wished.mode() == FilterMode::kInclude;
-  if (!spec_.group.is_v4() && narrows && wished.sources().size() <= spec_.factory->MostSources(spec_.group.family())) {
+  if (!spec_.socket.group.is_v4() && narrows &&
+      wished.sources().size() <= sockets_->MostSources(spec_.socket.group.family())) {
     const SourceFilter both[] = {told_, wished};
     next = SourceFilter::Merge(both);
   }
@@ -184,9 +178,9 @@ absl::Status Reception::Tell(const SourceFilter& wished) {
 
 void Reception::Narrow(int64_t now_ns) {
   if (!put_off_.has_value() || !is_open()) return;
-  const uint64_t read = counters_->read.load(std::memory_order_relaxed);
+  const uint64_t read = spec_.counters->read.load(std::memory_order_relaxed);
   const bool is_idle = std::exchange(put_off_->read_before, read) == std::optional(read);
-  if (!is_idle && now_ns - put_off_->since_ns < spec_.narrow_after_ns) return;
+  if (!is_idle && now_ns - put_off_->since_ns < narrow_after_ns_) return;
   const SourceFilter wished = std::exchange(put_off_, std::nullopt)->filter;
   // Announced first, so that nothing that comes after a loss precedes it.
   if (!is_idle) spec_.shard->Interrupt(spec_.log, fanout::GapCause::kKernelDrop, net::UnixNs());

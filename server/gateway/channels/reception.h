@@ -33,19 +33,9 @@ namespace mcgw::gateway {
 // Not thread-safe: InterfaceChannels locks. Its calls make system calls.
 class Reception {
  public:
-  // What a reception needs for its life. `sockets`, `factory` and `shard` outlive it.
-  struct Spec {
-    ChannelSockets* sockets = nullptr;
-    net::SocketFactory* factory = nullptr;
-    fanout::ReceiveShard* shard = nullptr;
-    std::shared_ptr<fanout::ChannelLog> log;
-    net::IpAddress group;
-    uint16_t port = 0;
-    size_t socket_buffer_bytes = 0;
-    int64_t narrow_after_ns = 0;
-  };
-
-  explicit Reception(Spec spec) : spec_(std::move(spec)) {}
+  // `sockets` and the spec's shard outlive it. Open sets the spec's interface.
+  Reception(ChannelSockets* sockets, ChannelSpec spec, int64_t narrow_after_ns)
+      : sockets_(sockets), spec_(std::move(spec)), narrow_after_ns_(narrow_after_ns) {}
   Reception(const Reception&) = delete;
   Reception& operator=(const Reception&) = delete;
 
@@ -73,8 +63,8 @@ class Reception {
   absl::Status Watched() const;
   // The sum over its sockets, with the inode of the first.
   net::ReceiveSocketFacts Facts() const;
-  const fanout::ReceiveCounters& counters() const { return *counters_; }
-  const std::shared_ptr<fanout::ReceiveCounters>& counters_ptr() const { return counters_; }
+  const fanout::ReceiveCounters& counters() const { return *spec_.counters; }
+  const std::shared_ptr<fanout::ReceiveCounters>& counters_ptr() const { return spec_.counters; }
   // Calls `done` on the shard's thread once everything that Close left queued has been read.
   void AfterLastRead(std::function<void()> done) const { spec_.shard->Stop(nullptr, std::move(done)); }
 
@@ -103,9 +93,9 @@ class Reception {
   absl::Status Carry(const Plan& plan, bool* again);
   absl::Status Explain(const absl::Status& status, size_t sources) const;
 
-  const Spec spec_;
-  const std::shared_ptr<fanout::ReceiveCounters> counters_ = std::make_shared<fanout::ReceiveCounters>();
-  ChannelSpec channel_;
+  ChannelSockets* const sockets_;
+  ChannelSpec spec_;
+  const int64_t narrow_after_ns_;
   std::vector<Sibling> siblings_;  // One, except for source-specific groups with many sources.
   size_t most_sources_ = 0;        // Of a new socket.
   fanout::SourceFilter told_;
@@ -113,7 +103,7 @@ class Reception {
   struct PutOff {
     fanout::SourceFilter filter;
     int64_t since_ns = 0;                 // Monotonic; when the first of several in a row was put off.
-    std::optional<uint64_t> read_before;  // counters_->read at the last call of Narrow.
+    std::optional<uint64_t> read_before;  // counters().read at the last call of Narrow.
   };
   std::optional<PutOff> put_off_;
   bool was_open_ = false;
