@@ -65,7 +65,7 @@ class Account {
   uint64_t announced() const { return announced_; }    // Of those, in ranges of Gap events.
   uint64_t disordered() const { return disordered_; }  // Twice, out of order, or cut short.
   uint64_t unknown_gaps() const { return unknown_gaps_; }
-  // Missing without a word, by either numbering.
+  // Missing without an announcement, by either numbering.
   uint64_t unannounced() const;
   const std::vector<uint32_t>& latencies_ns() const { return latencies_ns_; }  // From the sender's clock.
   const std::vector<uint32_t>& ages_ns() const { return ages_ns_; }            // From the kernel's timestamp.

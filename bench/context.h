@@ -29,7 +29,7 @@ struct Options {
   std::string json;
   Cores cores;
   std::vector<std::string> cases;     // Empty: all.
-  std::vector<std::string> subjects;  // Empty: those that the case measures by itself.
+  std::vector<std::string> subjects;  // Empty: the case's own.
 };
 
 // What is measured in a cell, in turn.

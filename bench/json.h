@@ -13,7 +13,7 @@ namespace mcgw::bench {
 // The text in quotes, with what JSON does not allow in them escaped. `text` is UTF-8.
 std::string JsonText(absl::string_view text);
 
-// With as many digits as are needed to read the same number back; null for what is no number.
+// With as many digits as are needed to read the same number back; null for what is not a number.
 std::string JsonNumber(double value);
 
 // An object or an array, put together member by member; a nested one is ended before its parent goes on. Each member of

@@ -140,7 +140,7 @@ int RunBench(const Options& options) {
   if (!judgements.empty()) std::cout << "Targets, by the medians\n\n" << TargetTable(judgements) << std::endl;
   if (!options.json.empty() && !WriteFile(options.json, ToJson(report, judgements))) return kFailed;
   if (!context.broken()) return 0;
-  std::cerr << "mcgw-bench: mcgw lost datagrams without a word, or delivered them twice or out of order\n";
+  std::cerr << "mcgw-bench: mcgw lost datagrams silently, or delivered them twice or out of order\n";
   return kBrokenPromise;
 }
 

@@ -26,7 +26,7 @@ class ReaderLoop {
   // A status that is not OK if a reader failed.
   absl::StatusOr<bool> RunUntil(const std::function<bool()>& done, int64_t deadline_ns);
 
-  // Between two turns nobody looks for so long; 0, as at first: whatever comes wakes the readers.
+  // The pause between two turns; 0, the initial value: arriving data wakes the readers.
   void SetPause(unsigned pause_us) { pause_us_ = pause_us; }
 
   const std::vector<std::unique_ptr<Reader>>& readers() const { return readers_; }

@@ -35,7 +35,7 @@ std::string HostText(const Report& report);
 std::string CellTable(const Cell& cell);
 std::string TargetTable(absl::Span<const Judgement> judgements);
 
-// Each round by itself, and the medians, ranges, ratios and judgements on targets that follow from them.
+// Each round, and the medians, ranges, ratios and judgements on targets that follow from them.
 std::string ToJson(const Report& report, absl::Span<const Judgement> judgements);
 
 }  // namespace mcgw::bench

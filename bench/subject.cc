@@ -72,14 +72,14 @@ std::string Subject::target() const {
   return name_ == kGatewayUnix ? absl::StrCat("unix:", kSocketPath) : absl::StrCat("127.0.0.1:", port_);
 }
 
-absl::StatusOr<std::unique_ptr<Reader>> Subject::MakeReader(Subscription wish) const {
-  wish.oldest = oldest_;
-  wish.at_once = name_ == kGatewayAtOnce;
+absl::StatusOr<std::unique_ptr<Reader>> Subject::MakeReader(Subscription request) const {
+  request.oldest = oldest_;
+  request.at_once = name_ == kGatewayAtOnce;
   if (name_ == kDirect) return MakeDirectReader(group_);
   if (name_ == kNats) return MakeNatsReader(port_);
   if (name_ == kZmq) return MakeZmqReader(port_);
   if (name_ == kTcp || name_ == kTcpBatch || name_ == kTcpRing) return MakeTcpReader(port_);
-  return MakeGrpcReader(target(), wish);
+  return MakeGrpcReader(target(), request);
 }
 
 absl::StatusOr<std::unique_ptr<Feed>> Subject::MakeFeed() const {

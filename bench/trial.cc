@@ -74,7 +74,7 @@ void Judge(const Work& work, const SendRecord& sent, const Total& total, uint64_
     round->Disturb(absl::StrFormat("the sender reached only %.0f/s", rate));
   }
   if (total.disordered != 0) round->Invalidate(absl::StrCat(total.disordered, " twice or out of order"));
-  if (total.unannounced != 0) round->Invalidate(absl::StrCat(total.unannounced, " lost without a word"));
+  if (total.unannounced != 0) round->Invalidate(absl::StrCat(total.unannounced, " lost silently"));
   if (drops != 0) round->Disturb(absl::StrCat(drops, " dropped before any socket"));
 }
 
@@ -96,15 +96,16 @@ bool AllHave(const ReaderLoop& loop, size_t channels, uint64_t last) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject, int count, const Subscription& wish) {
-  return OpenReaders(subject, std::vector<Subscription>(static_cast<size_t>(count), wish));
+absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject, int count,
+                                                        const Subscription& request) {
+  return OpenReaders(subject, std::vector<Subscription>(static_cast<size_t>(count), request));
 }
 
 absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject,
-                                                        const std::vector<Subscription>& wishes) {
+                                                        const std::vector<Subscription>& requests) {
   std::vector<std::unique_ptr<Reader>> readers;
-  for (const Subscription& wish : wishes) {
-    auto reader = subject.MakeReader(wish);
+  for (const Subscription& request : requests) {
+    auto reader = subject.MakeReader(request);
     if (!reader.ok()) return reader.status();
     readers.push_back(*std::move(reader));
   }

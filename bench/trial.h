@@ -34,10 +34,10 @@ struct Outcome {
 };
 
 // Opens the readers and waits until each is ready; DEADLINE_EXCEEDED after a while.
-absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject, int count, const Subscription& wish);
-// The same, one reader for each wish.
+absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject, int count, const Subscription& request);
+// The same, one reader for each request.
 absl::StatusOr<std::unique_ptr<ReaderLoop>> OpenReaders(const Subject& subject,
-                                                        const std::vector<Subscription>& wishes);
+                                                        const std::vector<Subscription>& requests);
 
 // Blocks for somewhat longer than work.seconds. A status that is not OK if it could not be carried out at all.
 absl::StatusOr<Outcome> RunTrial(const Subject& subject, const Work& work, Cores cores);

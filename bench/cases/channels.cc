@@ -81,16 +81,16 @@ absl::StatusOr<Outcome> MeasureChannels(Context* context, const Subject& subject
 absl::StatusOr<Outcome> MeasureCursors(Context* context, int subscribers, int channels) {
   auto subject = Subject::Start(kGateway, context->programs(), context->cores().server, {});
   if (!subject.ok()) return subject.status();
-  const Subscription wish = {.groups = Groups(channels, 4, (*subject)->group().interface)};
-  auto first = OpenReaders(**subject, 1, wish);
+  const Subscription request = {.groups = Groups(channels, 4, (*subject)->group().interface)};
+  auto first = OpenReaders(**subject, 1, request);
   if (!first.ok()) return first.status();
   const BackgroundReaders keeping(*std::move(first));
   const int64_t before = (*subject)->server()->resident_bytes(), begin_ns = NowNs();
-  auto others = OpenReaders(**subject, subscribers - 1, wish);
+  auto others = OpenReaders(**subject, subscribers - 1, request);
   if (!others.ok()) return others.status();
   const auto set_up_ns = static_cast<double>(NowNs() - begin_ns);
   const auto grown = static_cast<double>((*subject)->server()->resident_bytes() - before);
-  auto feed = MakeMulticastFeed({wish.groups.front()});
+  auto feed = MakeMulticastFeed({request.groups.front()});
   if (!feed.ok()) return feed.status();
   auto outcome = RunTrial(**subject, others->get(), feed->get(),
                           {.payload_bytes = 200,

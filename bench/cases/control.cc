@@ -43,15 +43,15 @@ Group ChannelOf(int number, const std::string& interface) {
 }
 
 std::vector<Subscription> WishesOf(const Crowd& crowd, const Group& common) {
-  std::vector<Subscription> wishes(static_cast<size_t>(crowd.subscribers));
+  std::vector<Subscription> requests(static_cast<size_t>(crowd.subscribers));
   int next = 0;
-  for (Subscription& wish : wishes) {
-    wish.groups.push_back(common);
+  for (Subscription& request : requests) {
+    request.groups.push_back(common);
     for (int i = 0; i < crowd.channels_of_one; ++i) {
-      wish.groups.push_back(ChannelOf(next++ % crowd.channels, common.interface));
+      request.groups.push_back(ChannelOf(next++ % crowd.channels, common.interface));
     }
   }
-  return wishes;
+  return requests;
 }
 
 // A server with its crowd.
@@ -136,7 +136,7 @@ absl::StatusOr<Outcome> MeasureQuiet(const Process& server, int seconds) {
   return outcome;
 }
 
-// The CPU time that one loss of an interface and its return takes, whoever spends it.
+// The CPU time that one loss of an interface and its return takes, on all threads.
 absl::StatusOr<Outcome> MeasureFlap(const Process& server, const std::string& commands) {
   const int64_t before_ns = server.usage().cpu_ns;
   usleep(kFlapUs);

@@ -32,10 +32,10 @@ std::vector<Group> Groups(const Subject& subject, int count) {
   return groups;
 }
 
-// By how much the server grows by that many readers of `wish`, which join one that is there.
-absl::StatusOr<double> GrowthBy(const Subject& subject, int readers, const Subscription& wish) {
+// How much the server grows by that many readers of `request`, which join an existing one.
+absl::StatusOr<double> GrowthBy(const Subject& subject, int readers, const Subscription& request) {
   const int64_t before = subject.server()->resident_bytes();
-  auto loop = OpenReaders(subject, readers, wish);
+  auto loop = OpenReaders(subject, readers, request);
   if (!loop.ok()) return loop.status();
   return static_cast<double>(subject.server()->resident_bytes() - before);
 }

@@ -19,8 +19,8 @@ struct GrpcSingleOptions {
   size_t log_bytes = 4 << 20;
 };
 
-// Runs until killed; returns only if it cannot. Says "ready" on standard error. The group is joined from the
-// beginning. A stream that the log's end overtakes loses without a word.
+// Runs until killed; returns only if it cannot. Says "ready" on standard error. The group is joined from the beginning.
+// A stream that the log's end overtakes loses messages silently.
 absl::Status RunGrpcSingle(const GrpcSingleOptions& options);
 
 }  // namespace mcgw::bench

@@ -1,6 +1,6 @@
 // The floor of what a gateway over TCP can cost, as a reference: one contiguous ring of framed datagrams (their length
 // in four bytes of the host's order, then the payload), a cursor into it for each connection, and up to 64 datagrams
-// per send. No numbering, no metadata; a connection that the ring's end overtakes loses without a word.
+// per send. No numbering, no metadata; a connection that the ring's end overtakes loses messages silently.
 
 #ifndef MCGW_BENCH_REFERENCE_TCP_RING_H_
 #define MCGW_BENCH_REFERENCE_TCP_RING_H_

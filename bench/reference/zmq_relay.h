@@ -1,5 +1,5 @@
 // A relay from a multicast group to a ZeroMQ publisher, as a reference: one message for each datagram. What exceeds
-// 100,000 messages for one reader it drops without a word, as ZeroMQ's publishers do.
+// 100,000 messages for one reader it drops messages silently, as ZeroMQ's publishers do.
 
 #ifndef MCGW_BENCH_REFERENCE_ZMQ_RELAY_H_
 #define MCGW_BENCH_REFERENCE_ZMQ_RELAY_H_

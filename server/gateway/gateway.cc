@@ -22,7 +22,7 @@ absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Create(const Options& options,
   auto gateway = std::unique_ptr<Gateway>(new Gateway(options, std::move(sockets), std::move(host), std::move(loops)));
   if (absl::Status status = gateway->reconciler_.Follow(); !status.ok()) return status;
   if (absl::Status status = gateway->sender_.Open(); !status.ok()) return status;
-  gateway->sender_.Sweep(net::MonotonicNs());  // It learns the host's addresses.
+  gateway->sender_.Sweep(net::MonotonicNs());  // Learns the host's addresses.
   return gateway;
 }
 
@@ -87,7 +87,7 @@ absl::StatusOr<JoinResult> Gateway::Join(const Caller& caller, const std::string
              : sessions_.Find(session_id, caller.identity);
   if (!session.ok()) return session.status();
   absl::StatusOr<JoinResult> joined = (*session)->Join(request, lease_ns);
-  // A Join that fails leaves nothing behind, not even the session that it made.
+  // A failed Join leaves nothing behind, not even the session that it made.
   if (!joined.ok() && is_new) sessions_.End(session->get());
   return joined;
 }
@@ -117,7 +117,7 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
     if (!found.ok()) return found.status();
     session = *std::move(found);
   } else if (request.memberships.empty()) {
-    return Error(Reason::kFieldRequired, "memberships", "a subscription names at least one membership, or a session");
+    return Error(Reason::kFieldRequired, "memberships", "name at least one membership, or a session");
   }
   if (absl::Status status = reconciler_.CatchUp(request.memberships); !status.ok()) return status;
   SubscribeRequest complete = request;
@@ -129,7 +129,7 @@ absl::StatusOr<std::unique_ptr<Subscription>> Gateway::Subscribe(const Caller& c
                                                      session, slabs(), std::move(doorbell), &retained_,
                                                      [this](Subscription* closed) { streams_.Remove(closed); });
   if (absl::Status status = streams_.Add(subscription.get()); !status.ok()) return status;
-  // Again, now that Drain either sees this stream or is seen by it.
+  // Checked again: either Drain has seen this stream, or this check sees Drain.
   if (absl::Status status = CheckServing(); !status.ok()) return status;
   if (absl::Status status = subscription->Open(request); !status.ok()) return status;
   return subscription;

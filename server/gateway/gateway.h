@@ -1,4 +1,4 @@
-// The gateway itself: the face of the control path, all that rpc/ calls.
+// The gateway: the entry point of the control path, and all that rpc/ calls.
 //
 // It owns sessions, subscriptions, channels and send sockets. It has no threads: its owner runs each shard's loop
 // (loop(i)->RunOnce) on a thread of its own, and the control loop on another, and calls Sweep once a second.
@@ -10,13 +10,12 @@
 //   Session::send_mutex_ may be taken under Session::mutex_; SendSource::mutex_ comes before OwnTraffic::mutex_, which
 //   may be taken under any of them. The other mutexes (SessionTable, ClosedAccounts, InterfaceDirectory,
 //   HostMemberships, HostView, LogBudget, EventLoop, SourceFilter) are leaves: nothing is taken under them. System
-//   calls are made under those up to InterfaceChannels', SendSource's, HostMemberships' and (to read news without
-//   blocking) InterfaceDirectory's only, which the data path never takes. No gRPC call is made under any of them, and
-//   no callback but Doorbell::Ring, which only queues.
+//   calls are made only under the mutexes up to InterfaceChannels', SendSource's, HostMemberships' and (to read the
+//   watch without blocking) InterfaceDirectory's; the data path takes none of these. No gRPC call is made under any of
+//   them, and no callback except Doorbell::Ring, which only queues.
 //
-// The owner has the reconciler follow when net::InterfaceWatch has heard something (InterfaceFollower); Join and
-// Subscribe do so where a selector is not found, or is "*" and something has changed since, and Sweep every ten
-// seconds.
+// The owner makes the reconciler follow the interfaces when net::InterfaceWatch reports a change (InterfaceFollower).
+// Join and Subscribe do so when a selector is not found, or is "*" and something has changed; Sweep, every 10 s.
 
 #ifndef MCGW_GATEWAY_GATEWAY_H_
 #define MCGW_GATEWAY_GATEWAY_H_
@@ -49,7 +48,7 @@
 
 namespace mcgw::gateway {
 
-// Thread-safe, but for its construction and destruction. Join, Leave, Subscribe, the end of a subscription, Send and
+// Thread-safe, except for construction and destruction. Join, Leave, Subscribe, the end of a subscription, Send and
 // Sweep make system calls and may block; they are not called on a shard's thread.
 class Gateway {
  public:
@@ -63,14 +62,14 @@ class Gateway {
 
   absl::StatusOr<JoinResult> Join(const Caller& caller, const std::string& session_id, const MembershipRequest& request,
                                   std::optional<absl::Duration> lease);
-  // The ids of the memberships that ended.
+  // Returns the ids of the memberships that ended.
   absl::StatusOr<std::vector<uint64_t>> Leave(const Caller& caller, const std::string& session_id,
                                               const LeaveTarget& target);
   absl::StatusOr<std::unique_ptr<Subscription>> Subscribe(const Caller& caller, const SubscribeRequest& request,
                                                           std::shared_ptr<fanout::Doorbell> doorbell);
 
-  // Sends as Sender does, on behalf of a session (SESSION_NOT_FOUND), or of none where the id is empty. Renews nothing.
-  // What is started is given to a SendLoop, or driven by whoever holds it, and never blocks; the others block.
+  // Send as Sender does, on behalf of a session (SESSION_NOT_FOUND), or of none if the id is empty. No lease is
+  // renewed. The Start calls never block: a SendLoop or the caller drives the job. Send and Publish block.
   absl::StatusOr<std::shared_ptr<DatagramJob>> StartSend(const Caller& caller, const std::string& session_id,
                                                          const SendRequest& request, std::string_view payload);
   absl::StatusOr<std::shared_ptr<BatchJob>> StartPublish(const Caller& caller, const std::string& session_id,
@@ -85,11 +84,11 @@ class Gateway {
   InterfaceDirectory& directory() { return directory_; }
   InterfaceReconciler& reconciler() { return reconciler_; }
 
-  // From now on Join, Subscribe and new sends are refused with DRAINING, and open streams are told.
+  // Refuses Join, Subscribe and new sends with DRAINING from now on, and notifies open streams.
   void Drain(absl::Duration grace);
-  // Leaves everything that sessions hold, and what streams that have ended had kept.
+  // Leaves everything that sessions hold, and everything retained for ended streams.
   void EndAllSessions();
-  // Expires leases, drops old logs, and has streams report. Once a second, with the monotonic time of that moment.
+  // Expires leases, drops old logs and makes streams report. Call it once a second with the monotonic time.
   void Sweep(int64_t now_ns = net::MonotonicNs());
 
   size_t shards() const { return shards_.size(); }
@@ -108,7 +107,7 @@ class Gateway {
 
   Gateway(const Options& options, std::unique_ptr<net::SocketFactory> sockets, HostInterfaces host,
           std::vector<std::unique_ptr<net::EventLoop>> loops);
-  // What a session sends from; null for no session. It must not outlive the gateway.
+  // The send source of a session; null without a session. It must not outlive the gateway.
   absl::StatusOr<std::shared_ptr<SendSource>> SourceOf(const Caller& caller, const std::string& session_id);
 
   const std::unique_ptr<net::SocketFactory> sockets_;
@@ -117,7 +116,7 @@ class Gateway {
   InterfaceDirectory directory_;
   InterfaceRegistry registry_;
   MembershipServices memberships_;
-  Sender sender_;  // Before the sessions, whose sources it counts.
+  Sender sender_;  // Outlives the sessions, whose sources it counts.
   SessionTable sessions_;
   RetainedMemberships retained_;
   SubscriptionTable streams_;

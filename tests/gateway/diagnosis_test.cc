@@ -193,7 +193,7 @@ TEST(Diagnosis, SaysThatAVersionIsNotKnown) {
 
 TEST(Diagnosis, TellsOfMembershipsThatWaitFailOrAreOver) {
   ChannelFacts channel = Channel();
-  EXPECT_TRUE(Says(CheckWished(channel), Severity::kOk, "1 membership wishes"));
+  EXPECT_TRUE(Says(CheckWished(channel), Severity::kOk, "1 membership requests"));
   channel.snapshot->joined = false;
   EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kError, "lost the membership"));
   channel.snapshot->status.phase = fanout::ChannelPhase::kWaiting;
@@ -368,7 +368,7 @@ TEST(Diagnosis, TellsOfFramesThatTheDeviceDropped) {
   EXPECT_FALSE(CheckDevice(facts).has_value());  // Not known.
   facts.device = net::DeviceCounters{.received_packets = 100};
   EXPECT_TRUE(Says(CheckDevice(facts), Severity::kOk, "no frame"));
-  facts.device->dropped_packets = 3;  // Often those of protocols that nobody here receives.
+  facts.device->dropped_packets = 3;  // Often those of protocols that this host does not receive.
   EXPECT_TRUE(Says(CheckDevice(facts), Severity::kInfo, "3 without giving a reason"));
   facts.device->length_errors = 2;
   const auto finding = CheckDevice(facts);

@@ -137,7 +137,7 @@ TEST_F(RetainedTest, LogsKeepToTheRuleOfTheirGroup) {
 
 TEST(LogRulesTest, WhatIsWrongIsNamed) {
   const std::pair<const char*, const char*> bad[] = {
-      {"239.1.0.0/16", "a prefix and its limits are wanted"},
+      {"239.1.0.0/16", "give a prefix and its limits"},
       {"10.0.0.0/8 bytes=300000", "not a prefix of multicast groups"},
       {"239.1.0.0/33 bytes=300000", "a number from 0 to 32"},
       {"239.1.0.0/x bytes=300000", "a number from 0 to 32"},

@@ -51,7 +51,7 @@ TEST_F(DiagnosisTest, FindsThatNobodyHasJoined) {
   const DiagnosisRequest request = About("a0", "239.1.1.1");
   const auto before = Find(request, FindingCode::kMembershipWished, Severity::kError);
   ASSERT_TRUE(before.has_value());
-  Print("nobody has joined", *before);
+  Print("no client has joined", *before);
   EXPECT_EQ(before->remedy_command, "mcgw sub 239.1.1.1:5000%a0");
   Join("a0", "239.1.1.1");
   ExpectGone(*before, request);
@@ -75,10 +75,10 @@ TEST_F(DiagnosisTest, AChannelThatWasLeftIsNoFaultUnlessItIsAskedAbout) {
 TEST_F(DiagnosisTest, FindsTheWrongSourceFilter) {
   const DiagnosisRequest request = About("a0", "239.1.1.1", "10.0.0.2");
   Join("a0", "239.1.1.1", SourceFilter::Include({Ip("10.0.0.77")}));
-  Compare("the only wish names another source", About("a0", "239.1.1.1", "10.0.0.77"), request,
+  Compare("the only request names another source", About("a0", "239.1.1.1", "10.0.0.77"), request,
           FindingCode::kMembershipWished, Severity::kError);
   session_.clear();  // Another client.
-  Make("one of two wishes names another source", request, FindingCode::kMembershipWished, Severity::kWarning,
+  Make("one of two requests names another source", request, FindingCode::kMembershipWished, Severity::kWarning,
        [this] { Join("a0", "239.1.1.1", SourceFilter::Include({Ip("10.0.0.2")})); });
 }
 
@@ -180,7 +180,7 @@ TEST_F(DiagnosisTest, FindsThatStrictRpFilterDropsASourceBehindAnotherLink) {
 
 TEST_F(DiagnosisTest, FindsRpFilterBySourceOfTheFilterAndByTheDropsItMade) {
   Join("a0", "239.1.1.1", SourceFilter::Include({Ip("172.30.0.2")}));
-  Make("rp_filter=1, and a wished source without a route", On(""), FindingCode::kReversePath, Severity::kError,
+  Make("rp_filter=1, and a requested source without a route", On(""), FindingCode::kReversePath, Severity::kError,
        [] { Shell("sysctl -qw net.ipv4.conf.a0.rp_filter=1"); });
   peer_.Shell("ip address add 172.30.0.2/24 dev b0");
   Make("rp_filter has dropped", On(""), FindingCode::kReversePath, Severity::kWarning, [this] {
@@ -251,7 +251,7 @@ TEST_F(DiagnosisTest, TellsOfTheLastDatagramAndItsHopLimit) {
   const DiagnosisRequest request = About("a0", "239.1.1.1");
   Join("a0", "239.1.1.1");
   Receive();
-  EXPECT_TRUE(Find(request, FindingCode::kLastDatagram, Severity::kInfo, "nothing has come").has_value());
+  EXPECT_TRUE(Find(request, FindingCode::kLastDatagram, Severity::kInfo, "nothing has arrived").has_value());
   const auto received = [&](uint64_t count) {
     return Eventually([&] {
       Receive();

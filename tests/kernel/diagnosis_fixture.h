@@ -79,7 +79,7 @@ class DiagnosisTest : public testing::Test {
     while (gateway().loop(0)->RunOnce(absl::ZeroDuration()) > 0) {
     }
   }
-  // For what the kernel does in its own time and tells nobody.
+  // For what the kernel does in its own time, without a notification.
   static bool Eventually(const std::function<bool()>& condition) {
     const int64_t end_ns = net::MonotonicNs() + 10'000'000'000;
     while (!condition()) {
@@ -138,22 +138,21 @@ class DiagnosisTest : public testing::Test {
     Print(fault, *finding);
     return *finding;
   }
-  // Runs a finding's remedy, which must mend.
+  // Runs a finding's remedy, which must fix the fault.
   void Mend(const Finding& finding, const DiagnosisRequest& request) {
     ASSERT_FALSE(finding.remedy_command.empty()) << finding.seen;
     Shell(finding.remedy_command + " >/dev/null");
     EXPECT_FALSE(Find(request, finding.code, finding.severity, finding.seen).has_value())
-        << finding.remedy_command << " did not mend: " << finding.seen;
+        << finding.remedy_command << " did not fix it: " << finding.seen;
   }
-  // Holds that a fault that was mended by hand is gone.
+  // Checks that a fault that was fixed by hand is gone.
   void ExpectGone(const Finding& finding, const DiagnosisRequest& request) {
     EXPECT_FALSE(Find(request, finding.code, finding.severity, finding.seen).has_value()) << finding.seen;
   }
 
   static void Print(const std::string& fault, const Finding& finding) {
     std::cout << "fault: " << fault << "\n  found: " << finding.seen
-              << "\n  mend: " << (finding.remedy_command.empty() ? finding.remedy : finding.remedy_command)
-              << std::endl;
+              << "\n  fix: " << (finding.remedy_command.empty() ? finding.remedy : finding.remedy_command) << std::endl;
   }
 
   std::string Everything(const DiagnosisRequest& request) {

@@ -29,11 +29,11 @@ def only_error(findings, code):
     errors = [finding for finding in findings if finding["severity"] == "FINDING_SEVERITY_ERROR"]
     assert [error["code"] for error in errors] == [f"FINDING_CODE_{code}"], errors
     assert findings[0] == errors[0]
-    print(f"fault: {errors[0]['seen']}\n  mend: {errors[0]['remedy_command'] or errors[0]['remedy']}")
+    print(f"fault: {errors[0]['seen']}\n  fix: {errors[0]['remedy_command'] or errors[0]['remedy']}")
     return errors[0]
 
 
-def mend(finding):
+def fix(finding):
     subprocess.run(["sh", "-c", finding["remedy_command"]], check=True)
 
 
@@ -53,7 +53,7 @@ def test_all_is_well_for_a_channel_that_receives(net, mcgw):
 def test_an_interface_that_is_down(net, mcgw):
     with mcgw.subscribe(HERE, "-o", "raw") as subscriber:
         ip("link", "set", "a0", "down")
-        mend(only_error(doctor(mcgw, HERE), "INTERFACE_UP"))
+        fix(only_error(doctor(mcgw, HERE), "INTERFACE_UP"))
         wait_until(lambda: "10.0.0.2" in subprocess.run(["ip", "route", "get", net.a0.peer_ip4], capture_output=True,
                                                         text=True, check=False).stdout, "the way back")
         with sender_to(GROUP, "b0") as sender:
@@ -95,7 +95,7 @@ def test_rp_filter_without_a_route_back(net, mcgw):
         with mcgw.subscribe(HERE, "-o", "raw") as subscriber, sender_to(GROUP, "b0", source="172.30.0.2") as sender:
             sender.send(GROUP, 5000, b"dropped\n")
             error = only_error(doctor(mcgw, channel(GROUP, 5000, "a0", source="172.30.0.2")), "REVERSE_PATH")
-            mend(error)
+            fix(error)
             sender.send(GROUP, 5000, b"arrives\n")
             subscriber.wait_line("arrives")
             assert subscriber.stdout.items() == ["arrives"]
@@ -125,7 +125,7 @@ def test_the_loopback_and_ipv6(net, mcgw):
     del net
     here = channel("ff15::66", 5000, "lo")
     with mcgw.subscribe(here, "-o", "raw") as subscriber:
-        mend(only_error(doctor(mcgw, here), "LOOPBACK"))
+        fix(only_error(doctor(mcgw, here), "LOOPBACK"))
         mcgw.ok("pub", here, "--file", "-", stdin=b"arrives\n")
         subscriber.wait_line("arrives")
         doctor(mcgw, here, code=0)

@@ -10,7 +10,7 @@
 namespace mcgw::gateway {
 namespace {
 
-// The order of an answer.
+// Sort key of an answer.
 int Gravity(Severity severity) {
   switch (severity) {
     case Severity::kError:

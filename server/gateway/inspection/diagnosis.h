@@ -1,7 +1,7 @@
-// Why does nothing arrive? The facts that decide it, the checks that judge them, and what they find.
+// Diagnosis of missing datagrams: the facts, the checks that judge them, and the findings.
 //
-// The facts are gathered once (FactGatherer); each check is a function of facts alone, so that tests can make up
-// what a kernel cannot easily be brought to. A check that does not apply answers nothing.
+// FactGatherer gathers the facts once. Each check is a function of facts alone, so that tests can make up states that
+// are hard to bring a kernel into. A check that does not apply returns nothing.
 
 #ifndef MCGW_GATEWAY_INSPECTION_DIAGNOSIS_H_
 #define MCGW_GATEWAY_INSPECTION_DIAGNOSIS_H_
@@ -33,10 +33,10 @@ struct DiagnosisRequest {
   std::string selector;  // As for a membership, but empty means every interface that concerns the group or a channel.
   std::optional<net::IpAddress> group;
   uint16_t port = 0;                     // 0: any.
-  std::optional<net::IpAddress> source;  // Of whom nothing arrives.
+  std::optional<net::IpAddress> source;  // The sender that nothing arrives from.
 };
 
-// What was checked. The numbers are those of the API's FindingCode; a test holds them together.
+// What was checked. The numbers are those of the API's FindingCode; a test compares them.
 enum class FindingCode : uint8_t {
   kInterfaceExists = 1,
   kInterfaceUp = 2,
@@ -76,8 +76,8 @@ struct Finding {
   Severity severity;
   std::string seen;
   std::string why;                  // Empty if all is well.
-  std::string remedy_command;       // Ready for a shell; what mends it or, for kUnknown, finds out. May be empty.
-  std::string remedy;               // Where no command does it. May be empty.
+  std::string remedy_command;       // Shell command that fixes it or, for kUnknown, finds out. May be empty.
+  std::string remedy;               // What else to do. May be empty.
   std::string interface_name = {};  // Empty for the host and the gateway.
   uint64_t channel_id = 0;
 };
@@ -91,14 +91,14 @@ struct HostFacts {
   size_t channels = 0;
   size_t channels_limit = 0;
   size_t asked_buffer_bytes = 0;               // For each socket.
-  std::optional<size_t> granted_buffer_bytes;  // The most that any socket was; nothing if there is none.
+  std::optional<size_t> granted_buffer_bytes;  // The largest of all sockets; nothing if there are none.
   bool listens_to_queriers = false;
   int64_t listened_ns = 0;
   int64_t now_monotonic_ns = 0;
   int64_t now_unix_ns = 0;
 };
 
-// The bridge that an interface is, or is a port of.
+// The bridge that is the interface, or that the interface is a port of.
 struct BridgeFacts {
   std::string name;
   net::BridgeState state;
@@ -106,7 +106,7 @@ struct BridgeFacts {
 
 // Of one family (0: IPv4, 1: IPv6) on an interface.
 struct FamilyFacts {
-  bool concerned = false;  // The question is about it.
+  bool concerned = false;  // The request is about it.
   std::vector<InterfaceDirectory::Exclusion> star_exclusions;
   uint32_t protocol_version = 0;  // Of IGMP or MLD; 0: not known.
   std::optional<int64_t> forced_version;
@@ -121,7 +121,7 @@ struct InterfaceFacts {
   bool exists = true;  // If not, only the name counts.
   net::Interface interface;
   bool permitted = true;
-  std::string master_name;  // Of the device that it is enslaved to, and that device's kind.
+  std::string master_name;  // Of the device that it is enslaved to.
   std::string master_kind;
   std::optional<BridgeFacts> bridge;
   net::InterfaceSettings settings;
@@ -131,25 +131,25 @@ struct InterfaceFacts {
   FamilyFacts families[2];
 };
 
-// The way back to a sender.
+// The route back to a sender.
 struct SourceFacts {
   net::IpAddress source;
   net::Route route;
   std::string route_interface;
 };
 
-// One channel, or one that was asked about and that nobody holds.
+// A channel that is held, or that the request names.
 struct ChannelFacts {
   net::IpAddress group;
-  uint16_t port = 0;  // 0: asked about without one.
+  uint16_t port = 0;  // 0: the request names none.
   std::string interface_name;
   std::optional<ChannelSnapshot> snapshot;  // Nothing: the gateway does not know the channel.
   std::optional<uint32_t> host_users;       // Of the group on the interface; nothing if the kernel does not show it.
   uint32_t gateway_sockets = 0;             // Of these.
-  bool named_interface = true;              // Not by an empty selector.
+  bool named_interface = true;              // False with an empty selector.
   std::optional<net::IpAddress> asked_source;
-  std::vector<SourceFacts> sources;  // The one asked about; else those of the filters and the last one seen.
-  absl::Status bind;                 // What binding the port said, where the gateway does not hold it.
+  std::vector<SourceFacts> sources;  // The requested one; else those of the filters and the last one seen.
+  absl::Status bind;                 // Result of binding the port, if the gateway does not hold it.
 };
 
 struct DiagnosisFacts {
@@ -158,8 +158,8 @@ struct DiagnosisFacts {
   std::vector<ChannelFacts> channels;
 };
 
-// Runs every check. The gravest first: errors, warnings, what could not be checked, what is worth knowing, what is
-// well; in the order of the facts otherwise. At most kMostFindings, so that the answer stays small: the least grave go.
+// Runs every check. Findings are sorted by severity: errors, warnings, unknown, information, OK; within one, they are
+// in the order of the facts. Only the first kMostFindings are returned, so that the answer stays small.
 inline constexpr size_t kMostFindings = 1000;
 std::vector<Finding> Judge(const DiagnosisFacts& facts, std::vector<Finding> found_before = {});
 
@@ -213,14 +213,14 @@ std::optional<Finding> CheckPort(const ChannelFacts& channel);
 std::optional<Finding> CheckLastDatagram(const ChannelFacts& channel, const HostFacts& host);
 std::optional<Finding> CheckHopLimit(const ChannelFacts& channel);
 
-// ---- Words that the checks share ----
+// ---- Text that the checks share ----
 
-// A word for a shell, quoted where it must be.
+// A word for a shell, quoted if necessary.
 std::string ShellWord(std::string_view word);
 // "12 s ago", "3 min ago".
 std::string Ago(int64_t then_ns, int64_t now_ns);
-// The receive buffer of a joined channel as it was asked for: the kernel answers with twice that, for its own overhead
-// (socket(7)).
+// The receive buffer of a joined channel, in the terms of the request: the kernel reports twice that, for its own
+// overhead (socket(7)).
 size_t GrantedBufferBytes(const ChannelSnapshot& snapshot);
 // "239.1.1.1:5000 on a0".
 std::string Describe(const ChannelFacts& channel);

@@ -1,4 +1,4 @@
-// Checks of what this host drops before any socket: the device, the reverse path, fragments and checksums.
+// Checks for drops on this host before any socket: device, reverse path, fragments and checksums.
 
 #include <string>
 
@@ -10,12 +10,12 @@
 namespace mcgw::gateway {
 namespace {
 
-// What a counter has grown by since the gateway's start. One that is less than before began again at 0.
+// The growth of a counter since the gateway's start. A counter that is smaller than before was reset to 0.
 uint64_t Since(const std::optional<uint64_t>& before, uint64_t now) {
   return now >= before.value_or(0) ? now - before.value_or(0) : now;
 }
 
-// "5 of IPv4, 0 of IPv6", and their sum. Of the families that the host has.
+// "5 of IPv4, 0 of IPv6" for the families that the host has, and their sum.
 struct ByFamily {
   std::string text;
   uint64_t sum = 0;
@@ -45,8 +45,7 @@ Finding NotReadable(FindingCode code, std::string_view what, std::string why, st
 }  // namespace
 
 std::optional<Finding> CheckReversePathDrops(const HostFacts& host) {
-  const std::string why =
-      "it drops what comes from a source that the host has no fitting route to, and tells nobody else";
+  const std::string why = "it silently drops packets from a source that the host has no fitting route to";
   if (!host.counters.reverse_path_drops.has_value()) {
     return NotReadable(FindingCode::kReversePath, "packets rp_filter has dropped", why,
                        "nstat -az TcpExtIPReversePathFilter");
@@ -65,29 +64,28 @@ std::optional<Finding> CheckReversePathDrops(const HostFacts& host) {
 
 std::optional<Finding> CheckReassembly(const HostFacts& host) {
   const std::string why =
-      "a datagram larger than the MTU travels in fragments; when one is lost, all of it is, before any socket";
+      "a datagram larger than the MTU travels in fragments; if one is lost, the whole datagram is, before any socket";
   const ByFamily failures =
       Add(host.counters_before.reassembly_failures, host.counters.reassembly_failures, host.settings.has_ipv6);
   if (!failures.known && failures.sum == 0) {
-    return NotReadable(FindingCode::kReassembly, "datagrams could not be put together from fragments", why,
+    return NotReadable(FindingCode::kReassembly, "datagrams could not be reassembled from fragments", why,
                        "nstat -az IpReasmFails Ip6ReasmFails");
   }
-  const std::string seen = absl::StrCat(
-      "datagrams that could not be put together from their fragments since the gateway's start: ", failures.text);
+  const std::string seen =
+      absl::StrCat("datagrams that could not be reassembled from fragments since the gateway's start: ", failures.text);
   if (failures.sum == 0) return Finding{FindingCode::kReassembly, Severity::kOk, seen, "", "", ""};
-  return Finding{
-      FindingCode::kReassembly,
-      Severity::kWarning,
-      seen,
-      why,
-      "",
-      "have the sender send less in a datagram than the smallest MTU of the way leaves room for (1472 bytes "
-      "over IPv4 and 1452 over IPv6 where it is 1500), or find where fragments are lost; if they come faster "
-      "than they are put together, raise net.ipv4.ipfrag_high_thresh and net.ipv6.ip6frag_high_thresh"};
+  return Finding{FindingCode::kReassembly,
+                 Severity::kWarning,
+                 seen,
+                 why,
+                 "",
+                 "have the sender keep datagrams within the smallest MTU of the path (payloads of at most 1472 bytes "
+                 "over IPv4 and 1452 over IPv6 if it is 1500), or find where fragments are lost; if they arrive faster "
+                 "than they are reassembled, raise net.ipv4.ipfrag_high_thresh and net.ipv6.ip6frag_high_thresh"};
 }
 
 std::optional<Finding> CheckChecksums(const HostFacts& host) {
-  const std::string why = "the kernel drops them without a word";
+  const std::string why = "the kernel drops them silently";
   ByFamily errors =
       Add(host.counters_before.udp_checksum_errors, host.counters.udp_checksum_errors, host.settings.has_ipv6);
   if (host.counters.ipv4_header_checksum_errors.has_value()) {
@@ -108,7 +106,7 @@ std::optional<Finding> CheckChecksums(const HostFacts& host) {
                  why,
                  "",
                  "look at the sender: `tcpdump -vv -ni INTERFACE udp` shows each with \"bad udp cksum\"; its "
-                 "device may fail to make the checksums that are left to it, or a device on the way damages frames"};
+                 "device may fail to compute offloaded checksums, or a device on the path may damage frames"};
 }
 
 std::optional<Finding> CheckDevice(const InterfaceFacts& facts) {
@@ -120,14 +118,14 @@ std::optional<Finding> CheckDevice(const InterfaceFacts& facts) {
     if (count > 0) causes.push_back(net::StrCat(count, " ", cause));
   };
   add(device.length_errors, "for their length");
-  add(device.overruns, "for want of room");
+  add(device.overruns, "for lack of buffer space");
   add(device.damaged, "as damaged");
   const bool is_fault = !causes.empty();
   add(device.dropped_packets, "without giving a reason");
   if (causes.empty()) {
     return Finding{FindingCode::kDeviceDrops,
                    Severity::kOk,
-                   net::StrCat(name, " has dropped no frame that it received since the gateway's start"),
+                   net::StrCat(name, " has dropped no received frame since the gateway's start"),
                    "",
                    "",
                    ""};
@@ -137,13 +135,12 @@ std::optional<Finding> CheckDevice(const InterfaceFacts& facts) {
   return Finding{
       FindingCode::kDeviceDrops,
       is_fault ? Severity::kWarning : Severity::kInfo,
-      net::StrCat(name,
-                  " has dropped frames that it received since the gateway's start: ", absl::StrJoin(causes, ", ")),
-      is_fault ? "what they carried reached no socket"
-               : "what they carried reached no socket; frames of protocols that nobody here receives count too",
+      net::StrCat(name, " has dropped received frames since the gateway's start: ", absl::StrJoin(causes, ", ")),
+      is_fault ? "their datagrams reached no socket"
+               : "their datagrams reached no socket; frames of protocols that this host does not receive count too",
       "",
-      net::StrCat(too_long, "; `ethtool -S ", ShellWord(name), "` may tell more, and `ethtool -g ", ShellWord(name),
-                  "` how much room the device has")};
+      net::StrCat(too_long, "; `ethtool -S ", ShellWord(name), "` may show more, and `ethtool -g ", ShellWord(name),
+                  "` shows the device's buffer sizes")};
 }
 
 }  // namespace mcgw::gateway

@@ -22,7 +22,7 @@ constexpr Family kFamilies[] = {Family::kIpv4, Family::kIpv6};
 
 int IndexOf(Family family) { return static_cast<int>(family); }
 
-// Any group of the family will do: one of site-local scope.
+// A group of the family, of site-local scope; any would do.
 IpAddress AnyGroup(Family family) { return *IpAddress::Parse(family == Family::kIpv4 ? "239.255.0.1" : "ff15::1"); }
 
 bool Matches(const ChannelSnapshot& channel, const DiagnosisRequest& request) {
@@ -32,7 +32,7 @@ bool Matches(const ChannelSnapshot& channel, const DiagnosisRequest& request) {
 
 bool IsClient(const Holder& holder) { return holder.kind != Holder::Kind::kGateway; }
 
-// What an empty selector failed to mean.
+// The finding for an empty selector that did not resolve.
 Finding Unresolved(const absl::Status& status) {
   const Reason reason = net::ReasonOf(status);
   const FindingCode code = reason == Reason::kInterfaceNotAllowed ? FindingCode::kInterfacePermitted
@@ -40,7 +40,7 @@ Finding Unresolved(const absl::Status& status) {
                                                                   : FindingCode::kRoute;
   return {code,
           Severity::kError,
-          net::StrCat("no interface is named, and none follows: ", net::ToStd(status.message())),
+          net::StrCat("no interface is named, and there is no default: ", net::ToStd(status.message())),
           net::StrCat("a join without an interface fails with ", net::ReasonName(reason)),
           "",
           "name an interface: GROUP:PORT%INTERFACE"};
@@ -55,13 +55,13 @@ Finding SharedAddress(const std::string& address, const std::vector<uint32_t>& i
           net::StrCat("several interfaces have the address ", address, ": ", net::ListText(names)),
           net::StrCat("joins and sends by it fail with ", net::ReasonName(Reason::kInterfaceAmbiguous)),
           "",
-          "give the name of the one that you mean: GROUP:PORT%INTERFACE"};
+          "give the name of one of them: GROUP:PORT%INTERFACE"};
 }
 
-// In which table routes are looked up for what arrives by an interface: its VRF's, or the host's (0).
+// The table that routes are looked up in for datagrams on an interface: its VRF's, or the host's (0).
 uint32_t VrfOf(const net::Interface& interface) { return interface.IsInVrf() ? interface.master_index : 0; }
 
-// Answers questions about routes, each once.
+// Looks up routes, each once.
 class Routes {
  public:
   explicit Routes(const net::InterfaceTable* table) : table_(table) {}
@@ -111,8 +111,8 @@ std::vector<SourceFacts> SourcesOf(const ChannelFacts& channel, uint32_t vrf_ind
   return sources;
 }
 
-// Which families a question about an interface concerns: the group's; else those of its channels; else those that it
-// has addresses of, and if it has none those that the host has.
+// The families that a request about an interface concerns: the group's; else those of its channels; else those of its
+// addresses; else the host's.
 void SetConcern(const DiagnosisRequest& request, const std::vector<ChannelFacts>& channels, bool has_ipv6,
                 InterfaceFacts* facts) {
   bool concerned[2] = {false, false};
@@ -145,7 +145,7 @@ absl::Status CheckRequest(const DiagnosisRequest& request) {
   }
   if (request.port != 0 && !request.group.has_value()) {
     return Error(Reason::kConflictingFields, "port",
-                 net::StrCat("port ", request.port, " without a group: name the group too, or neither"));
+                 net::StrCat("port ", request.port, " has no group: name the group too, or leave the port out"));
   }
   if (!request.source.has_value()) return absl::OkStatus();
   const IpAddress& source = *request.source;
@@ -203,7 +203,7 @@ FactGatherer::Subject FactGatherer::OfStar() {
                          net::StrCat("`*` takes no interface of this host for ", net::FamilyName(family),
                                      "; it leaves out ", view_.directory().LeftOut(*table_, family)),
                          "a membership on `*` receives nothing until it takes one", "",
-                         "name the one that you mean, GROUP:PORT%INTERFACE, or remove what keeps it out"});
+                         "name an interface, GROUP:PORT%INTERFACE, or remove what keeps it out"});
   }
   return subject;
 }
@@ -212,7 +212,7 @@ FactGatherer::Subject FactGatherer::FindSubject() {
   if (request_.selector == "*") return OfStar();
   Subject subject;
   if (!request_.selector.empty()) {
-    // All that have an address: the finding of each says that joins by it are ambiguous.
+    // All interfaces with that address; a finding says that joins by it are ambiguous.
     for (const net::Interface* found : table_->FindBySelector(request_.selector)) {
       subject.indices.push_back(found->index);
     }
@@ -336,9 +336,9 @@ std::vector<ChannelFacts> FactGatherer::GatherChannels(const net::Interface& int
   };
   for (const ChannelSnapshot& snapshot : channels_) {
     if (snapshot.status.interface_index != interface.index || !Matches(snapshot, request_)) continue;
-    // Only clients wish; what the gateway holds to keep datagrams on the host says nothing of the channel.
+    // Only clients request channels; the gateway's own holds (hop limit 0) say nothing about this one.
     const bool is_held = std::any_of(snapshot.holders.begin(), snapshot.holders.end(), IsClient);
-    // One that was left is no fault, unless it is asked about.
+    // A channel that was left is not a fault, unless the request names it.
     if (!is_held && !request_.group.has_value()) continue;
     ChannelFacts& facts = add(snapshot.status.group, snapshot.status.port);
     facts.named_interface = true;  // It was resolved.

@@ -1,4 +1,4 @@
-// Gathers what the checks of a diagnosis judge.
+// Gathers the facts that the checks of a diagnosis judge.
 
 #ifndef MCGW_GATEWAY_INSPECTION_DIAGNOSIS_FACTS_H_
 #define MCGW_GATEWAY_INSPECTION_DIAGNOSIS_FACTS_H_
@@ -17,10 +17,10 @@
 
 namespace mcgw::gateway {
 
-// Whether a request makes sense; the error names the field.
+// Checks that a request makes sense; the error names the field.
 absl::Status CheckRequest(const DiagnosisRequest& request);
 
-// For one diagnosis, of one thread. It reads, looks up routes and may bind a port for a moment.
+// For one diagnosis, on one thread. It reads state, looks up routes and may bind a port for a moment.
 class FactGatherer {
  public:
   // All the gateway's channels, and the devices' counters now. `view` and `request` must outlive it.
@@ -28,11 +28,11 @@ class FactGatherer {
                std::map<uint32_t, net::DeviceCounters> devices);
 
   DiagnosisFacts Gather();
-  // What was found in gathering. After Gather.
+  // Findings made while gathering. Call it after Gather.
   std::vector<Finding> TakeFindings() { return std::move(findings_); }
 
  private:
-  // The interfaces that the request is about: indices of those that exist, names of those that do not.
+  // The interfaces that the request is about: indices of existing ones, names of missing ones.
   struct Subject {
     std::vector<uint32_t> indices;
     std::vector<std::string> gone;
@@ -51,7 +51,7 @@ class FactGatherer {
   const std::shared_ptr<const net::InterfaceTable> table_;
   const std::vector<ChannelSnapshot> channels_;
   const std::map<uint32_t, net::DeviceCounters> devices_;
-  std::optional<net::KernelMemberships> kernel_;  // Nothing where /proc does not show it.
+  std::optional<net::KernelMemberships> kernel_;  // Nothing if /proc does not show it.
   std::vector<Finding> findings_;
 };
 

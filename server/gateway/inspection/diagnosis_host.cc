@@ -1,4 +1,4 @@
-// Checks of the host as a whole, and of what the gateway may use of it.
+// Checks of the host as a whole, and of the gateway's limits on it.
 
 #include <algorithm>
 
@@ -9,7 +9,7 @@
 namespace mcgw::gateway {
 namespace {
 
-// Each join takes some hundred bytes of a socket's option memory, a filter with many sources some more.
+// Each join takes a few hundred bytes of a socket's option memory; a filter with many sources takes more.
 constexpr int64_t kEnoughOptmemBytes = 4096;
 constexpr uint64_t kDescriptorsToSpare = 16;
 
@@ -21,10 +21,10 @@ std::optional<Finding> CheckDescriptors(const HostFacts& host) {
   if (!host.settings.open_files.has_value()) {
     return Finding{FindingCode::kLimits,
                    Severity::kUnknown,
-                   absl::StrCat("how many of at most ", limit, " descriptors are open cannot be read"),
+                   absl::StrCat("the number of open descriptors (at most ", limit, ") cannot be read"),
                    "when none is left, joins fail with HOST_LIMIT",
                    "",
-                   "give mcgwd its /proc; then ask again"};
+                   "give mcgwd access to /proc, then diagnose again"};
   }
   const uint64_t used = *host.settings.open_files;
   const std::string seen = absl::StrCat("the gateway has ", used, " of at most ", limit, " descriptors open");

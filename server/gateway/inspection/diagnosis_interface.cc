@@ -31,7 +31,7 @@ Finding CheckIpv4RouteInVrf(const net::Route& route, const InterfaceFacts& facts
           ""};
 }
 
-// IPv4 needs a route only where no interface is named: with one, the kernel takes any group to be on its link.
+// IPv4 needs a route only if no interface is named: with one, the kernel takes any group to be on its link.
 Finding CheckIpv4Route(const net::Route& route, const InterfaceFacts& facts) {
   const net::Interface& interface = facts.interface;
   if (interface.IsInVrf()) return CheckIpv4RouteInVrf(route, facts);
@@ -100,7 +100,7 @@ std::optional<Finding> CheckExists(const InterfaceFacts& facts) {
                  net::StrCat("the gateway's host has no interface ", name),
                  "there is nothing to receive from",
                  "",
-                 "name one that `mcgw interfaces` shows, or make it anew"};
+                 "name one that `mcgw interfaces` shows, or create it again"};
 }
 
 std::optional<Finding> CheckPermitted(const InterfaceFacts& facts) {
@@ -112,7 +112,7 @@ std::optional<Finding> CheckPermitted(const InterfaceFacts& facts) {
                    "joins and sends through it are refused with INTERFACE_NOT_ALLOWED",
                    "",
                    net::StrCat("add it to `interfaces` of the configuration (mcgwd --interface ", ShellWord(name),
-                               ") and start the gateway anew")};
+                               ") and restart the gateway")};
   }
   std::string left_out;
   for (int family = 0; family < 2; ++family) {
@@ -131,7 +131,7 @@ std::optional<Finding> CheckPermitted(const InterfaceFacts& facts) {
   return Finding{FindingCode::kInterfacePermitted,
                  Severity::kInfo,
                  net::StrCat("the gateway may use ", name, ", but `*` does not take it (", left_out, ")"),
-                 "a membership on `*` does not include it",
+                 "a membership on `*` receives nothing on it",
                  "",
                  net::StrCat("to receive from it, name it: GROUP:PORT%", name)};
 }
@@ -149,12 +149,13 @@ std::optional<Finding> CheckVrf(const InterfaceFacts& facts) {
 std::optional<Finding> CheckEnslaved(const InterfaceFacts& facts) {
   const bool swallows = facts.master_kind == "bridge" || facts.master_kind == "bond" || facts.master_kind == "team";
   if (!swallows) return std::nullopt;
-  return Finding{FindingCode::kInterfacePermitted,
-                 Severity::kError,
-                 net::StrCat(facts.interface.name, " is enslaved to the ", facts.master_kind, " ", facts.master_name),
-                 net::StrCat("what arrives by it arrives on ", facts.master_name, ", never on ", facts.interface.name),
-                 "",
-                 net::StrCat("join on ", facts.master_name, " instead: GROUP:PORT%", facts.master_name)};
+  return Finding{
+      FindingCode::kInterfacePermitted,
+      Severity::kError,
+      net::StrCat(facts.interface.name, " is enslaved to the ", facts.master_kind, " ", facts.master_name),
+      net::StrCat("datagrams that it receives arrive on ", facts.master_name, ", never on ", facts.interface.name),
+      "",
+      net::StrCat("join on ", facts.master_name, " instead: GROUP:PORT%", facts.master_name)};
 }
 
 std::optional<Finding> CheckUp(const InterfaceFacts& facts) {
@@ -187,7 +188,7 @@ std::optional<Finding> CheckCarrier(const InterfaceFacts& facts) {
 
 std::optional<Finding> CheckMulticastFlag(const InterfaceFacts& facts) {
   const std::string& name = facts.interface.name;
-  if (facts.interface.loopback) return std::nullopt;  // CheckLoopback's.
+  if (facts.interface.loopback) return std::nullopt;  // CheckLoopback covers it.
   if (!facts.interface.carries_multicast) {
     return Finding{FindingCode::kMulticastFlag,
                    Severity::kError,
@@ -204,7 +205,7 @@ std::optional<Finding> CheckMulticastFlag(const InterfaceFacts& facts) {
                  Severity::kWarning,
                  net::StrCat(name, " lacks the MULTICAST flag"),
                  "`*` leaves it out, IPv6 makes no route to groups on it, and a driver may filter groups out; a join "
-                 "by name works all the same",
+                 "by name still works",
                  net::StrCat("ip link set dev ", ShellWord(name), " multicast on"),
                  ""};
 }
@@ -259,15 +260,15 @@ std::optional<Finding> CheckAddress(const InterfaceFacts& facts, const HostFacts
     return Finding{FindingCode::kAddress,
                    Severity::kError,
                    "the kernel of this host has no IPv6",
-                   "no IPv6 group can be joined or sent to",
+                   "IPv6 groups can be neither joined nor sent to",
                    "",
-                   "take ipv6.disable=1 off the kernel's command line, or load the module ipv6; or use an IPv4 group"};
+                   "remove ipv6.disable=1 from the kernel's command line, load the module ipv6, or use an IPv4 group"};
   }
   if (is_v6 && facts.settings.disable_ipv6.value_or(0) != 0) {
     return Finding{FindingCode::kAddress,
                    Severity::kError,
                    net::StrCat("IPv6 is disabled on ", name, " (net.ipv6.conf.", name, ".disable_ipv6=1)"),
-                   "the kernel takes no IPv6 packet there",
+                   "the kernel accepts no IPv6 packets on it",
                    net::StrCat("sysctl -w ", ShellWord(net::StrCat("net.ipv6.conf.", name, ".disable_ipv6=0"))),
                    ""};
   }
@@ -313,14 +314,15 @@ std::optional<Finding> CheckSends(const InterfaceFacts& facts, const HostFacts& 
   const std::string& name = facts.interface.name;
   if (sends.blocked > 0) {
     const bool passes_again = sends.last_sent_unix_ns > sends.last_blocked_unix_ns;
-    return Finding{FindingCode::kSendBlocked,
-                   passes_again ? Severity::kWarning : Severity::kError,
-                   net::StrCat("the host refused to send ", sends.blocked, " datagrams of the gateway through ", name,
-                               ", the last one ", Ago(sends.last_blocked_unix_ns, host.now_unix_ns), ": ",
-                               sends.last_blocked_text, passes_again ? "; later ones passed" : ""),
-                   "what clients send does not leave, and a rule that broad may keep IGMP and MLD reports back too",
-                   "",
-                   "find the rule with `nft list ruleset` or `iptables -S OUTPUT`, and let UDP to the group out"};
+    return Finding{
+        FindingCode::kSendBlocked,
+        passes_again ? Severity::kWarning : Severity::kError,
+        net::StrCat("the host refused to send ", sends.blocked, " datagrams of the gateway through ", name,
+                    ", the last one ", Ago(sends.last_blocked_unix_ns, host.now_unix_ns), ": ", sends.last_blocked_text,
+                    passes_again ? "; later ones passed" : ""),
+        "what clients send does not leave, and such a rule may hold back IGMP and MLD reports too",
+        "",
+        "find the rule with `nft list ruleset` or `iptables -S OUTPUT`, and allow outgoing UDP to the group"};
   }
   if (sends.sent > 0) {
     return Finding{
@@ -334,7 +336,7 @@ std::optional<Finding> CheckSends(const InterfaceFacts& facts, const HostFacts& 
   return Finding{
       FindingCode::kSendBlocked,
       Severity::kUnknown,
-      net::StrCat("the gateway has sent nothing through ", name, ", so it cannot know whether a firewall would let it"),
+      net::StrCat("the gateway has sent nothing through ", name, ", so whether a firewall blocks it is not known"),
       "only a send shows it; a firewall that blocks IGMP or MLD keeps the network from knowing the members",
       "nft list ruleset",
       ""};

@@ -1,4 +1,4 @@
-// Checks of what was wished and what the kernel joined.
+// Checks of what clients requested and what the kernel joined.
 
 #include <algorithm>
 #include <string>
@@ -11,7 +11,7 @@
 namespace mcgw::gateway {
 namespace {
 
-// The channel as `mcgw` takes it, in a shell.
+// The channel as an argument of `mcgw`, for a shell.
 std::string ChannelWord(const ChannelFacts& channel, std::string_view source = "") {
   return ShellWord(net::StrCat(source, source.empty() ? "" : "@", net::ToString(channel.group, channel.port), "%",
                                channel.interface_name));
@@ -33,7 +33,7 @@ std::optional<Finding> CheckWished(const ChannelFacts& channel) {
     return Finding{FindingCode::kMembershipWished,
                    Severity::kError,
                    channel.snapshot.has_value()
-                       ? net::StrCat("no client wishes ", what, " any more; only its log is kept")
+                       ? net::StrCat("no client wants ", what, " any more; only its log is kept")
                        : net::StrCat("no client of the gateway has joined ", what),
                    "the gateway receives only what a client has joined",
                    command,
@@ -41,28 +41,28 @@ std::optional<Finding> CheckWished(const ChannelFacts& channel) {
   }
   const fanout::ChannelStatus& status = channel.snapshot->status;
   const size_t holders = channel.snapshot->holders.size();
+  const std::string requested =
+      net::StrCat(holders, holders == 1 ? " membership requests " : " memberships request ", what);
   if (status.phase == fanout::ChannelPhase::kFailed) {
-    return Finding{
-        FindingCode::kMembershipWished,
-        Severity::kError,
-        net::StrCat(holders, " memberships wish ", what, ", but the join failed: ", net::ToStd(status.error.message())),
-        "nothing is received until it is joined",
-        "",
-        ""};
+    return Finding{FindingCode::kMembershipWished,
+                   Severity::kError,
+                   net::StrCat(requested, ", but the join failed: ", net::ToStd(status.error.message())),
+                   "nothing is received until it is joined",
+                   "",
+                   ""};
   }
   if (status.phase == fanout::ChannelPhase::kWaiting) {
-    // What it waits for is a finding about the interface.
+    // A finding about the interface says what it waits for.
     return Finding{FindingCode::kMembershipWished,
                    Severity::kWarning,
-                   net::StrCat(holders, " memberships wish ", what, " and wait: ", net::ToStd(status.error.message())),
-                   "it is joined by itself once the interface can be used",
+                   net::StrCat(requested, ", which cannot be joined yet: ", net::ToStd(status.error.message())),
+                   "the gateway joins it once the interface can be used",
                    "",
-                   "mend the interface"};
+                   "fix the interface"};
   }
   return Finding{FindingCode::kMembershipWished,
                  Severity::kOk,
-                 net::StrCat(holders, holders == 1 ? " membership wishes " : " memberships wish ", what, ", ",
-                             channel.snapshot->wished.ToString()),
+                 net::StrCat(requested, ", ", channel.snapshot->wished.ToString()),
                  "",
                  "",
                  ""};
@@ -90,7 +90,7 @@ std::optional<Finding> CheckSourceWished(const ChannelFacts& channel) {
       all ? Severity::kError : Severity::kWarning,
       net::StrCat(all ? std::string("no membership")
                       : net::StrCat("only ", holders.size() - leaving_out, " of ", holders.size(), " memberships"),
-                  " of ", Describe(channel), all ? " lets " : " let ", source.ToString(), " pass: wished is ",
+                  " of ", Describe(channel), all ? " lets " : " let ", source.ToString(), ": the filter is ",
                   channel.snapshot->wished.ToString()),
       "the source filter keeps its datagrams from these clients",
       channel.port == 0 ? std::string() : net::StrCat("mcgw sub ", ChannelWord(channel, source.ToString())),
@@ -125,12 +125,12 @@ std::optional<Finding> CheckInKernel(const ChannelFacts& channel) {
     return Finding{
         FindingCode::kMembershipInKernel,
         Severity::kError,
-        net::StrCat("the kernel has not joined ", what, lost ? ", though it had agreed: it lost the membership" : ""),
-        "the group is not received, and the network is not told that it is wanted",
+        net::StrCat("the kernel has not joined ", what, lost ? ", though it had before: it lost the membership" : ""),
+        "the group is not received, and the network does not learn that it is wanted",
         "",
         !lost                   ? "fix what keeps the join from succeeding"
-        : channel.group.is_v4() ? "the gateway joins again by itself within 10 s"
-                                : "the gateway joins again by itself within 10 s, unless the MTU is below 1280"};
+        : channel.group.is_v4() ? "the gateway joins again within 10 s"
+                                : "the gateway joins again within 10 s, unless the MTU is below 1280"};
   }
   return Finding{FindingCode::kMembershipInKernel,
                  Severity::kInfo,
@@ -148,12 +148,12 @@ std::optional<Finding> CheckFilter(const ChannelFacts& channel, const HostFacts&
   if (snapshot.told == snapshot.wished) return std::nullopt;
   const std::string what = Describe(channel);
   const std::string why =
-      "the gateway filters for each client, so nothing is lost, but the network sends what nobody wants";
+      "the gateway filters for each client, so nothing is lost, but the network carries unwanted datagrams";
   if (snapshot.narrows) {
     return Finding{FindingCode::kMembershipInKernel,
                    Severity::kInfo,
-                   net::StrCat("the kernel still passes ", snapshot.told.ToString(), " of ", what, ", and wished is ",
-                               snapshot.wished.ToString()),
+                   net::StrCat("the kernel still passes ", snapshot.told.ToString(), " of ", what,
+                               ", but the clients want ", snapshot.wished.ToString()),
                    why,
                    "",
                    "wait: the gateway narrows it after a second without a datagram, and after 30 s in any case"};
@@ -167,10 +167,10 @@ std::optional<Finding> CheckFilter(const ChannelFacts& channel, const HostFacts&
   if (!limit.has_value()) {
     return Finding{FindingCode::kLimits,
                    Severity::kUnknown,
-                   net::StrCat(seen, "; how many it keeps cannot be read"),
+                   net::StrCat(seen, "; its limit cannot be read"),
                    why,
                    net::StrCat("sysctl ", setting, " net.core.optmem_max"),
-                   "if it is fewer, raise it; then change the filter, or leave the channel and join it again"};
+                   "if the limit is lower, raise it; then change the filter, or leave the channel and join it again"};
   }
   if (sources <= *limit) {
     return Finding{FindingCode::kLimits,
@@ -205,7 +205,7 @@ std::optional<Finding> CheckSourceRequired(const ChannelFacts& channel) {
   return Finding{FindingCode::kSourceRequired,
                  Severity::kError,
                  net::StrCat(channel.group.ToString(), " is source-specific (", range, "), and no source is named"),
-                 "the network delivers such a group only from sources that the receiver names; joins without are "
+                 "the network delivers such a group only from sources that the receiver names; joins without one are "
                  "refused with SOURCE_REQUIRED",
                  "",
                  "name the sender: SOURCE@GROUP:PORT%INTERFACE"};
@@ -224,11 +224,11 @@ std::optional<Finding> CheckScope(const ChannelFacts& channel) {
                    "use a group of 239.0.0.0/8, or of a scope between 1 and e");
   }
   if (!channel.named_interface && (scope == 1 || scope == 2)) {
-    return finding(Severity::kError, "means nothing without an interface",
+    return finding(Severity::kError, "is ambiguous without an interface",
                    "joins without one are refused with SCOPE_NEEDS_INTERFACE", "name one: [GROUP]:PORT%INTERFACE");
   }
   if (IsHeldByTheHost(channel.group)) {
-    return finding(Severity::kError, "is held by every host itself, for the network's own traffic",
+    return finding(Severity::kError, "is held by every host, for the network's own traffic",
                    "joins and sends are refused with GROUP_RESERVED", "use a group of your own");
   }
   if (const std::string_view name = ReservedGroupName(channel.group); !name.empty()) {

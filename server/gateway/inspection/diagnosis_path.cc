@@ -1,4 +1,4 @@
-// Checks of the way from the wire to the gateway's socket, and of what came by it.
+// Checks of the path from the wire to the gateway's socket, and of what arrived by it.
 
 #include <string>
 
@@ -10,7 +10,7 @@
 namespace mcgw::gateway {
 namespace {
 
-constexpr int64_t kQuietNs = 60'000'000'000;  // A channel that nothing came from for so long is called quiet.
+constexpr int64_t kQuietNs = 60'000'000'000;  // A channel without a datagram for this long is quiet.
 constexpr int64_t kStrict = 1;                // rp_filter, RFC 3704.
 
 Finding DroppedByReversePath(const SourceFacts& source, const InterfaceFacts& facts) {
@@ -25,8 +25,8 @@ Finding DroppedByReversePath(const SourceFacts& source, const InterfaceFacts& fa
                   ", and the ", in_vrf ? net::StrCat("route of VRF ", facts.master_name) : std::string("host's route"),
                   " back to ", text,
                   routed ? net::StrCat(" leads through ", source.route_interface) : std::string(" does not exist")),
-      net::StrCat("the kernel drops what ", text, " sends by ", name, ", without a word"),
-      // Loose checks only that there is a route; the greater of `all` and the interface's own value counts.
+      net::StrCat("the kernel silently drops what ", text, " sends by ", name),
+      // Loose mode only checks that there is a route. The greater of `all` and the interface's own value applies.
       routed ? net::StrCat("sysctl -w ", ShellWord(net::StrCat("net.ipv4.conf.", name, ".rp_filter=2")))
              : net::StrCat("ip route add ", text, "/32 dev ", ShellWord(name), in_vrf ? " vrf " : "",
                            in_vrf ? ShellWord(facts.master_name) : std::string()),
@@ -46,7 +46,7 @@ std::optional<Finding> CheckReversePath(const ChannelFacts& channel, const Inter
     return Finding{FindingCode::kReversePath,
                    Severity::kUnknown,
                    net::StrCat("rp_filter of ", name, " cannot be read"),
-                   "it may drop senders that the host has no fitting route to",
+                   "it may drop datagrams from senders that the host has no fitting route to",
                    net::StrCat("sysctl net.ipv4.conf.all.rp_filter ",
                                ShellWord(net::StrCat("net.ipv4.conf.", name, ".rp_filter"))),
                    ""};
@@ -67,9 +67,9 @@ std::optional<Finding> CheckReversePath(const ChannelFacts& channel, const Inter
       FindingCode::kReversePath,
       Severity::kUnknown,
       net::StrCat("rp_filter is ", rp_filter, " on ", name, ", and no source of ", Describe(channel), " is known"),
-      "it drops senders that the host has no fitting route to, without a word",
+      "it silently drops datagrams from senders that the host has no fitting route to",
       "nstat -az TcpExtIPReversePathFilter",
-      "if that grows while the sender sends, it is the cause; or name the sender here"};
+      "if the count grows while the sender sends, this is the cause; or name the sender here"};
 }
 
 std::optional<Finding> CheckBuffer(const ChannelFacts& channel, const HostFacts& host) {
@@ -89,14 +89,14 @@ std::optional<Finding> CheckBuffer(const ChannelFacts& channel, const HostFacts&
                    "",
                    "net.core.rmem_max was raised since: leave the channel and join it again"};
   }
-  const bool known = host.settings.rmem_max.has_value();  // If not, it might be more already.
+  const bool known = host.settings.rmem_max.has_value();  // If not, it may be large enough already.
   return Finding{FindingCode::kReceiveBuffer,
                  snapshot.account.kernel_drops > 0 ? Severity::kWarning : Severity::kInfo,
                  seen,
                  why,
                  known ? absl::StrCat("sysctl -w net.core.rmem_max=", host.asked_buffer_bytes) : "",
                  known ? "then leave the channel and join it again"
-                       : absl::StrCat("have net.core.rmem_max of the host at ", host.asked_buffer_bytes,
+                       : absl::StrCat("set net.core.rmem_max of the host to ", host.asked_buffer_bytes,
                                       " or more; then leave the channel and join it again")};
 }
 
@@ -115,7 +115,7 @@ std::optional<Finding> CheckDrops(const ChannelFacts& channel) {
                  Severity::kWarning,
                  net::StrCat("the kernel has dropped ", snapshot.account.kernel_drops, " datagrams of ",
                              Describe(channel), " at the gateway's socket; ", snapshot.account.read, " were read"),
-                 "they came faster than the gateway read them, and the receive buffer was full",
+                 "they arrived faster than the gateway read them, and the receive buffer was full",
                  "",
                  "raise net.core.rmem_max and socket_buffer_bytes, or give the gateway more processor time"};
 }
@@ -133,7 +133,7 @@ std::optional<Finding> CheckPort(const ChannelFacts& channel) {
   if (channel.bind.ok()) {
     return Finding{FindingCode::kPortSharing,
                    Severity::kOk,
-                   net::StrCat("port ", channel.port, " can be had for ", Describe(channel)),
+                   net::StrCat("port ", channel.port, " is free for ", Describe(channel)),
                    "",
                    "",
                    ""};
@@ -160,31 +160,36 @@ std::optional<Finding> CheckLastDatagram(const ChannelFacts& channel, const Host
   if (snapshot.last_datagram_unix_ns == 0) {
     return Finding{FindingCode::kLastDatagram,
                    Severity::kInfo,
-                   net::StrCat("nothing has come for ", what, " since the gateway first joined it ",
+                   net::StrCat("nothing has arrived for ", what, " since the gateway first joined it ",
                                Ago(snapshot.created_unix_ns, host.now_unix_ns)),
-                   "if all else here is well, datagrams are lost before the gateway's socket",
+                   "if all other checks pass, datagrams are lost before the gateway's socket",
                    "",
                    remedy};
   }
   const std::string seen =
-      net::StrCat("the last datagram of ", what, " came ", Ago(snapshot.last_datagram_unix_ns, host.now_unix_ns),
+      net::StrCat("the last datagram of ", what, " arrived ", Ago(snapshot.last_datagram_unix_ns, host.now_unix_ns),
                   " from ", snapshot.last_source, "; ", snapshot.account.logged, " in all");
   if (host.now_unix_ns - snapshot.last_datagram_unix_ns < kQuietNs) {
     return Finding{FindingCode::kLastDatagram, Severity::kOk, seen, "", "", ""};
   }
-  return Finding{
-      FindingCode::kLastDatagram, Severity::kInfo, seen, "the sender may have stopped, or the way changed", "", remedy};
+  return Finding{FindingCode::kLastDatagram,
+                 Severity::kInfo,
+                 seen,
+                 "the sender may have stopped, or the path changed",
+                 "",
+                 remedy};
 }
 
 std::optional<Finding> CheckHopLimit(const ChannelFacts& channel) {
   if (!channel.snapshot.has_value() || channel.snapshot->last_datagram_unix_ns == 0) return std::nullopt;
   const int hop_limit = channel.snapshot->last_hop_limit;
-  const std::string seen = net::StrCat("the last datagram of ", Describe(channel), " came with hop limit ", hop_limit);
+  const std::string seen =
+      net::StrCat("the last datagram of ", Describe(channel), " arrived with hop limit ", hop_limit);
   if (hop_limit > 1) return Finding{FindingCode::kHopLimit, Severity::kOk, seen, "", "", ""};
   return Finding{FindingCode::kHopLimit,
                  Severity::kInfo,
                  seen,
-                 "no router forwards it any further: receivers behind one more router get nothing",
+                 "no router forwards it further: receivers behind another router get nothing",
                  "",
                  "have the sender use a greater hop limit (for `mcgw pub`: --ttl)"};
 }

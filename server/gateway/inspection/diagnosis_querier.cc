@@ -11,7 +11,7 @@ namespace {
 
 std::string_view ProtocolName(net::Family family) { return family == net::Family::kIpv4 ? "IGMP" : "MLD"; }
 
-// Waits for one query of a family, as root.
+// A command that waits for one query of a family; it needs root.
 std::string CaptureCommand(const InterfaceFacts& facts, net::Family family) {
   return net::StrCat("timeout 130 tcpdump -c 1 -ni ", ShellWord(facts.interface.name),
                      family == net::Family::kIpv4 ? " 'igmp[0] == 0x11'" : " 'ip6[6] == 0 and ip6[48] == 130'");
@@ -28,7 +28,7 @@ Finding QuerierFinding(Severity severity, std::string seen, std::string command 
       std::move(remedy)};
 }
 
-// What is known without having heard the query itself. Nothing if that is nothing.
+// What is known without having heard a query. Nothing if nothing is known.
 std::optional<Finding> QuerierByTraces(const InterfaceFacts& facts, net::Family family) {
   const FamilyFacts& of_family = facts.families[static_cast<int>(family)];
   const std::string& name = facts.interface.name;
@@ -46,17 +46,17 @@ std::optional<Finding> QuerierByTraces(const InterfaceFacts& facts, net::Family 
   return std::nullopt;
 }
 
-// Why it is not known, for a gateway that cannot listen.
+// Why it is not known whether a querier asks, if the gateway cannot listen.
 std::string NotHeard(const InterfaceFacts& facts, net::Family family) {
   if (family == net::Family::kIpv4 || !facts.mld.has_value()) {
-    return "to hear it the gateway would need CAP_NET_RAW";
+    return "the gateway needs CAP_NET_RAW to hear one";
   }
   if (facts.mld->queries_received == 0) {
     return "none was heard since IPv6 began on it, but they ask only about every 125 s";
   }
-  // The kernel counts them before it looks at them.
+  // The kernel counts queries before it checks them.
   return absl::StrCat("the kernel has counted ", facts.mld->queries_received,
-                      " MLD queries since IPv6 began on it, but does not tell when, or whether they were valid");
+                      " MLD queries since IPv6 began on it, but does not say when, or whether they were valid");
 }
 
 }  // namespace
@@ -64,7 +64,7 @@ std::string NotHeard(const InterfaceFacts& facts, net::Family family) {
 std::optional<Finding> CheckProtocol(const InterfaceFacts& facts, net::Family family) {
   if (!facts.interface.up || facts.interface.loopback) return std::nullopt;
   const bool is_v6 = family == net::Family::kIpv6;
-  if (is_v6 && !facts.interface.ipv6) return std::nullopt;  // Which CheckAddress says.
+  if (is_v6 && !facts.interface.ipv6) return std::nullopt;  // CheckAddress reports it.
   const FamilyFacts& of_family = facts.families[is_v6];
   const std::string& name = facts.interface.name;
   const std::string_view protocol = ProtocolName(family);
@@ -72,7 +72,7 @@ std::optional<Finding> CheckProtocol(const InterfaceFacts& facts, net::Family fa
   if (version == 0) {
     return Finding{FindingCode::kMembershipProtocol,
                    Severity::kUnknown,
-                   net::StrCat("which version of ", protocol, " is in force on ", name, " cannot be known",
+                   net::StrCat("which version of ", protocol, " is in force on ", name, " is not known",
                                !facts.mld.has_value() && is_v6 ? ": its counters cannot be read"
                                : is_v6 ? ": an MLDv1 querier was heard there once, perhaps long ago"
                                        : ": /proc/net/igmp does not show it"),
@@ -99,7 +99,7 @@ std::optional<Finding> CheckProtocol(const InterfaceFacts& facts, net::Family fa
     return Finding{FindingCode::kMembershipProtocol,
                    Severity::kWarning,
                    seen,
-                   "memberships there want particular sources, which it cannot tell: routers ignore its reports for "
+                   "memberships there want particular sources, which it cannot express: routers ignore its reports for "
                    "source-specific groups (RFC 4604)",
                    command,
                    remedy};
@@ -107,7 +107,7 @@ std::optional<Finding> CheckProtocol(const InterfaceFacts& facts, net::Family fa
   return Finding{FindingCode::kMembershipProtocol,
                  Severity::kInfo,
                  seen,
-                 "it cannot tell the network which sources are wanted, which source-specific multicast needs",
+                 "it cannot tell the network which sources are wanted, as source-specific multicast requires",
                  command,
                  remedy};
 }
@@ -133,7 +133,7 @@ std::optional<Finding> CheckQuerier(const InterfaceFacts& facts, const HostFacts
         recent ? Severity::kOk : Severity::kWarning,
         net::StrCat("a querier (", query.querier.ToString(), ", ", protocol, "v", query.version, ") asked on ", name,
                     " ", Ago(query.heard_ns, host.now_monotonic_ns), recent ? "" : ", and none since"),
-        "", recent ? "" : "see whether that querier still runs");
+        "", recent ? "" : "check whether that querier still runs");
   }
   if (std::optional<Finding> by_traces = QuerierByTraces(facts, family); by_traces.has_value()) return by_traces;
   const std::string command = CaptureCommand(facts, family);
@@ -149,7 +149,7 @@ std::optional<Finding> CheckQuerier(const InterfaceFacts& facts, const HostFacts
                                       "), but the gateway has "
                                       "listened for ",
                                       host.listened_ns / 1'000'000'000, " s only, and queriers ask about every 125 s"),
-                          command, "ask again in some minutes");
+                          command, "diagnose again in some minutes");
   }
   return QuerierFinding(
       Severity::kUnknown,
@@ -165,12 +165,12 @@ std::optional<Finding> CheckInvalidQueries(const InterfaceFacts& facts, const Ho
       FindingCode::kInvalidQuery,
       Severity::kWarning,
       net::StrCat(query->sender.ToString(), " asked on ", facts.interface.name, " ",
-                  Ago(query->heard_ns, host.now_monotonic_ns), " by an ", protocol,
+                  Ago(query->heard_ns, host.now_monotonic_ns), " with an ", protocol,
                   " query that the kernel ignores: ", query->fault,
                   query->count == 1 ? "" : absl::StrCat("; it is one of ", query->count, " such queries")),
       "no host answers it, so switches that wait for the answers forget the members",
       "",
-      net::StrCat("correct the querier at ", query->sender.ToString(), ", or what alters its queries on the way")};
+      net::StrCat("correct the querier at ", query->sender.ToString(), ", or what alters its queries on the path")};
 }
 
 std::optional<Finding> CheckBridge(const InterfaceFacts& facts, net::Family family) {

@@ -10,7 +10,7 @@
 namespace mcgw::gateway {
 namespace {
 
-// How old a reading of the kernel's memberships may be for the second and later pages of a list.
+// Maximum age of a reading of the kernel's memberships for the second and later pages of a list.
 constexpr int64_t kOldestReadingNs = 10'000'000'000;
 
 uint32_t MldVersionOn(const net::Interface& interface, const net::QuerierListener* queriers) {
@@ -31,7 +31,7 @@ uint32_t MldVersionOn(const net::Interface& interface, const net::QuerierListene
 }  // namespace
 
 HostView::HostView(Parts parts) : parts_(std::move(parts)) {
-  // Needs a capability that the gateway does without.
+  // Needs a capability that the gateway can run without.
   absl::StatusOr<std::unique_ptr<net::QuerierListener>> queriers = net::QuerierListener::Create();
   if (queriers.ok()) queriers_ = *std::move(queriers);
 }

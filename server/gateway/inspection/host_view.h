@@ -1,4 +1,4 @@
-// What inspection sees of the gateway's parts and of their host.
+// Inspection's view of the gateway's parts and of their host.
 
 #ifndef MCGW_GATEWAY_INSPECTION_HOST_VIEW_H_
 #define MCGW_GATEWAY_INSPECTION_HOST_VIEW_H_
@@ -22,7 +22,7 @@
 
 namespace mcgw::gateway {
 
-// Thread-safe. Reads only, but for TryBind's moment.
+// Thread-safe. Read-only, except that TryBind binds a port for a moment.
 class HostView {
  public:
   struct Parts {
@@ -46,24 +46,24 @@ class HostView {
   const InterfaceRegistry& registry() const { return *parts_.registry; }
   const Sender& sender() const { return *parts_.sender; }
 
-  // What the kernel has joined.
+  // Reads what the kernel has joined.
   absl::StatusOr<net::KernelMemberships> ReadKernel() const { return parts_.kernel_memberships(); }
-  // The same, for one page of a list. A further page takes a reading of at most ten seconds ago that is newer than
+  // The same, for one page of a list. A further page reuses a reading that is at most ten seconds old and newer than
   // `since_ns` (monotonic). Null if it cannot be read.
   std::shared_ptr<const KernelReading> ReadKernelForPage(bool further_page, int64_t since_ns) const;
   // Null if no client has ever asked for the interface.
   InterfaceRegistry::ChannelsPtr ChannelsOn(uint32_t interface_index) const;
-  // How many sockets of the gateway hold each group on an interface.
+  // The number of the gateway's sockets that hold each group on an interface.
   std::map<net::IpAddress, uint32_t> SocketsOn(uint32_t interface_index) const;
-  // Of IGMP or MLD on an interface; 0: unknown.
+  // The version of IGMP or MLD on an interface; 0: unknown.
   uint32_t ProtocolVersion(const net::Interface& interface, net::Family family,
                            const net::KernelMemberships& kernel) const;
-  // Whether a channel's port can be bound.
+  // Checks whether a channel's port can be bound.
   absl::Status TryBind(const net::Interface& interface, const net::IpAddress& group, uint16_t port) const;
   // Null without CAP_NET_RAW.
   net::QuerierListener* queriers() const { return queriers_.get(); }
 
-  // As it was when the gateway began.
+  // Counters at the gateway's start.
   const net::HostCounters& counters_before() const { return counters_before_; }
   const std::map<uint32_t, net::DeviceCounters>& devices_before() const { return devices_before_; }
 

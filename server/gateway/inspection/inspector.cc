@@ -17,7 +17,7 @@ constexpr uint64_t kAbsentFrom = uint64_t{1} << 32;
 
 absl::StatusOr<std::vector<ChannelSnapshot>> Inspector::ListChannels(const ChannelQuery& query) const {
   const std::vector<HostMemberships::Held> host_only = view_.sender().host_memberships().List();
-  // A page looks closely at its own channels only.
+  // Only the page's own channels are read in full.
   std::vector<std::pair<uint64_t, InterfaceRegistry::ChannelsPtr>> wanted;
   for (const InterfaceRegistry::ChannelsPtr& channels : view_.registry().All()) {
     if (!query.interfaces.empty() && !query.interfaces.contains(channels->name())) continue;
@@ -59,7 +59,7 @@ InterfaceSnapshot Inspector::SnapshotOf(const net::Interface& interface, const I
   if (channels != nullptr) {
     snapshot.lost = !channels->empty() && channels->lost();
     snapshot.losses = channels->losses();
-    // Those that do not exist come last.
+    // Missing interfaces come last.
     if (interface.index == 0) snapshot.order = kAbsentFrom + channels->id();
   }
   for (const net::Family family : {net::Family::kIpv4, net::Family::kIpv6}) {
@@ -101,7 +101,7 @@ absl::StatusOr<std::vector<InterfaceSnapshot>> Inspector::ListInterfaces() const
     all.push_back(SnapshotOf(interface, view_.ChannelsOn(interface.index).get(), host));
   }
   for (const InterfaceRegistry::ChannelsPtr& channels : view_.registry().All()) {
-    // Also one whose interface has just gone, of which the gateway is still to hear.
+    // Includes a channel whose interface has just gone, before the gateway has noticed.
     if (table->FindByIndex(channels->index()) != nullptr || channels->empty()) continue;
     net::Interface gone;
     gone.name = channels->name();

@@ -1,4 +1,4 @@
-// What the gateway shows of itself and of its host. It only looks: nothing is joined, sent or followed.
+// What the gateway reports about itself and its host. Inspection joins, sends and follows nothing.
 
 #ifndef MCGW_GATEWAY_INSPECTION_INSPECTOR_H_
 #define MCGW_GATEWAY_INSPECTION_INSPECTOR_H_
@@ -17,16 +17,16 @@
 
 namespace mcgw::gateway {
 
-// An interface as it is, and what the gateway makes of it for each family (0: IPv4, 1: IPv6).
+// An interface now, and how the gateway uses it for each family (0: IPv4, 1: IPv6).
 struct InterfaceSnapshot {
-  net::Interface interface;  // With index 0: it does not exist, and clients want it.
-  uint64_t order = 0;        // By which they are listed.
+  net::Interface interface;  // Index 0: it does not exist, but clients want it.
+  uint64_t order = 0;        // Sort key of the list.
   bool permitted = false;
   bool lost = false;    // A channel on it cannot receive now.
-  uint64_t losses = 0;  // How often that happened.
+  uint64_t losses = 0;  // Number of times that happened.
   struct KernelMembership {
     net::IpAddress group;
-    uint32_t users = 0;          // Sockets of all the host, and the kernel itself.
+    uint32_t users = 0;          // Sockets of the whole host, and the kernel itself.
     uint32_t gateway_users = 0;  // Sockets of the gateway.
   };
   struct PerFamily {
@@ -41,7 +41,7 @@ struct InterfaceSnapshot {
   InterfaceSends sends;
 };
 
-// Thread-safe. The calls read /proc, ask rtnetlink and wait for those who are joining: they may block.
+// Thread-safe. The calls read /proc, query rtnetlink and wait for joins in progress: they may block.
 class Inspector {
  public:
   // All must outlive it.
@@ -50,29 +50,28 @@ class Inspector {
 
   // In order of channel id.
   absl::StatusOr<std::vector<ChannelSnapshot>> ListChannels(const ChannelQuery& query = {}) const;
-  // The interfaces as they are now, and what the gateway has made of those that it knows of.
+  // The interfaces now, and how the gateway uses those that it knows.
   absl::StatusOr<std::vector<InterfaceSnapshot>> ListInterfaces() const;
-  // Why nothing arrives: what was checked, and what was found, the gravest first. An interface that does not exist is a
-  // finding.
+  // Diagnoses why nothing arrives. Returns the findings, most severe first. A missing interface is a finding.
   absl::StatusOr<std::vector<Finding>> Diagnose(const DiagnosisRequest& request) const;
   // Open streams in order of id.
   std::vector<SubscriberSnapshot> ListSubscribers(const SubscriberQuery& query = {}) const;
-  // Whether there is such a channel, and its accounts.
+  // Whether a channel exists, and its accounts.
   bool HasChannel(uint64_t channel_id) const { return LedgerOfChannel(channel_id).has_value(); }
   std::optional<ChannelLedger> LedgerOfChannel(uint64_t channel_id) const;
-  // What streams were offered in a channel, those that have left it included; in order of their ids.
+  // What each stream was offered in a channel, including streams that have left it; in order of id.
   std::vector<SubscriberLedger> LedgersInChannel(const SubscriberQuery& query) const;
-  // What an open stream was offered in all its channels; nothing if there is no such stream. `entries`: by channel,
-  // those behind `after_channel`, the first `most`.
+  // What an open stream was offered in all its channels; nothing if there is no such stream. `entries` receives the
+  // first `most` channels after `after_channel`.
   std::optional<fanout::LedgerEntry> LedgerOfSubscriber(uint64_t subscriber_id, uint64_t after_channel, size_t most,
                                                         std::vector<fanout::LedgerEntry>* entries) const;
-  // Over the whole life of the gateway. Read part after part: exact when all is quiet.
+  // Over the whole life of the gateway. The parts are read one after the other: exact when all is quiet.
   GatewayAccount Account() const;
-  // Takes the queries that have arrived since. Once a second.
+  // Reads the IGMP and MLD queries that have arrived. Call it once a second.
   void Sweep();
 
  private:
-  // What SnapshotOf needs to know of all interfaces.
+  // What SnapshotOf needs about all interfaces.
   struct HostSnapshot {
     net::KernelMemberships memberships;
     std::map<uint32_t, net::DeviceCounters> devices;

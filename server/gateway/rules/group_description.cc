@@ -15,9 +15,9 @@ constexpr uint32_t kMacBits = 0x007fffff;  // The part of an IPv4 group that its
 
 uint32_t V4Number(const IpAddress& group) { return ntohl(group.ToV4().s_addr); }
 
-// What hop limits a scope is for, by the customary thresholds at the borders of networks: a router there forwards what
-// has more than 32 out of a site, more than 64 out of a region. Below `least` a datagram stays inside a narrower scope,
-// above `most` it may leave this one. The advice stays below the threshold itself, which some routers let pass.
+// The hop limits of a scope, by the customary thresholds of border routers: they forward datagrams with more than 32
+// out of a site, and with more than 64 out of a region. Below `least` a datagram stays inside a narrower scope, above
+// `most` it may leave this one. `advised` is below the threshold, since some routers forward at the threshold itself.
 struct ScopeFacts {
   std::string_view description;
   int least;
@@ -35,16 +35,18 @@ ScopeFacts FactsOf(GroupScope scope, const IpAddress& group) {
     case GroupScope::kRealmLocal:
       return {"realm-local: a network that the link technology defines; routers at its border hold it back", 2, 31, 32};
     case GroupScope::kAdminLocal:
-      return v4 ? ScopeFacts{"local scope: at most one site; routers at the border have to be told to hold it back", 2,
-                             31, 32}
+      return v4 ? ScopeFacts{"local scope: at most one site; border routers must be configured to hold it back", 2, 31,
+                             32}
                 : ScopeFacts{
                       "admin-local: the smallest scope that administrators define; routers at its border hold it back",
                       2, 31, 32};
     case GroupScope::kSiteLocal:
       return {"site-local: one site; routers at its border hold it back", 2, 31, 32};
     case GroupScope::kOrganizationLocal:
-      return v4 ? ScopeFacts{"organisation-local: one organisation; routers at the border have to be told to hold it back", 33, 63, 64}
-                : ScopeFacts{"organisation-local: the sites of one organisation; routers at its border hold it back", 33, 63, 64};
+      return v4 ? ScopeFacts{"organisation-local: one organisation; border routers must be configured to hold it back",
+                             33, 63, 64}
+                : ScopeFacts{"organisation-local: the sites of one organisation; routers at its border hold it back",
+                             33, 63, 64};
     case GroupScope::kAdministered:
       if (v4) return {"administratively scoped: within one organisation, as its administrators define", 2, 63, 64};
       // Scopes grow with their numbers: 6 and 7 lie below an organisation (8), 9 to d above it.
@@ -102,12 +104,12 @@ std::vector<GroupWarning> WarningsOf(const GroupDescription& description) {
 std::optional<GroupWarning> HopLimitWarning(const GroupDescription& description, const ScopeFacts& facts,
                                             int hop_limit) {
   if (hop_limit > facts.most) {
-    return GroupWarning{GroupWarningCode::kHopLimitExceedsScope,
-                        absl::StrFormat("hop limit %d reaches farther than the scope is meant to: at most %d fits%s",
-                                        hop_limit, facts.most,
-                                        description.group.is_v4() && description.scope != GroupScope::kLinkLocal
-                                            ? ""
-                                            : "; routers hold it back by its address")};
+    return GroupWarning{
+        GroupWarningCode::kHopLimitExceedsScope,
+        absl::StrFormat("hop limit %d reaches farther than the scope: use at most %d%s", hop_limit, facts.most,
+                        description.group.is_v4() && description.scope != GroupScope::kLinkLocal
+                            ? ""
+                            : "; routers hold it back by its address")};
   }
   if (hop_limit < facts.least) {
     const char* const stays = hop_limit == 0 ? "on the host" : hop_limit == 1 ? "on the link" : "in a narrower scope";
@@ -161,7 +163,7 @@ std::string MacOf(const IpAddress& group) {
 }
 
 absl::StatusOr<GroupDescription> DescribeGroup(const IpAddress& group, std::optional<uint8_t> hop_limit) {
-  // Every interface, and a filter that any group accepts: only what the group itself is shall decide.
+  // Every interface, and a filter that any group accepts, so that only the group itself decides.
   const absl::Status sending = CheckSend({.selector = "*", .group = group, .port = 1, .source = std::nullopt});
   if (net::ReasonOf(sending) == Reason::kNotAMulticastGroup)
     return net::Error(Reason::kNotAMulticastGroup, "group", std::string(sending.message()));

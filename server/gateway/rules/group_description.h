@@ -1,5 +1,4 @@
-// What a group is by its address alone: how far it reaches, what it is registered for, which MAC carries it, which hop
-// limit fits it, and what to know before using it.
+// Describes a group by its address alone: its scope, its registration, its MAC, a hop limit that fits, and warnings.
 
 #ifndef MCGW_GATEWAY_RULES_GROUP_DESCRIPTION_H_
 #define MCGW_GATEWAY_RULES_GROUP_DESCRIPTION_H_
@@ -23,7 +22,7 @@ enum class GroupScope : uint8_t {
   kAdminLocal,
   kSiteLocal,
   kOrganizationLocal,
-  kAdministered,  // Scoped by the network's administrators, without a further meaning.
+  kAdministered,  // Scoped by the network's administrators; nothing more is known.
   kGlobal,
   kReserved,
 };
@@ -53,8 +52,8 @@ struct GroupDescription {
   std::string_view mac_rule;
   uint8_t advised_hop_limit = 1;
   bool source_specific = false;
-  bool send_refused = false;  // Whatever interface is named, as CheckSend has it.
-  bool join_refused = false;  // As CheckMembership has it.
+  bool send_refused = false;  // By CheckSend, on any interface.
+  bool join_refused = false;  // By CheckMembership.
   std::vector<GroupWarning> warnings;
 };
 

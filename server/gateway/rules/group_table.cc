@@ -198,7 +198,7 @@ struct Range {
   absl::uint128 last;
 };
 
-// From `first` to the next one's, the entry of every group.
+// From `first` up to the next stretch, all groups have this entry.
 struct Stretch {
   absl::uint128 first;
   const GroupEntry* entry;  // Null where there is none.
@@ -208,7 +208,7 @@ std::vector<Range> RangesOf(net::Family family) {
   std::vector<Range> ranges;
   for (const GroupEntry& entry : kTable) {
     const absl::StatusOr<GroupRange> range = ParseRange(entry.range);
-    if (!range.ok() || range->first.family() != family) continue;  // A test holds that all can be parsed.
+    if (!range.ok() || range->first.family() != family) continue;  // A test checks that all parse.
     if (!entry.any_scope) ranges.push_back({&entry, Number(range->first), Number(range->last)});
     for (uint8_t scope = 0; entry.any_scope && scope < 16; ++scope) {
       ranges.push_back({&entry, Number(WithScope(range->first, scope)), Number(WithScope(range->last, scope))});
@@ -217,7 +217,7 @@ std::vector<Range> RangesOf(net::Family family) {
   return ranges;
 }
 
-// In order, so that a group is found by bisection: every send asks.
+// Sorted, so that a group is found by binary search: every send looks one up.
 std::vector<Stretch> StretchesOf(net::Family family) {
   std::vector<Range> ranges = RangesOf(family);
   std::vector<absl::uint128> ends = {0};
@@ -264,7 +264,7 @@ absl::StatusOr<GroupRange> ParseRange(std::string_view range) {
       if ((Number(*first) & host) == 0) return GroupRange{*first, Address(Number(*first) | host, first->family())};
     }
   }
-  return net::Error(net::Reason::kInvalidAddress, "", net::StrCat("\"", range, "\" is no range of addresses"));
+  return net::Error(net::Reason::kInvalidAddress, "", net::StrCat("\"", range, "\" is not a range of addresses"));
 }
 
 const GroupEntry* FindGroup(const IpAddress& group) {

@@ -1,7 +1,7 @@
 // The registered groups and ranges of both families, from the multicast address registries of IANA and the RFCs.
 //
-// One table serves what users are told of a group (group_description.h) and what clients may send to (policy.h). All
-// functions are pure and thread-safe; what they return lives as long as the program.
+// One table serves the description of groups (group_description.h) and the check of what clients may send to
+// (policy.h). All functions are pure and thread-safe; what they return lives as long as the program.
 
 #ifndef MCGW_GATEWAY_RULES_GROUP_TABLE_H_
 #define MCGW_GATEWAY_RULES_GROUP_TABLE_H_
@@ -17,9 +17,9 @@
 namespace mcgw::gateway {
 
 enum class GroupUse : uint8_t {
-  kOpen,      // For programs, as far as the registry lets them.
+  kOpen,      // For programs, as far as the registry permits.
   kNetwork,   // Routers and hosts run their own protocols on it: clients may listen, but not send.
-  kReserved,  // Names no group: neither joined nor sent to.
+  kReserved,  // Not a group: cannot be joined or sent to.
 };
 
 struct GroupEntry {
@@ -39,14 +39,14 @@ struct GroupEntry {
 // Sorted by first address, the wider range first; IPv4 before IPv6. Ranges are disjoint or nested.
 absl::Span<const GroupEntry> GroupTable();
 
-// The entry with the smallest range that contains the group; one for the group's own scope goes before one for all.
-// nullptr for what is not multicast: the table covers all that is.
+// Returns the entry with the smallest range that contains the group; one for the group's own scope wins over one for
+// all scopes. Null if the address is not multicast: the table covers all multicast addresses.
 const GroupEntry* FindGroup(const net::IpAddress& group);
 
-// The entry's range, with the scope of `group` put in where it holds for every scope: "ff05::101/128".
+// The entry's range; if it holds for every scope, with the scope of `group`: "ff05::101/128".
 std::string RangeFor(const GroupEntry& entry, const net::IpAddress& group);
 
-// The range of an entry. INVALID_ADDRESS for a text that is none, which no entry of the table has.
+// Parses the range of an entry. INVALID_ADDRESS if it is malformed, which no entry of the table is.
 struct GroupRange {
   net::IpAddress first;
   net::IpAddress last;

@@ -83,7 +83,7 @@ bool LogRule::Covers(const net::IpAddress& group) const {
 absl::StatusOr<LogRule> ParseLogRule(std::string_view text) {
   const std::vector<std::string> words = absl::StrSplit(net::ToAbsl(text), ' ', absl::SkipWhitespace());
   if (words.size() < 2) {
-    return Bad(text, "a prefix and its limits are wanted, such as 239.1.0.0/16 bytes=1048576 age=30s");
+    return Bad(text, "give a prefix and its limits, such as 239.1.0.0/16 bytes=1048576 age=30s");
   }
   LogRule rule;
   if (absl::Status status = ReadPrefix(words.front(), &rule); !status.ok()) return status;

@@ -1,4 +1,4 @@
-// How much a channel's log may hold, by group.
+// Limits of a channel's log, by group.
 
 #ifndef MCGW_GATEWAY_RULES_LOG_RULES_H_
 #define MCGW_GATEWAY_RULES_LOG_RULES_H_
@@ -14,7 +14,7 @@
 
 namespace mcgw::gateway {
 
-// Limits for the logs of the groups of one prefix. What a rule does not say, the gateway's own limits do.
+// Limits for the logs of the groups of one prefix. The gateway's own limits apply where a rule sets none.
 struct LogRule {
   net::IpAddress prefix;
   int prefix_bits = 0;
@@ -25,7 +25,7 @@ struct LogRule {
 };
 
 // Reads "239.1.0.0/16 bytes=1048576 age=30s": a prefix of multicast groups (a group alone is its own), and at least one
-// limit. The error says what is wrong with which part.
+// limit. The error names the part that is wrong.
 absl::StatusOr<LogRule> ParseLogRule(std::string_view text);
 
 // The rule with the longest prefix that covers the group; null if there is none.

@@ -19,7 +19,7 @@ bool IsReservedForAll(const IpAddress& group) {
 }
 
 absl::Status CheckGroup(const IpAddress& group, std::string_view selector, std::string_view field_prefix) {
-  const auto field = [&] { return net::StrCat(field_prefix, "group"); };  // Made only when something is wrong.
+  const auto field = [&] { return net::StrCat(field_prefix, "group"); };  // Built only for an error.
   if (!group.IsMulticast()) {
     return Error(Reason::kNotAMulticastGroup, field(),
                  net::StrCat(group.ToString(), " is not a multicast group: groups are 224.0.0.0 to 239.255.255.255 (",
@@ -80,7 +80,7 @@ absl::Status CheckMembership(const MembershipRequest& request, size_t most_sourc
   if (IsHeldByTheHost(request.group)) {
     return Error(Reason::kGroupReserved, "group",
                  net::StrCat(request.group.ToString(), " (", ReservedGroupName(request.group),
-                             ") is held by every host by itself and carries the network's own traffic: join a group of "
+                             ") is held by every host and carries the network's own traffic: join a group of "
                              "your own"));
   }
   const fanout::SourceFilter& filter = request.filter;
@@ -90,7 +90,7 @@ absl::Status CheckMembership(const MembershipRequest& request, size_t most_sourc
   }
   if (filter.sources().size() > most_sources) {
     return Error(Reason::kSourceLimit, "source_filter.sources",
-                 net::StrCat(filter.sources().size(), " sources; the gateway allows ", most_sources, " in a filter"));
+                 net::StrCat(filter.sources().size(), " sources; a filter may have at most ", most_sources));
   }
   if (filter.IsEmpty()) {
     return Error(Reason::kInvalidSourceFilter, "source_filter.sources",
@@ -119,7 +119,7 @@ absl::Status CheckSend(const SendRequest& request) {
   }
   if (request.hop_limit == 0 && !request.loop) {
     return Error(Reason::kLoopRequired, "options.loop",
-                 "hop limit 0 keeps the datagram on the host, and without loop nobody there receives it either: "
+                 "hop limit 0 keeps the datagram on the host, and without loop no receiver there gets it either: "
                  "set loop, or a hop limit of at least 1");
   }
   return absl::OkStatus();
@@ -129,7 +129,7 @@ absl::Status CheckPayload(size_t size_bytes, net::Family family) {
   const size_t limit = net::MaxPayloadBytes(family);
   if (size_bytes <= limit) return absl::OkStatus();
   return Error(Reason::kPayloadTooLarge, "payload",
-               net::StrCat("a payload of ", size_bytes, " bytes; an ", net::FamilyName(family),
+               net::StrCat("a payload of ", size_bytes, " bytes is too large: an ", net::FamilyName(family),
                            " datagram carries at most ", limit));
 }
 

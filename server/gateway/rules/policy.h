@@ -1,7 +1,7 @@
-// What may be asked for at all, before the kernel is asked.
+// Checks of requests before the kernel is involved.
 //
-// The kernel accepts much that means nothing or does harm (a join of 224.0.0.0, of a source-specific group without a
-// source, of ff02::1 on no interface): these functions refuse it with a reason. They are pure.
+// The kernel accepts requests that are meaningless or harmful (a join of 224.0.0.0, of a source-specific group without
+// a source, of ff02::1 without an interface). These functions refuse them with a reason. They are pure.
 
 #ifndef MCGW_GATEWAY_RULES_POLICY_H_
 #define MCGW_GATEWAY_RULES_POLICY_H_
@@ -17,7 +17,7 @@
 
 namespace mcgw::gateway {
 
-// A client's wish to receive.
+// A client's request to receive.
 struct MembershipRequest {
   std::string selector;  // An interface's name, one of its addresses, "" for the default, or "*".
   net::IpAddress group;
@@ -26,13 +26,13 @@ struct MembershipRequest {
   bool wait_for_interface = false;
 };
 
-// Where and how to send.
+// A client's request to send.
 struct SendRequest {
   std::string selector;
   net::IpAddress group;
   uint16_t port = 0;
   std::optional<net::IpAddress> source;
-  uint8_t hop_limit = 1;  // 0: not beyond this host.
+  uint8_t hop_limit = 1;  // 0: stays on this host.
   bool loop = true;
   bool dont_fragment = false;
   std::optional<uint8_t> traffic_class;
@@ -52,10 +52,10 @@ absl::Status CheckPayload(size_t size_bytes, net::Family family);
 // NO_MULTICAST, for an interface that does not carry it (net::Interface::carries_multicast).
 absl::Status NoMulticast(std::string_view interface_name, std::string_view field);
 
-// Groups that every host holds by itself on every interface (224.0.0.1, ff01::1, ff02::1): not joined for anybody.
+// Groups that every host holds on every interface (224.0.0.1, ff01::1, ff02::1); clients cannot join them.
 bool IsHeldByTheHost(const net::IpAddress& group);
 
-// The name of a group that belongs to the network's own protocols, to which clients do not send; empty for all others.
+// The name of a group that belongs to the network's own protocols, which clients do not send to; empty for all others.
 std::string_view ReservedGroupName(const net::IpAddress& group);
 
 }  // namespace mcgw::gateway

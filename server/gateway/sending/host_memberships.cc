@@ -25,8 +25,8 @@ absl::StatusOr<std::shared_ptr<MembershipSocket>> HostMemberships::Hold(const ne
   {
     net::MutexLock lock(&mutex_);
     auto at = entries_.find(key);
-    // Whatever happened to the interface may have taken the membership with it: it is left and joined anew, in this
-    // order, since a late leave would take back the new one.
+    // A change of the interface may have removed the membership, so leave and join again. The order matters: a late
+    // leave would remove the new membership.
     if (at != entries_.end() && at->second.interface != interface) {
       Drop(at);
       at = entries_.end();
@@ -53,7 +53,7 @@ absl::StatusOr<std::shared_ptr<MembershipSocket>> HostMemberships::NewSocket(net
 std::shared_ptr<MembershipSocket> HostMemberships::WithRoom(const HostMembership& membership) const {
   struct Load {
     size_t groups = 0;
-    bool holds_group = false;  // For another source: the kernel would see one membership.
+    bool holds_group = false;  // For another source: the kernel would see a single membership.
   };
   std::map<std::shared_ptr<MembershipSocket>, Load> sockets;
   for (const auto& [key, entry] : entries_) {
@@ -78,7 +78,7 @@ absl::Status HostMemberships::Add(const Key& key, const HostMembership& membersh
   absl::Status status = absl::ResourceExhaustedError("");
   if (socket != nullptr) status = socket->Join(membership);
   if (!status.ok()) {
-    // The host may allow fewer groups for a socket than is usual.
+    // The host may allow fewer groups on a socket than the default.
     absl::StatusOr<std::shared_ptr<MembershipSocket>> made = NewSocket(membership.group.family());
     if (!made.ok()) return made.status();
     socket = *std::move(made);

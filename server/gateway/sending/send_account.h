@@ -1,4 +1,4 @@
-// What became of the datagrams that were to leave by each interface.
+// Counts of sent and failed datagrams, by interface.
 
 #ifndef MCGW_GATEWAY_SENDING_SEND_ACCOUNT_H_
 #define MCGW_GATEWAY_SENDING_SEND_ACCOUNT_H_
@@ -15,13 +15,13 @@
 
 namespace mcgw::gateway {
 
-// Of one interface, since the gateway's start.
+// Counts of one interface since the gateway's start.
 struct InterfaceSends {
   uint64_t sent = 0;
   uint64_t failed = 0;
-  uint64_t blocked = 0;  // Of the failed: SEND_BLOCKED, by a firewall or a prohibit route.
+  uint64_t blocked = 0;  // Part of `failed`: SEND_BLOCKED, by a firewall or a prohibit route.
   int64_t last_blocked_unix_ns = 0;
-  std::string last_blocked_text;  // What the kernel's refusal was called.
+  std::string last_blocked_text;  // The kernel's error.
   int64_t last_sent_unix_ns = 0;
 };
 
@@ -47,7 +47,7 @@ class SendAccount {
     sends.last_blocked_text = net::ToStd(status.message());
   }
 
-  // Zero for an interface that nothing was sent by.
+  // All zero for an interface that nothing was sent by.
   InterfaceSends Of(uint32_t interface_index) const {
     net::MutexLock lock(&mutex_);
     const auto at = by_index_.find(interface_index);

@@ -23,7 +23,7 @@ net::OutgoingDatagram Outgoing(const SendRequest& request, const Transmission::E
           .payload = {}};
 }
 
-// A failure below names fields of a datagram; the request's are named otherwise.
+// Errors from below name fields of a datagram; those of the request have other names.
 absl::Status InRequest(const absl::Status& status) {
   const std::string field = net::FieldOf(status);
   if (field == "interface") return net::WithFieldPrefix(status, "destination.");
@@ -76,7 +76,7 @@ Transmission::~Transmission() {
 SendJob::Next Transmission::Step(const SendJob::Turn& turn) {
   using Next = SendJob::Next;
   if (!prepared_) {
-    // It joins, where the others only look.
+    // This one joins; the others only look up.
     if (request_.hop_limit == 0 && !turn.may_block) return Next::kMayBlock;
     prepared_ = true;
     absl::StatusOr<std::vector<Exit>> exits = sender_->Prepare(request_, from_);

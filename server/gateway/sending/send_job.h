@@ -1,8 +1,8 @@
-// What one request sends, dealt with in steps that never wait.
+// One request to send, carried out in steps that never wait.
 //
-// The thread that brings a request takes the first step, which mostly is the last. What is left (a full buffer, a
-// membership that has to be joined first, a batch that takes long) is given to a SendLoop, so that the thread is free
-// for others.
+// The thread that receives a request takes the first step, which is usually the last. What remains (because of a full
+// buffer, a membership that must be joined first, or a long batch) goes to a SendLoop, so that the thread is free for
+// others.
 
 #ifndef MCGW_GATEWAY_SENDING_SEND_JOB_H_
 #define MCGW_GATEWAY_SENDING_SEND_JOB_H_
@@ -26,7 +26,7 @@ namespace mcgw::gateway {
 
 class Sender;
 
-// How a datagram left through one interface, or why it did not.
+// The result of a datagram on one interface.
 struct SendResult {
   std::string interface_name;
   uint32_t interface_index = 0;
@@ -37,17 +37,17 @@ struct SendResult {
 
 // Datagrams for one destination.
 struct Burst {
-  absl::Status invalid;  // Not OK: the burst could not be understood, and all its items fail so.
+  absl::Status invalid;  // Not OK: the burst is malformed, and all its items fail with this.
   SendRequest request;
   std::vector<std::string_view> payloads;  // Borrowed.
 };
 
-// The bursts of a batch, read one by one as their turn comes.
+// The bursts of a batch, decoded one by one when needed.
 class Bursts {
  public:
   virtual ~Bursts() = default;
   virtual size_t size() const = 0;
-  // Its payloads stay where they are as long as this object.
+  // Its payloads stay valid as long as this object.
   virtual Burst Read(size_t index) = 0;
 };
 
@@ -60,35 +60,35 @@ struct ItemFailure {
 };
 
 struct PublishResult {
-  // More runs than this are not told apart.
+  // Further runs are not distinguished.
   static constexpr size_t kMostFailures = 256;
 
   uint32_t accepted = 0;
   std::vector<ItemFailure> failures;
-  // There were more runs: the last failure counts all that failed from its first item on, whatever for.
+  // There were more runs: the last failure counts all that failed from its first item on, for any reason.
   bool rest_merged = false;
 
   void AddFailure(uint32_t first, uint32_t count, const absl::Status& status, const std::string& interface_name);
 };
 
-// One thread at a time, but for Cancel.
+// Used by one thread at a time, except Cancel.
 class SendJob {
  public:
   enum class Next {
     kDone,
-    kMore,      // Go on at once; the turn is over.
-    kWritable,  // When socket() has room, in turn with others who wait for it.
+    kMore,      // Continue at once; the turn is over.
+    kWritable,  // When socket() has room, in turn with others that wait for it.
     kMoment,    // After net::SendSocket::kMomentNs.
-    kMayBlock,  // On a thread that may block.
+    kMayBlock,  // Continue on a thread that may block.
   };
   struct Turn {
-    int64_t until_ns = 0;                 // Monotonic: goes on while it is not later.
-    const net::SendSocket* of = nullptr;  // The socket for which it has waited, and whose turn this is.
+    int64_t until_ns = 0;                 // Monotonic; the turn's end.
+    const net::SendSocket* of = nullptr;  // The socket that it has waited for.
     bool patient = true;                  // As of SendSocket::TrySend.
     bool may_block = false;
   };
 
-  // Of the thread that brings the request: it is for others too, and sends for a millisecond at most.
+  // The turn of the thread that receives the request: at most a millisecond, since it serves others too.
   static Turn FirstTurn() { return {.until_ns = net::MonotonicNs() + 1'000'000}; }
 
   virtual ~SendJob() = default;
@@ -96,14 +96,14 @@ class SendJob {
   SendJob(const SendJob&) = delete;
   SendJob& operator=(const SendJob&) = delete;
 
-  // Sends at least what goes together, unless it has to wait.
+  // Sends at least one system call's worth, unless it has to wait.
   virtual Next Step(const Turn& turn) = 0;
-  // Of the datagrams in progress; may be null before the first step.
+  // The socket of the datagrams in progress; may be null before the first step.
   virtual const std::shared_ptr<net::SendSocket>& socket() const = 0;
-  // How many the kernel has taken so far.
+  // The number of datagrams that the kernel has accepted so far.
   virtual uint64_t sent() const = 0;
 
-  // Nobody wants its result any more. Any thread.
+  // The result is no longer wanted. Any thread may call it.
   void Cancel() { cancelled_.store(true, std::memory_order_release); }
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
 
@@ -111,18 +111,18 @@ class SendJob {
   std::atomic<bool> cancelled_{false};
 };
 
-// Takes all steps, and waits between them: this blocks.
+// Takes all steps and waits between them. Blocks.
 void CompleteJob(SendJob* job);
 
-// One burst on its way, out by each interface that its selector means.
+// One burst in progress, on each interface that its selector means.
 class Transmission {
  public:
-  // One interface that datagrams go out by.
+  // One interface to send on.
   struct Exit {
     std::shared_ptr<const net::Interface> interface;
     net::IpAddress source;
-    absl::Status status;  // The first failure, also one that is known beforehand: down, no carrier, no address.
-    std::shared_ptr<net::MembershipSocket> membership;  // With hop limit 0: what keeps them on the host.
+    absl::Status status;  // The first failure, including those found before sending: down, no carrier, no address.
+    std::shared_ptr<net::MembershipSocket> membership;  // With hop limit 0: keeps them on the host.
     std::shared_ptr<net::SendSocket> socket;
   };
 
@@ -132,21 +132,21 @@ class Transmission {
       : sender_(sender), from_(from), request_(request), payloads_(payloads) {}
   Transmission(const Transmission&) = delete;
   Transmission& operator=(const Transmission&) = delete;
-  // What has not gone out by now never will, and counts as failed.
+  // Gives up: what was not sent counts as failed.
   ~Transmission();
 
-  // Done also when nothing could be tried: status().
+  // Also true if nothing could be tried: see status().
   SendJob::Next Step(const SendJob::Turn& turn);
 
   const absl::Status& status() const { return status_; }
   std::vector<Exit>& exits() { return exits_; }
   const std::shared_ptr<net::SendSocket>& socket() const { return socket_; }
   uint64_t sent() const { return sent_; }
-  // When it is done, and its status OK: adds what became of the items, numbered from `first`.
+  // Once done with an OK status: adds the results of the items, numbered from `first`.
   void Report(uint32_t first, PublishResult* result) const;
 
  private:
-  // The first interface that did not take an item, and why.
+  // The first interface that did not accept an item, and why.
   struct Failure {
     absl::Status status;
     const Exit* exit = nullptr;
@@ -164,11 +164,11 @@ class Transmission {
   absl::Status status_;
   bool prepared_ = false;
   std::vector<Exit> exits_;
-  std::vector<Failure> failed_;  // By item; empty as long as nothing has failed.
+  std::vector<Failure> failed_;  // By item; empty until something fails.
   uint64_t sent_ = 0;
   std::shared_ptr<net::SendSocket> socket_;
 
-  // Of the exit in progress.
+  // State of the exit in progress.
   size_t exit_ = 0;
   bool begun_ = false;
   std::vector<net::OutgoingDatagram> datagrams_;
@@ -190,7 +190,7 @@ class DatagramJob final : public SendJob {
   Next Step(const Turn& turn) override { return transmission_.Step(turn); }
   const std::shared_ptr<net::SendSocket>& socket() const override { return transmission_.socket(); }
   uint64_t sent() const override { return transmission_.sent(); }
-  // When it is done: one result for each interface that the selector means, or why nothing could be tried.
+  // Once done: one result for each interface that the selector means, or why nothing could be tried.
   absl::StatusOr<std::vector<SendResult>> TakeResults();
 
  private:
@@ -219,13 +219,13 @@ class BatchJob final : public SendJob {
   const std::unique_ptr<Bursts> bursts_;
   size_t next_ = 0;  // Burst.
   uint32_t item_ = 0;
-  uint64_t sent_ = 0;  // Of bursts that are done.
+  uint64_t sent_ = 0;  // By bursts that are done.
   Burst burst_;        // In progress.
   std::optional<Transmission> transmission_;
   PublishResult result_;
 };
 
-// Bursts that are all known.
+// Bursts in memory.
 class BurstList final : public Bursts {
  public:
   explicit BurstList(std::vector<Burst> bursts) : bursts_(std::move(bursts)) {}

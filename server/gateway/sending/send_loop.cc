@@ -16,7 +16,7 @@ namespace {
 
 using Next = SendJob::Next;
 
-// One job's turn, of those that have nothing to wait for.
+// The turn of a job that has nothing to wait for.
 constexpr int64_t kTurnNs = 200'000;
 
 }  // namespace
@@ -145,12 +145,12 @@ void SendLoop::ServeLanes() {
     if (at == lanes_.end()) continue;
     Lane& lane = at->second;
     if (events != 0) {
-      // Queued errors end the wait too; a step takes them away.
+      // Queued errors end the wait too; a step clears them.
       if ((events & POLLOUT) != 0) lane.progress_ns = now_ns;
       Serve(&lane, true);
       lane.queued_bytes = socket->queued_bytes();
     } else if (now_ns - lane.progress_ns >= net::SendSocket::kPatienceNs) {
-      // Room enough to be told of may take long on a slow link.
+      // On a slow link it may take long until poll reports room.
       const size_t queued_bytes = socket->queued_bytes();
       if (queued_bytes < lane.queued_bytes) {
         lane.progress_ns = now_ns;
@@ -174,13 +174,13 @@ void SendLoop::Serve(Lane* lane, bool patient) {
     const uint64_t sent = entry->job->sent();
     const Next next = entry->job->Step({.of = socket.get(), .patient = patient});
     const bool progress = entry->job->sent() > sent;
-    entry->progress_ns = net::MonotonicNs();  // How long it waited for its turn does not count.
+    entry->progress_ns = net::MonotonicNs();  // The wait for its turn does not count.
     const bool here = (next == Next::kWritable || next == Next::kMore) && entry->job->socket() == socket;
     if (!here) {
       Place(std::move(entry), next);
       continue;
     }
-    // Whoever found no room at all keeps the turn.
+    // A job that found no room at all keeps its turn.
     const bool keeps = next == Next::kWritable && !progress;
     lane->waiting.insert(keeps ? lane->waiting.begin() : lane->waiting.end(), std::move(entry));
     socket->waiting().fetch_add(1, std::memory_order_relaxed);

@@ -1,8 +1,8 @@
-// The thread that finishes what could not be sent at once.
+// The thread that finishes jobs that could not be sent at once.
 //
-// Jobs that wait for room in the buffer of one socket take turns, each as much as goes together; so publishers share a
-// slow link fairly, and those of one link do not wait for another's. What takes long without waiting is cut into turns
-// as well. Nothing here blocks: what must is run by a net::WorkPool.
+// Jobs that wait for room in one socket's buffer take turns of one system call, so publishers share a slow link fairly
+// and do not wait for other links. Long jobs that need not wait are cut into turns as well. Nothing here blocks: a
+// net::WorkPool runs the steps that may.
 
 #ifndef MCGW_GATEWAY_SENDING_SEND_LOOP_H_
 #define MCGW_GATEWAY_SENDING_SEND_LOOP_H_
@@ -26,7 +26,7 @@
 
 namespace mcgw::gateway {
 
-// Thread-safe, but for Start and Stop.
+// Thread-safe, except Start and Stop.
 class SendLoop {
  public:
   // `blocking` outlives it.
@@ -36,13 +36,13 @@ class SendLoop {
   ~SendLoop() { Stop(); }
 
   absl::Status Start();
-  // Drops the jobs that it has. The pool has nothing more of them to run.
+  // Drops its jobs. The pool must have none of them left to run.
   void Stop();
 
   // Finishes a job whose last step said `next`, on behalf of `client`. `done` is called once, on a thread of this loop
-  // or the pool: when all is sent, or dropped since it was cancelled.
+  // or the pool: when all is sent, or when the job was cancelled and dropped.
   void Take(std::shared_ptr<SendJob> job, SendJob::Next next, std::string client, std::function<void()> done);
-  // Drops a job, if it is here.
+  // Drops a job, if it is in this loop.
   void Cancel(SendJob* job);
 
   const net::Duty& duty() const { return duty_; }
@@ -55,12 +55,12 @@ class SendLoop {
     int64_t progress_ns = 0;  // When it last sent something.
   };
   using EntryPtr = std::unique_ptr<Entry>;
-  // Those who wait for one socket.
+  // Jobs that wait for one socket.
   struct Lane {
     std::shared_ptr<net::SendSocket> socket;
     std::deque<EntryPtr> waiting;
     int64_t progress_ns = 0;  // When something last left the buffer.
-    size_t queued_bytes = 0;  // In it, as last seen.
+    size_t queued_bytes = 0;  // In the buffer, as last seen.
   };
   using Lanes = std::map<net::SendSocket*, Lane>;
 
@@ -69,11 +69,11 @@ class SendLoop {
   void TakeArrivals();
   void DropCancelled();
   void ServeLanes();
-  // Gives each who waits a turn, until the buffer is full again.
+  // Gives each waiting job a turn, until the buffer is full again.
   void Serve(Lane* lane, bool patient);
   void RunReady();
   void WakePaused();
-  // Where a job goes after a step.
+  // Puts a job where it belongs after a step.
   void Place(EntryPtr entry, SendJob::Next next);
   void Block(EntryPtr entry);
   void Arrive(EntryPtr entry, SendJob::Next next);
@@ -88,13 +88,13 @@ class SendLoop {
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
-  // Of the thread.
+  // Used only by the thread.
   bool stopped_ = false;
   net::Duty duty_;
   Lanes lanes_;
   std::deque<EntryPtr> ready_;
-  std::deque<std::pair<int64_t, EntryPtr>> paused_;         // Until when; the first to go on first.
-  std::vector<std::pair<net::SendSocket*, short>> polled_;  // What poll said of each lane's socket.
+  std::deque<std::pair<int64_t, EntryPtr>> paused_;         // Until when; earliest first.
+  std::vector<std::pair<net::SendSocket*, short>> polled_;  // Poll's result for each lane's socket.
 };
 
 }  // namespace mcgw::gateway

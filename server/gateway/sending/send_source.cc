@@ -11,7 +11,7 @@ using net::Family;
 absl::Status NoSendSocketLeft(const SocketBudget& budget) {
   return net::Error(net::Reason::kHostLimit, "",
                     net::StrCat("the gateway may hold ", budget.most(),
-                                " sockets to send from, what the limit of open files leaves for them, and holds all: "
+                                " sockets to send from, by the limit of open files, and all are in use: "
                                 "leave sessions that send, or raise the limit (LimitNOFILE, ulimit -Hn)"));
 }
 
@@ -48,11 +48,11 @@ absl::StatusOr<std::shared_ptr<net::SendSocket>> SendSource::Make(const Way& way
                                .source_port = port != 0 ? port : source_port_,
                                .shares_port = port != 0});
   if (!made.ok()) return made.status();
-  // It counts until the last of those who send through it lets go.
+  // It counts until the last job that sends through it lets go.
   const std::shared_ptr<net::SendSocket> socket((*made).release(), [token](net::SendSocket* last) { delete last; });
   made_.emplace(way, socket);
   if (port == 0) {
-    // Known before anything is sent from it.
+    // Recorded before anything is sent from it.
     traffic_->AddPort(way.family, socket->source_port());
     ports_->Set(way.family, socket->source_port());
   }

@@ -1,4 +1,4 @@
-// Where datagrams come from: a port of its own in each family, and the sockets that send from it.
+// A source of datagrams: a port in each family, and the sockets that send from it.
 
 #ifndef MCGW_GATEWAY_SENDING_SEND_SOURCE_H_
 #define MCGW_GATEWAY_SENDING_SEND_SOURCE_H_
@@ -18,31 +18,31 @@
 
 namespace mcgw::gateway {
 
-// No descriptor is left for a socket that sends: HOST_LIMIT.
+// The error if no descriptor is left for a send socket: HOST_LIMIT.
 absl::Status NoSendSocketLeft(const SocketBudget& budget);
 
 // Thread-safe. One for the gateway, and one for each session that sends. All its sockets of a family have one port,
 // which counts as the gateway's own while this lives, and for some time after (fanout::OwnTraffic).
 class SendSource {
  public:
-  // How a socket sends: what the kernel cannot be told with each datagram.
+  // How a socket sends: options that the kernel does not accept per datagram.
   struct Way {
     net::Family family = net::Family::kIpv4;
     bool loop = true;
     bool dont_fragment = false;
     bool host_only = false;
-    // An interface that the socket is for alone, so that a slow one does not fill the buffer of the others; 0: for all.
+    // The only interface of the socket, so that a slow one does not fill the others' buffer; 0: all interfaces.
     uint32_t interface_index = 0;
     friend auto operator<=>(const Way&, const Way&) = default;
   };
 
-  // What its sockets count in: those for all interfaces, and those for a single one.
+  // The budgets of its sockets: those for all interfaces, and those for a single one.
   struct Budgets {
     SocketBudget for_all;
     SocketBudget for_one;
   };
 
-  // `source_port` 0 lets the kernel choose, for each family on its own. `ports` learns of the ports. `sockets` outlives
+  // With `source_port` 0 the kernel chooses, separately for each family. `ports` records the ports. `sockets` outlives
   // this.
   SendSource(net::SocketFactory* sockets, std::shared_ptr<fanout::OwnTraffic> traffic,
              std::shared_ptr<fanout::SourcePorts> ports, uint16_t source_port, Budgets budgets = {})
@@ -56,11 +56,11 @@ class SendSource {
   // Closes the sockets.
   ~SendSource();
 
-  // The port of a family; 0 until its first socket was made.
+  // The port of a family; 0 until its first socket exists.
   uint16_t port(net::Family family) const { return ports_->port(family); }
 
-  // The socket that sends in this way, made on first use and kept; where the budget has none for a single interface,
-  // the one for all. PORT_IN_USE, HOST_LIMIT; NO_ADDRESS where the host does not know the family.
+  // The socket that sends in this way, created on first use and kept; if the budget allows no socket for a single
+  // interface, the one for all. PORT_IN_USE, HOST_LIMIT; NO_ADDRESS if the host lacks the family.
   absl::StatusOr<std::shared_ptr<net::SendSocket>> Socket(const Way& way);
 
   // Closes the sockets of interfaces that are gone.

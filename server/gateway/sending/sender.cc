@@ -17,8 +17,8 @@ using net::Interface;
 using net::IpAddress;
 using net::Reason;
 
-// What the host itself would send from. The source that its route prefers may be another interface's, as routers have
-// it on the loopback; but an interface without an address of its own is refused below.
+// The address that the host itself would send from. The source that its route prefers may belong to another interface,
+// such as a router's loopback; but an interface without an address of its own is refused below.
 IpAddress SourceFor(const Selected& selected, const IpAddress& group) {
   const std::optional<IpAddress> own = selected.interface->SourceFor(group);
   if (!own.has_value()) return IpAddress::Unspecified(group.family());
@@ -30,8 +30,8 @@ bool HasAddress(const Interface& interface, const IpAddress& address) {
                      [&](const net::InterfaceAddress& entry) { return entry.address == address; });
 }
 
-// What the kernel would not say, or would say badly: without a carrier IPv4 datagrams vanish, and without an address of
-// its own an interface sends with another one's.
+// Errors that the kernel does not report, or reports badly: without a carrier IPv4 datagrams vanish, and an interface
+// without an address sends with another one's.
 absl::Status CheckInterface(const Interface& interface, const SendRequest& request) {
   if (!interface.up) {
     return Error(Reason::kInterfaceDown, "destination.interface",
@@ -55,7 +55,7 @@ absl::Status CheckInterface(const Interface& interface, const SendRequest& reque
   return absl::OkStatus();
 }
 
-// A failure below names a field of the membership; the request's is named otherwise.
+// Errors from below name a field of the membership; that of the request has another name.
 absl::Status InDestination(const absl::Status& status) {
   return net::FieldOf(status) == "interface" ? net::WithFieldPrefix(status, "destination.") : status;
 }
@@ -88,7 +88,7 @@ absl::StatusOr<std::shared_ptr<SendSource>> Sender::NewSource(std::shared_ptr<fa
   if (sources_.fetch_add(1) >= most_sources_) {
     sources_.fetch_sub(1);
     return Error(Reason::kSessionLimit, "session_id",
-                 net::StrCat(most_sources_, " sessions send from ports of their own, which is the gateway's limit: ",
+                 net::StrCat(most_sources_, " sessions send from ports of their own, the gateway's limit: ",
                              "leave those that are no longer needed, or send without a session"));
   }
   return std::shared_ptr<SendSource>(
@@ -110,7 +110,7 @@ void Sender::Sweep(int64_t now_ns) {
 absl::StatusOr<std::vector<Transmission::Exit>> Sender::Exits(const SendRequest& request) {
   if (absl::Status status = CheckSend(request); !status.ok()) return status;
   absl::StatusOr<std::vector<Selected>> interfaces = directory_->Resolve(request.selector, request.group);
-  // What speaks against an interface may be over: the host is looked at again before a send is refused.
+  // The obstacle may be gone: look at the host again before refusing a send.
   const auto is_refused = [&](const Selected& selected) { return !CheckInterface(*selected.interface, request).ok(); };
   if (interfaces.ok() && std::any_of(interfaces->begin(), interfaces->end(), is_refused) && directory_->CatchUp()) {
     interfaces = directory_->Resolve(request.selector, request.group);
@@ -149,13 +149,13 @@ absl::StatusOr<std::vector<Transmission::Exit>> Sender::Prepare(const SendReques
                          .dont_fragment = request.dont_fragment,
                          .host_only = request.hop_limit == 0};
   for (Transmission::Exit& exit : *exits) {
-    // What all clients send from: the link of one must not hold up another's.
+    // All clients share this source: the link of one must not hold up another's.
     if (from == nullptr) way.interface_index = exit.interface->index;
     absl::StatusOr<std::shared_ptr<net::SendSocket>> socket = (from == nullptr ? &own_ : from)->Socket(way);
     if (!socket.ok()) return socket.status();
     exit.socket = *std::move(socket);
   }
-  // Before anybody can receive it.
+  // Before any receiver can get it.
   traffic_->SetTable(directory_->table());
   return exits;
 }

@@ -10,7 +10,7 @@ namespace mcgw::gateway {
 namespace {
 
 constexpr int kRestFactor = 4;
-// Where the interfaces cannot be read (no descriptor is free), it tries again.
+// If the interfaces cannot be read (no descriptor is free), it tries again.
 constexpr int64_t kRestAfterFailureNs = 200'000'000;
 
 }  // namespace

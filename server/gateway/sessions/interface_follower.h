@@ -1,4 +1,4 @@
-// Has the gateway follow its host's interfaces as the kernel tells of changes.
+// Makes the gateway follow the host's interfaces when the kernel reports changes.
 
 #ifndef MCGW_GATEWAY_SESSIONS_INTERFACE_FOLLOWER_H_
 #define MCGW_GATEWAY_SESSIONS_INTERFACE_FOLLOWER_H_
@@ -12,11 +12,11 @@
 
 namespace mcgw::gateway {
 
-// Of the control loop's thread, which may block. Both must outlive it; the owner adds it to the loop for watch->fd().
-// The reconciler takes from the same watch.
+// Used by the control loop's thread, which may block. Both must outlive it; the owner adds it to the loop for
+// watch->fd(). The reconciler reads from the same watch.
 //
-// The first change is followed at once. In a storm of changes it rests after each time for four times as long as that
-// took, so that two hundred containers that start together cost a fifth of a processor at most.
+// It follows the first change at once. After each run it rests for four times as long as the run took, so that a storm
+// of changes (such as two hundred containers that start together) costs at most a fifth of a processor.
 class InterfaceFollower : public net::EventLoop::Handler {
  public:
   InterfaceFollower(net::InterfaceWatch* watch, InterfaceReconciler* reconciler)
@@ -24,9 +24,10 @@ class InterfaceFollower : public net::EventLoop::Handler {
 
   void OnReadable() override { heard_ |= watch_->Hear(); }
 
-  // Follows if there is something to follow and it has rested. After each RunOnce of the loop. True if it has followed.
+  // Follows if there is a change and it has rested. Call it after each RunOnce of the loop. Returns true if it
+  // followed.
   bool Run(int64_t now_ns);
-  // When Run has something to do (monotonic); never: the largest number.
+  // When Run has something to do next (monotonic); never: the largest number.
   int64_t due_ns() const { return heard_ ? rested_ns_ : std::numeric_limits<int64_t>::max(); }
 
  private:
@@ -34,7 +35,7 @@ class InterfaceFollower : public net::EventLoop::Handler {
 
   net::InterfaceWatch* const watch_;
   InterfaceReconciler* const reconciler_;
-  bool heard_ = false;  // Something that was not followed yet.
+  bool heard_ = false;  // There is a change to follow.
   int64_t rested_ns_ = 0;
   int64_t warned_ns_ = -kWarnEveryNs;
 };

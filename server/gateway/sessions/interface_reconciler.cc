@@ -15,9 +15,9 @@ namespace {
 
 using net::Reason;
 
-// However quiet the host is, so that a change that nobody has told of heals too.
+// Even on a quiet host, so that a change without a message heals too.
 constexpr int64_t kFollowAnywayNs = 10'000'000'000;
-// In a storm of changes there is always another one.
+// During a storm of changes there is always another one.
 constexpr int kMostReadings = 4;
 
 }  // namespace
@@ -28,7 +28,7 @@ bool InterfaceReconciler::IsKnown(const MembershipRequest& request) {
   if (request.selector == "*") return directory_->IsCurrent(table);
   const absl::StatusOr<std::vector<Selected>> known = directory_->ResolveIn(table, request.selector, request.group);
   if (known.ok()) return known->front().interface->up && !known->front().interface->ReceivesForMaster();
-  // Other errors do not come from the interfaces: the membership itself answers them.
+  // Other errors are not about the interfaces; the membership's own check reports them.
   const Reason reason = net::ReasonOf(known.status());
   return reason != Reason::kInterfaceNotFound && reason != Reason::kInterfaceAmbiguous;
 }
@@ -44,8 +44,9 @@ absl::Status InterfaceReconciler::Follow() {
 }
 
 absl::Status InterfaceReconciler::ReadInterfaces() {
-  // What is told while the table is read may be older or newer than what it shows: then it is read again, after it. A
-  // message that is held against an interface which was first seen in a newer table would be a loss that never was.
+  // A message that arrives while the table is read may be older or newer than the table, so the table is read again
+  // after it. A message older than the table in which an interface first appears would report a loss that never
+  // happened.
   for (int reading = 0; reading < kMostReadings; ++reading) {
     if (watch_ != nullptr) changes_.Add(watch_->Take());
     if (absl::Status status = directory_->Refresh(); !status.ok()) return status;
@@ -57,7 +58,7 @@ absl::Status InterfaceReconciler::ReadInterfaces() {
 absl::Status InterfaceReconciler::FollowLocked() {
   if (absl::Status status = ReadInterfaces(); !status.ok()) return status;
   followed_ns_ = net::MonotonicNs();
-  // Streams hear of it before their channels are joined again, and so before any later datagram.
+  // Streams are notified before their channels are joined again, and so before any later datagram.
   Tell(registry_->Follow(directory_->table(), std::exchange(changes_, {})));
   Heal(/*now=*/true);
   CheckKernel();
@@ -99,7 +100,7 @@ void InterfaceReconciler::Heal(bool now) {
 void InterfaceReconciler::CheckKernel() {
   const std::vector<InterfaceRegistry::ChannelsPtr> all = registry_->All();
   std::vector<std::set<net::IpAddress>> missing(all.size());
-  // Twice: a list that changes while it is read may lack what the kernel has.
+  // Read twice: a list that changes while it is read may lack what the kernel has.
   for (int reading = 0; reading < 2; ++reading) {
     const int64_t before_ns = net::MonotonicNs();
     const absl::StatusOr<net::KernelMemberships> kernel = kernel_memberships_();
@@ -145,7 +146,7 @@ std::map<std::string, bool> InterfaceReconciler::Health() const {
     if (channels->empty()) continue;
     (channels->index() == 0 ? absent : health)[channels->name()] = !channels->lost();
   }
-  // One that was deleted, and whose name another bears, does not speak for it.
+  // A deleted interface whose name another one now has does not count for it.
   health.merge(absent);
   return health;
 }

@@ -1,4 +1,4 @@
-// Has everything follow interfaces that come, go and change.
+// Makes everything follow interfaces that come, go and change.
 //
 // It reads what net::InterfaceWatch has heard and after it the table, so that no old message is compared with a newer
 // table. Then channels find their interfaces again and close sockets that can receive nothing, streams are told,
@@ -28,7 +28,7 @@
 
 namespace mcgw::gateway {
 
-// Thread-safe; one thread follows at a time. All calls but Health may block.
+// Thread-safe; one thread follows at a time. All calls except Health may block.
 class InterfaceReconciler {
  public:
   using ReadKernel = std::function<absl::StatusOr<net::KernelMemberships>()>;
@@ -45,12 +45,13 @@ class InterfaceReconciler {
         kernel_memberships_(std::move(kernel_memberships)),
         watch_(watch) {}
 
-  // On failure nothing has happened, and what the watch had heard is kept for the next time.
+  // On failure nothing has changed, and the watch's messages are kept for the next call.
   absl::Status Follow();
   // Follows if a request's selector is not found among the known interfaces, or is "*" and something has changed since
-  // they were followed.
+  // the last time.
   absl::Status CatchUp(const std::vector<MembershipRequest>& requests);
-  // Drops old logs, tries again what was refused, and follows every ten seconds whatever was heard. Once a second.
+  // Drops old logs, retries what was refused, and follows every ten seconds even without a message. Call it once a
+  // second.
   void Sweep(int64_t now_ns);
   // The interfaces that have channels, by name, and whether everything requested on each can be received.
   std::map<std::string, bool> Health() const;
@@ -58,11 +59,11 @@ class InterfaceReconciler {
  private:
   bool IsKnown(const MembershipRequest& request);
   absl::Status FollowLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes what was heard, and reads the interfaces after it.
+  // Takes the watch's messages, then reads the interfaces.
   absl::Status ReadInterfaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Joins what is requested and not joined, at once or when it is time to try again.
+  // Joins what is requested but not joined, at once or when a retry is due.
   void Heal(bool now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Compares with what the kernel has, and joins again what it has lost.
+  // Compares with the kernel's memberships, and joins again what the kernel has lost.
   void CheckKernel() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FollowMemberships() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Tell(const std::vector<InterfaceNotice>& notices) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -75,9 +76,9 @@ class InterfaceReconciler {
   const ReadKernel kernel_memberships_;
   net::InterfaceWatch* const watch_;
 
-  net::Mutex mutex_;  // Held while it follows.
+  net::Mutex mutex_;  // Held while following.
   int64_t followed_ns_ ABSL_GUARDED_BY(mutex_) = 0;
-  net::InterfaceChanges changes_ ABSL_GUARDED_BY(mutex_);  // Heard, and older than the table.
+  net::InterfaceChanges changes_ ABSL_GUARDED_BY(mutex_);  // Messages older than the table.
   InterfaceLog log_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -22,7 +22,7 @@ using net::Reason;
 constexpr char kEvery[] = "*";
 constexpr char kVrf[] = "vrf";
 
-// The device of a VRF has no link: no datagram arrives on it, and no report leaves by it.
+// A VRF device has no link: no datagram arrives on it, and no report leaves by it.
 absl::Status JoinOnPorts(const net::InterfaceTable& table, const Interface& vrf) {
   std::vector<std::string> ports;
   for (const Interface& interface : table.interfaces()) {
@@ -36,7 +36,7 @@ absl::Status JoinOnPorts(const net::InterfaceTable& table, const Interface& vrf)
                                            net::ListText(ports), ")"));
 }
 
-// A channel that a membership means and cannot have.
+// A channel that a membership means but cannot get.
 ChannelStatus RefusedStatus(const MembershipKey& key, const InterfaceChannels& channels, const absl::Status& status) {
   ChannelStatus refused;
   refused.interface_index = channels.index();
@@ -59,7 +59,7 @@ MembershipSet::Hold* MembershipSet::Membership::HoldOn(const InterfaceChannels* 
 
 MembershipFacts MembershipSet::NewFacts(const MembershipKey& key) {
   MembershipFacts facts{.holder = nullptr, .id = services_->next_membership_id.fetch_add(1)};
-  // Those of one selector stand together.
+  // Memberships with the same selector are adjacent.
   const auto next = memberships_.lower_bound(key);
   if (next != memberships_.end() && (*next)->facts.holder->selector == key.selector) {
     facts.holder = (*next)->facts.holder;
@@ -84,7 +84,7 @@ std::string MembershipSet::StayingName(const MembershipKey& key, const Interface
     const bool has_it = own != nullptr && std::any_of(own->addresses.begin(), own->addresses.end(), is_it);
     std::vector<const Interface*> others = table->FindByAddress(*address);
     std::erase_if(others, [&](const Interface* other) { return !services_->directory->IsPermitted(*other); });
-    // Where several have it now, none is meant more than the others.
+    // If several have it now, the selector is ambiguous.
     if (!has_it && others.size() == 1) return others.front()->name;
   }
   return own == nullptr ? held.name() : own->name;
@@ -121,7 +121,7 @@ absl::StatusOr<MembershipSet::Hold*> MembershipSet::HoldOn(InterfaceChannels* ch
                              start);
   };
   absl::StatusOr<std::unique_ptr<Hold>> hold = acquire();
-  // A channel that somebody wants comes before one that nobody has any more.
+  // A wanted channel takes precedence over one that was left.
   while (net::ReasonOf(hold.status()) == Reason::kChannelLimit && services_->registry->DropOldestLeft()) {
     hold = acquire();
   }
@@ -148,7 +148,7 @@ void MembershipSet::ForgetChannel(const Hold* hold) {
   by_channel_.erase(at);
 }
 
-// ---- What there may be ----
+// ---- Limits ----
 
 absl::Status MembershipSet::CountNew() {
   const Limits& limits = services_->limits;
@@ -168,7 +168,7 @@ void MembershipSet::AssignAnyway(Membership* membership, const SourceFilter& fil
   const size_t before = membership->filter.sources().size();
   MCGW_INVARIANT(sources_ >= before);
   const size_t after = filter.sources().size();
-  // Wraps around, and back, where it shrinks.
+  // If it shrinks, the difference wraps around, and the sum wraps back.
   sources_ += after - before;
   services_->sources.fetch_add(after - before);
   membership->filter = filter;
@@ -238,7 +238,7 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
   for (const std::string& name : *names) {
     const ChannelsPtr channels = services_->registry->ChannelsOn(name);
     if (membership.HoldOn(channels.get()) != nullptr) continue;
-    // What is held waits for its interface in any case.
+    // A held channel waits for its interface in any case.
     const InterfaceChannels* const held = every || is_new ? nullptr : HeldOne(membership);
     if (held != nullptr && channels->index() == 0) continue;
     const bool wait = !every && (request.wait_for_interface || held != nullptr);
@@ -258,7 +258,7 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
   }
   membership.wait = request.wait_for_interface;
   for (const std::unique_ptr<Hold>& hold : membership.holds) {
-    // One that is held and refused the new filter has been reported.
+    // A held channel that refused the new filter was reported already.
     if (!failed.contains(hold->interface_channels())) added.channels.push_back(hold->status());
     added.touched.push_back(hold->log());
   }
@@ -284,7 +284,7 @@ void MembershipSet::FollowOne(Membership* membership, std::vector<Followed>* fol
   const auto before = refused_.find(membership->facts.id);
   for (const std::string& name : *names) {
     const ChannelsPtr channels = services_->registry->ChannelsOn(name);
-    // One place without an interface is as good as another.
+    // All places without an interface are equal.
     if (held != nullptr && channels->index() == 0) return;
     meant.insert(channels.get());
     if (membership->HoldOn(channels.get()) != nullptr) continue;
@@ -321,7 +321,7 @@ void MembershipSet::FollowOne(Membership* membership, std::vector<Followed>* fol
   }
 }
 
-// ---- Leaving and looking ----
+// ---- Leaving and reading ----
 
 MembershipSet::Removed MembershipSet::Take(Membership* membership) {
   Removed removed;

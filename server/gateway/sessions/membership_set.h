@@ -1,12 +1,12 @@
 // The memberships of one holder: a session or a stream.
 //
-// A membership is a wish (selector, group, port, source filter); on each interface that its selector means it has a
-// Hold on a channel. Overlapping selectors of one holder share a channel, and their filters are united.
+// A membership is a request (selector, group, port, source filter). On each interface that its selector means it has a
+// Hold on a channel. Overlapping selectors of one holder share a channel, and their filters are merged.
 //
-// What a selector means, as interfaces come and go: `*` means every eligible interface of the moment. All others mean
-// one interface, chosen at the Join; the membership stays with it through renames and while it is away. It moves only
-// if the interface is gone and another one has taken its name, or, for an address, if another interface has the address
-// and its own has not.
+// As interfaces come and go, `*` means every eligible interface at that time. Any other selector means one interface,
+// chosen at the Join; the membership stays with it through renames and while it is away. It moves only if the interface
+// is gone and another one has taken its name or, for an address, if another interface has the address and its own does
+// not.
 
 #ifndef MCGW_GATEWAY_SESSIONS_MEMBERSHIP_SET_H_
 #define MCGW_GATEWAY_SESSIONS_MEMBERSHIP_SET_H_
@@ -35,7 +35,7 @@
 
 namespace mcgw::gateway {
 
-// What a membership is known by within its holder.
+// Identifies a membership within its holder.
 struct MembershipKey {
   std::string selector;
   net::IpAddress group;
@@ -43,7 +43,7 @@ struct MembershipKey {
   friend auto operator<=>(const MembershipKey&, const MembershipKey&) = default;
 };
 
-// Where memberships get their channels. Outlives all sets.
+// What memberships get their channels from. Outlives all sets.
 struct MembershipServices {
   InterfaceDirectory* directory = nullptr;
   InterfaceRegistry* registry = nullptr;
@@ -54,21 +54,21 @@ struct MembershipServices {
   Limits limits;
 };
 
-// Not thread-safe: its holder locks. Add and the removals make system calls.
+// Not thread-safe: its holder locks. Adding and removing make system calls.
 class MembershipSet {
  public:
   using ChannelPtr = std::shared_ptr<fanout::ChannelLog>;
   struct Added {
     uint64_t membership_id = 0;
-    std::vector<fanout::ChannelStatus> channels;  // Joined, and with "*" also those that failed.
-    std::vector<ChannelPtr> touched;              // Joined, or with a filter that may have changed.
+    std::vector<fanout::ChannelStatus> channels;  // Joined ones; with "*" also those that failed.
+    std::vector<ChannelPtr> touched;              // Joined ones, and those whose filter may have changed.
   };
   struct Removed {
     std::vector<uint64_t> membership_ids;
     std::vector<ChannelPtr> touched;
   };
-  // What became of a membership as the interfaces changed: a channel it holds now, from `start` on, or no longer holds;
-  // or one that it should hold and is refused (`log` is null).
+  // The effect of an interface change on a membership: a channel that it holds now, from `start` on, or no longer
+  // holds; or one that it should hold but was refused (`log` is null).
   struct Followed {
     ChannelPtr log;
     fanout::ChangeCause cause = fanout::ChangeCause::kInterfaceAppeared;
@@ -76,7 +76,7 @@ class MembershipSet {
     fanout::ChannelStatus refused;
   };
 
-  // `owner` says who the holds belong to; its filter and membership are filled in here.
+  // `owner` is the holds' owner; its filter and membership are filled in here.
   MembershipSet(MembershipServices* services, Holder owner) : services_(services), owner_(std::move(owner)) {}
   MembershipSet(const MembershipSet&) = delete;
   MembershipSet& operator=(const MembershipSet&) = delete;
@@ -84,18 +84,18 @@ class MembershipSet {
 
   // Checks, resolves (among the interfaces that the registry knows) and joins. Idempotent: the same key again replaces
   // the filter and keeps the id. On failure nothing has changed. With "*", an interface on which the kernel refuses is
-  // reported as kFailed and is no failure of the call: what was held there goes on with its filter of before.
+  // reported as kFailed, and the call still succeeds: what was held there keeps its previous filter.
   absl::StatusOr<Added> Add(const MembershipRequest& request);
 
-  // NOT_JOINED if it is not held. Removing leaves the groups of which this was the last holder.
+  // NOT_JOINED if it is not held. Removing leaves the groups that this was the last holder of.
   absl::StatusOr<Removed> Remove(const MembershipKey& key);
   absl::StatusOr<Removed> Remove(uint64_t membership_id);
   Removed RemoveAll();
-  // Their stream has ended, and they are kept until this time.
+  // Marks the memberships as kept until this time, after their stream's end.
   void Retain(int64_t expires_unix_ns);
 
-  // After the registry has followed the interfaces: lets go of channels that no membership means any more, and takes
-  // those that one means now.
+  // Call it after the registry has followed the interfaces. Releases channels that no membership means any more, and
+  // takes those that one means now.
   std::vector<Followed> Follow();
 
   bool empty() const { return memberships_.empty(); }
@@ -109,11 +109,11 @@ class MembershipSet {
  private:
   using Hold = InterfaceChannels::Hold;
   using ChannelsPtr = InterfaceRegistry::ChannelsPtr;
-  // There may be millions.
+  // There may be millions, so it is kept small.
   struct Membership {
     Membership(MembershipFacts the_facts, const MembershipKey& key)
         : facts(std::move(the_facts)), group(key.group), port(key.port) {}
-    // Null if it has none there.
+    // Null if it holds none there.
     Hold* HoldOn(const InterfaceChannels* channels) const;
     MembershipKey key() const { return {facts.holder->selector, group, port}; }
 
@@ -121,8 +121,8 @@ class MembershipSet {
     const net::IpAddress group;
     bool wait = false;
     const uint16_t port;
-    fanout::SourceFilter filter;  // As asked for last.
-    // One for each interface, with the filter that the kernel last agreed to. They go first.
+    fanout::SourceFilter filter;  // As last requested.
+    // One for each interface, with the filter that the kernel last accepted. Destroyed first.
     absl::InlinedVector<std::unique_ptr<Hold>, 1> holds;
   };
   static_assert(sizeof(Membership) <= 88, "fits a block of 96 bytes");
@@ -158,14 +158,14 @@ class MembershipSet {
     }
   };
 
-  // The names of the interfaces that a membership means now; null: one that is to be.
+  // The names of the interfaces that a membership means now; null: a new one.
   absl::StatusOr<std::vector<std::string>> InterfacesOf(const MembershipKey& key, const Membership* membership,
                                                         bool wait) const;
   // Facts for a new membership.
   MembershipFacts NewFacts(const MembershipKey& key);
   // Null if it has none.
   static const InterfaceChannels* HeldOne(const Membership& membership);
-  // The same as InterfacesOf for one that has its interface.
+  // The same as InterfacesOf, for a membership that has its interface.
   std::string StayingName(const MembershipKey& key, const InterfaceChannels& held) const;
   absl::StatusOr<Hold*> HoldOn(InterfaceChannels* channels, Membership* membership,
                                InterfaceChannels::Patience patience, fanout::Cursor* start = nullptr);
@@ -174,7 +174,7 @@ class MembershipSet {
   void FollowOne(Membership* membership, std::vector<Followed>* followed);
   // Counts one more membership. MEMBERSHIP_LIMIT.
   absl::Status CountNew();
-  // Gives a membership a filter, and counts its sources; the other without a limit, to take the first back.
+  // Sets a membership's filter and counts its sources. AssignAnyway checks no limit, to undo Assign.
   absl::Status Assign(Membership* membership, const fanout::SourceFilter& filter);
   void AssignAnyway(Membership* membership, const fanout::SourceFilter& filter);
   Removed Take(Membership* membership);
@@ -183,10 +183,10 @@ class MembershipSet {
   MembershipServices* const services_;
   const Holder owner_;
   absl::btree_set<std::unique_ptr<Membership>, ByKey> memberships_;
-  size_t sources_ = 0;  // In their filters.
+  size_t sources_ = 0;  // Number of sources in their filters.
   absl::btree_set<Membership*, ById> by_id_;
   absl::btree_multiset<const Hold*, ByChannel> by_channel_;
-  // Interfaces that refused a membership, by its id, of which the streams were told.
+  // Interfaces that refused a membership, by its id, as reported to the streams.
   std::map<uint64_t, std::map<std::string, net::Reason>> refused_;
 };
 

@@ -8,7 +8,7 @@ namespace mcgw::gateway {
 
 void RetainedMemberships::Add(const std::string& signature, std::unique_ptr<MembershipSet> memberships,
                               int64_t expires_ns) {
-  Entry ending;  // After the lock.
+  Entry ending;  // Destroyed after the lock.
   Entry evicted;
   net::MutexLock lock(&mutex_);
   Entry& entry = entries_[signature];

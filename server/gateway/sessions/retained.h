@@ -1,4 +1,4 @@
-// The memberships of streams that have ended, kept joined for a while so that a new stream can resume without loss.
+// The memberships of ended streams, kept joined for a while so that a new stream can resume without loss.
 
 #ifndef MCGW_GATEWAY_SESSIONS_RETAINED_H_
 #define MCGW_GATEWAY_SESSIONS_RETAINED_H_
@@ -13,17 +13,17 @@
 
 namespace mcgw::gateway {
 
-// Thread-safe. Memberships end, which makes system calls, after its mutex was let go; only Follow makes them under it.
+// Thread-safe. Ending a membership makes system calls, after the mutex is released; only Follow makes them under it.
 class RetainedMemberships {
  public:
   explicit RetainedMemberships(size_t limit) : limit_(limit) {}
 
-  // Keeps memberships until `expires_ns` (monotonic). Those of one holder that are the same (`signature`) are kept
-  // once, until the later end, so that a client that reconnects again and again takes no more than one that did once.
-  // Past the limit those that would end first end now.
+  // Keeps memberships until `expires_ns` (monotonic). Equal ones (`signature`) of one holder are kept once, until the
+  // later end, so that a client that keeps reconnecting uses no more than one that reconnected once. Beyond the limit,
+  // those that would end first end now.
   void Add(const std::string& signature, std::unique_ptr<MembershipSet> memberships, int64_t expires_ns);
   void Sweep(int64_t now_ns);
-  // After the registry has followed the interfaces: so do memberships that nobody reads now.
+  // Call it after the registry has followed the interfaces: retained memberships follow too.
   void Follow();
   void Clear();
   size_t size() const;

@@ -19,7 +19,7 @@ using fanout::ChangeCause;
 
 namespace {
 
-// 128 random bits. The id is a secret: whoever knows it can use the session.
+// 128 random bits. The id is a secret: its holder can use the session.
 std::string NewSessionId() {
   std::array<char, 16> bytes{};
   size_t filled = 0;
@@ -59,7 +59,7 @@ absl::StatusOr<JoinResult> Session::Join(const MembershipRequest& request, std::
 
 absl::StatusOr<std::vector<uint64_t>> Session::Leave(const LeaveTarget& target) {
   net::MutexLock lock(&mutex_);
-  // Another call, or its lease, may have ended it since it was found.
+  // Another call, or the end of its lease, may have ended it since it was found.
   if (ended_) return SessionTable::NotFound(id_);
   if (std::holds_alternative<WholeSession>(target)) return EndLocked();
   absl::StatusOr<MembershipSet::Removed> removed = std::holds_alternative<uint64_t>(target)
@@ -161,8 +161,8 @@ absl::StatusOr<std::shared_ptr<Session>> SessionTable::Find(std::string_view id,
 
 absl::Status SessionTable::NotFound(std::string_view id) {
   return net::Error(net::Reason::kSessionNotFound, "session_id",
-                    net::StrCat("there is no session ", net::Shortened(id),
-                                " of yours: it has expired, was left, or never was; Join without a session makes one"));
+                    net::StrCat("you have no session ", net::Shortened(id),
+                                ": it has expired, was left, or never existed; Join without a session makes one"));
 }
 
 void SessionTable::Erase(const std::string& id) {

@@ -33,12 +33,12 @@ struct JoinResult {
   std::vector<fanout::ChannelStatus> channels;
 };
 
-// What to leave: one membership by key or by id, or the whole session.
+// What to leave: one membership, by key or by id, or the whole session.
 struct WholeSession {};
 using LeaveTarget = std::variant<MembershipKey, uint64_t, WholeSession>;
 
-// Thread-safe. Its mutex is held while memberships are joined and left, and while its streams are told: all but id,
-// identity, ports and Source may block.
+// Thread-safe. Its mutex is held while memberships are joined and left, and while its streams are notified: all methods
+// except id, identity, ports and Source may block.
 class Session {
  public:
   Session(std::string id, std::string identity, MembershipServices* services, int64_t lease_ns);
@@ -46,32 +46,32 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   const std::string& id() const { return id_; }              // 128 random bits, as hexadecimal text.
-  const std::string& identity() const { return identity_; }  // The only one that finds it.
-  // The ports that it sends from; none while it has not sent.
+  const std::string& identity() const { return identity_; }  // Only this identity finds it.
+  // The ports that it sends from; none before its first send.
   const std::shared_ptr<fanout::SourcePorts>& ports() const { return ports_; }
 
   // Renews the lease; a new `lease_ns` replaces the old one. SESSION_NOT_FOUND if it has ended.
   absl::StatusOr<JoinResult> Join(const MembershipRequest& request, std::optional<int64_t> lease_ns);
   // Returns the ids of the memberships that ended. SESSION_NOT_FOUND if it has ended.
   absl::StatusOr<std::vector<uint64_t>> Leave(const LeaveTarget& target);
-  // Leaves everything and tells the streams. Does nothing the second time.
+  // Leaves everything and notifies the streams. Does nothing the second time.
   std::vector<uint64_t> End();
-  // Ends it if its lease is over; true if it did.
+  // Ends it if its lease has expired; returns true if it did.
   bool Expire(int64_t now_ns);
-  // After the registry has followed the interfaces: so do the memberships, and the streams are told.
+  // Call it after the registry has followed the interfaces: the memberships follow, and the streams are notified.
   void Follow();
 
-  // What it sends from, made at the first send. SESSION_NOT_FOUND if it has ended.
+  // Its send source, created at the first send. SESSION_NOT_FOUND if it has ended.
   absl::StatusOr<std::shared_ptr<SendSource>> Source(Sender* sender);
 
   // ---- For its streams ----
 
-  // Adds a stream that reads the memberships, and runs `begin` with them. While a stream is open the lease does not
-  // run. False if the session has ended.
+  // Adds a stream that reads the memberships, and runs `begin` with them. The lease does not run while a stream is
+  // open. Returns false if the session has ended.
   bool Attach(Subscription* stream, const std::function<void(const MembershipSet&)>& begin);
   // The full lease runs from the end of the last stream.
   void Detach(Subscription* stream);
-  // Runs `read` with the memberships, which do not change meanwhile.
+  // Runs `read` with the memberships, which do not change while it runs.
   void Read(const std::function<void(const MembershipSet&)>& read);
 
  private:
@@ -85,7 +85,7 @@ class Session {
 
   net::Mutex mutex_;
   int64_t lease_ns_ ABSL_GUARDED_BY(mutex_);
-  int64_t expires_ns_ ABSL_GUARDED_BY(mutex_);  // Monotonic; holds only while no stream is open.
+  int64_t expires_ns_ ABSL_GUARDED_BY(mutex_);  // Monotonic; valid only while no stream is open.
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   MembershipSet memberships_ ABSL_GUARDED_BY(mutex_);
   std::set<Subscription*> streams_ ABSL_GUARDED_BY(mutex_);
@@ -105,10 +105,10 @@ class SessionTable {
   absl::StatusOr<std::shared_ptr<Session>> Create(const std::string& identity, int64_t lease_ns);
   // SESSION_NOT_FOUND, also for another identity's session.
   absl::StatusOr<std::shared_ptr<Session>> Find(std::string_view id, std::string_view identity) const;
-  // The error of Find, for a session that has ended since it was found.
+  // The error of Find, for a session that has ended since.
   static absl::Status NotFound(std::string_view id);
   void Erase(const std::string& id);
-  // Erases it and leaves all that it holds.
+  // Erases it and leaves everything that it holds.
   void End(Session* session);
   std::vector<std::shared_ptr<Session>> All() const;
   size_t size() const;

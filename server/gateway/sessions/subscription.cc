@@ -19,10 +19,10 @@ using fanout::SourceFilter;
 
 namespace {
 
-// Interfaces that a stream was told to be lost and that never came back; the oldest are forgotten.
+// Maximum number of lost interfaces that a stream remembers; the oldest are forgotten.
 constexpr size_t kMostToldLost = 256;
 
-// What makes the memberships of two streams the same.
+// Equal for two streams with equal memberships.
 std::string SignatureOf(const Caller& caller, const std::vector<MembershipRequest>& requests) {
   std::set<std::string> texts;
   for (const MembershipRequest& request : requests) {
@@ -74,7 +74,7 @@ absl::Status Subscription::Open(const SubscribeRequest& request) {
         if (status.phase == fanout::ChannelPhase::kFailed) channels_.push_back(status);
       }
     }
-    // From here on whoever has to tell something waits, for no system call any more.
+    // From here on notifications wait for mutex_, which is no longer held during system calls.
     joining_.store(false);
     if (missed_.exchange(false)) own_->Follow();
     for (const ResumePoint& point : request.resume) {
@@ -268,7 +268,7 @@ void Subscription::RefreshOne(const MembershipSet::ChannelPtr& log, ChangeCause 
   } else if (at == reading_.end()) {
     ChannelStatus status = StatusOf(id, of_session);
     ChannelStart start = begin.has_value() ? ChannelStart(*begin) : ChannelStart::Live(*log);
-    // A point that has waited for its channel; one that makes no sense there is no reason to end the stream.
+    // A point that has waited for its channel; an invalid one is not a reason to end the stream.
     if (absl::StatusOr<std::optional<ChannelStart>> point = TakeResumePoint(*log, status);
         point.ok() && point->has_value()) {
       start = **std::move(point);
@@ -289,7 +289,7 @@ void Subscription::Tell(const InterfaceNotice& notice) {
   net::MutexLock lock(&mutex_);
   if (!subscriber_.TakesChanges()) return;
   const Text name = Shared(notice.interface_name);
-  std::optional<uint64_t> read;  // One of the channels, where the events are put in order.
+  std::optional<uint64_t> read;  // A channel that orders the events.
   const auto follow = [&](uint64_t id, Reading* reading) {
     if (!read.has_value()) read = id;
     reading->interface_name = name;
@@ -331,7 +331,7 @@ void Subscription::Tell(const std::vector<const ChannelChange*>& by_channel) {
       for (; at != by_channel.end() && (*at)->status.channel_id == id; ++at) own.push_back(*at);
     }
   }
-  std::sort(own.begin(), own.end());  // As they stand in their vector.
+  std::sort(own.begin(), own.end());  // In the order of their vector.
   for (const ChannelChange* change : own) {
     if (!subscriber_.TakesChanges()) return;
     Reading& reading = reading_.at(change->status.channel_id);
@@ -343,7 +343,7 @@ void Subscription::Tell(const std::vector<const ChannelChange*>& by_channel) {
 }
 
 void Subscription::FollowInterfaces() {
-  // Open follows then: it may take long, and others wait for this call.
+  // Open follows in that case: it may take long, and others wait for this call.
   missed_.store(true);
   if (joining_.load()) return;
   missed_.store(false);

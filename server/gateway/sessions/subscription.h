@@ -1,5 +1,5 @@
-// One open Subscribe stream, as the control path sees it: what it holds itself, the session it follows, and the cursors
-// (fanout::Subscriber) that result.
+// The control path's view of one open Subscribe stream: its own memberships, the session that it follows, and the
+// resulting cursors (fanout::Subscriber).
 
 #ifndef MCGW_GATEWAY_SESSIONS_SUBSCRIPTION_H_
 #define MCGW_GATEWAY_SESSIONS_SUBSCRIPTION_H_
@@ -28,23 +28,23 @@
 
 namespace mcgw::gateway {
 
-// Who calls. Two callers with the same identity may use each other's sessions.
+// The caller. Two callers with the same identity may use each other's sessions.
 struct Caller {
   std::string identity;
-  std::string peer;  // The transport address, for those who look.
+  std::string peer;  // The transport address, for display.
 };
 
-// Where a stream begins in the logs of its channels.
+// Where a stream starts in the logs of its channels.
 enum class Start : uint8_t { kLive, kOldest, kTime, kResume };
 
-// Where an earlier stream stopped in one channel, which is named by meaning.
+// Where an earlier stream stopped in one channel, which is identified by interface, group and port.
 struct ResumePoint {
   std::string interface_name;
   net::IpAddress group;
   uint16_t port = 0;
   uint64_t epoch = 0;
   uint64_t next_sequence = 0;
-  std::optional<int64_t> last_receive_unix_ns;  // Used in another epoch.
+  std::optional<int64_t> last_receive_unix_ns;  // Used if the epoch has changed.
 };
 
 struct SubscribeRequest {
@@ -54,15 +54,16 @@ struct SubscribeRequest {
   bool exclude_own = false;         // The gateway fills in options.own.
   int64_t start_unix_ns = 0;        // With kTime.
   std::vector<ResumePoint> resume;  // With kResume; one for each channel at most.
-  int64_t retain_ns = 0;            // How long its memberships outlive the stream.
+  int64_t retain_ns = 0;            // How long its memberships are kept after its end.
   fanout::Subscriber::Options options;
 };
 
-// Made and destroyed on threads that may block: both may make system calls. Destroying it leaves what the stream held.
+// Created and destroyed on threads that may block: both may make system calls. Destroying it leaves what the stream
+// held.
 class Subscription {
  public:
-  // `session`: whose memberships it reads too; null: none. `on_close` is called first when it is destroyed; `retained`
-  // takes over memberships that outlive it.
+  // `session`: the session whose memberships it also reads, or null. The destructor calls `on_close` first; `retained`
+  // takes over memberships that outlive the stream.
   Subscription(uint64_t id, Caller caller, MembershipServices* services, const SubscribeRequest& request,
                std::shared_ptr<Session> session, std::shared_ptr<fanout::SlabPool> slabs,
                std::shared_ptr<fanout::Doorbell> doorbell, RetainedMemberships* retained,
@@ -77,30 +78,31 @@ class Subscription {
   int64_t retain_ns() const { return retain_ns_; }
   fanout::Subscriber& subscriber() { return subscriber_; }
   const fanout::Subscriber& subscriber() const { return subscriber_; }
-  // With its lag in this channel; 0: in the one where it is greatest.
+  // With its lag in this channel; 0: in the channel where it is greatest.
   SubscriberSnapshot Snapshot(uint64_t channel_id) const;
-  // Every channel as it was when the stream began; next_sequence is where the stream starts in it.
+  // Every channel as it was when the stream started; next_sequence is where the stream starts in it.
   const std::vector<fanout::ChannelStatus>& channels() const { return channels_; }
-  // Nobody will ask for channels() any more. By the thread that asks for them.
+  // Frees channels(), which is not read again. Called by the thread that reads them.
   void ForgetChannels() { std::vector<fanout::ChannelStatus>().swap(channels_); }
 
   // ---- For the gateway ----
 
-  // Joins the stream's own memberships, then reads them and the session's. Once. Before it, or while it runs,
-  // interfaces may change already.
+  // Joins the stream's own memberships, then reads them and the session's. Call it once. Interfaces may change before
+  // it or while it runs.
   absl::Status Open(const SubscribeRequest& request);
 
-  // A membership of the session changed: reads, filters or lets go of these channels accordingly. `of_session`, here
-  // and below, are the session's memberships; its mutex is held.
+  // A membership of the session changed: reads, filters or drops these channels accordingly. `of_session`, here and
+  // below, are the session's memberships; its mutex is held.
   void Refresh(const std::vector<MembershipSet::ChannelPtr>& touched, fanout::ChangeCause cause,
                const MembershipSet& of_session);
   // The session has ended.
   void SessionEnded();
-  // The interfaces changed. First what became of one, and of channels on it: told if the stream reads them, or was told
-  // that the interface was lost. Then the stream's own memberships follow; the session's come by Apply.
+  // The interfaces changed. Tell comes first, with the changes of one interface or of channels on it; it notifies the
+  // stream if it reads them, or was notified of the interface's loss. Then FollowInterfaces updates the stream's own
+  // memberships, and Apply the session's.
   void Tell(const InterfaceNotice& notice);
-  // `by_channel`: of one vector, in order of channel id. Told in the vector's order. Costs what the smaller of the two,
-  // the changes and the stream's channels, is.
+  // `by_channel`: elements of one vector, in order of channel id. Events are in the vector's order. The cost is that of
+  // the smaller of the two sets, the changes or the stream's channels.
   void Tell(const std::vector<const ChannelChange*>& by_channel);
   void FollowInterfaces();
   void Apply(const std::vector<MembershipSet::Followed>& followed, const MembershipSet& of_session);
@@ -108,17 +110,17 @@ class Subscription {
  private:
   using Text = std::shared_ptr<const std::string>;
   using PointKey = std::tuple<std::string, net::IpAddress, uint16_t>;  // Interface, group and port.
-  // A channel as the stream knows it, apart from what its log knows. There may be millions.
+  // What the stream knows of a channel beyond its log. There may be millions, so it is kept small.
   struct Reading {
     net::IpAddress group;
     fanout::ChannelPhase phase = fanout::ChannelPhase::kJoined;
     uint16_t port = 0;
     uint32_t interface_index = 0;
-    Text interface_name;  // Of Shared.
+    Text interface_name;  // From Shared.
     absl::Status error;
     fanout::SourceFilter filter;
 
-    // At the log's head.
+    // The status with the log's head.
     fanout::ChannelStatus StatusIn(const fanout::ChannelLog& log) const;
   };
   static_assert(sizeof(Reading) <= 64, "three and their keys in a node of the tree");
@@ -130,7 +132,7 @@ class Subscription {
   // `of_session`: null without a session.
   fanout::SourceFilter FilterFor(uint64_t channel_id, const MembershipSet* of_session, bool* wanted) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `start`: where to begin if the channel is new to the stream; the head without it.
+  // `start`: where to start if the channel is new to the stream; by default the head.
   void RefreshOne(const MembershipSet::ChannelPtr& log, fanout::ChangeCause cause, const MembershipSet* of_session,
                   std::optional<fanout::Cursor> start = std::nullopt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ApplyLocked(const std::vector<MembershipSet::Followed>& followed, const MembershipSet* of_session)
@@ -139,10 +141,10 @@ class Subscription {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status StartReading(const SubscribeRequest& request, const MembershipSet* of_session)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // INVALID_RESUME_POINT if the channel has not come so far.
+  // INVALID_RESUME_POINT if the channel has not reached the point.
   absl::StatusOr<fanout::ChannelStart> StartIn(const fanout::ChannelLog& log, const fanout::ChannelStatus& status,
                                                const SubscribeRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Uses up the resume point of a channel, if there is one.
+  // Takes the resume point of a channel, if there is one.
   absl::StatusOr<std::optional<fanout::ChannelStart>> TakeResumePoint(const fanout::ChannelLog& log,
                                                                       const fanout::ChannelStatus& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -158,19 +160,19 @@ class Subscription {
   RetainedMemberships* const retained_;
   const std::function<void(Subscription*)> on_close_;
   fanout::Subscriber subscriber_;
-  std::vector<fanout::ChannelStatus> channels_;  // Constant once open, until it is forgotten.
+  std::vector<fanout::ChannelStatus> channels_;  // Constant from Open to ForgetChannels.
 
-  // Open joins, with mutex_ held; until it has, nobody waits for it, and what is missed meanwhile it looks up itself.
+  // Open is joining, with mutex_ held. No thread waits for it until it is done; Open looks up what it missed meanwhile.
   std::atomic<bool> joining_{true};
   std::atomic<bool> missed_{false};
 
   // After the session's mutex, before that of InterfaceChannels.
   mutable net::Mutex mutex_;
   std::unique_ptr<MembershipSet> own_ ABSL_GUARDED_BY(mutex_);
-  // Of its own memberships and whose they are; empty: not open, or they do not outlive the stream.
+  // Of its own memberships and their owner; empty: not open, or they do not outlive the stream.
   std::string signature_ ABSL_GUARDED_BY(mutex_);
-  std::map<PointKey, ResumePoint> points_ ABSL_GUARDED_BY(mutex_);  // That wait for their channels.
-  bool started_ ABSL_GUARDED_BY(mutex_) = false;                    // It reads; before, Open takes care of all.
+  std::map<PointKey, ResumePoint> points_ ABSL_GUARDED_BY(mutex_);  // Points that wait for their channels.
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;                    // It reads; until then Open handles everything.
   absl::btree_map<uint64_t, Reading> reading_ ABSL_GUARDED_BY(mutex_);
   std::vector<Text> names_ ABSL_GUARDED_BY(mutex_);
   std::set<uint64_t> told_lost_ ABSL_GUARDED_BY(mutex_);  // Ids of InterfaceChannels.

@@ -58,7 +58,7 @@ fanout::LedgerEntry SubscriptionTable::Total() const {
 }
 
 void SubscriptionTable::EndGreedy(const fanout::LogBudget& budget) {
-  // What logs hold is bounded by the logs; what streams hold is bounded here.
+  // The logs bound what they hold; this bounds what streams hold.
   const size_t most_bytes = budget.budget_bytes() / 2;
   const size_t pinned_bytes = budget.pinned_bytes();
   if (pinned_bytes <= most_bytes) return;

@@ -16,10 +16,10 @@
 
 namespace mcgw::gateway {
 
-// Thread-safe. What is called with a stream runs under the table's mutex, so that the stream stays.
+// Thread-safe. Callbacks run under the table's mutex, so that the stream stays alive.
 class SubscriptionTable {
  public:
-  // `closed` takes the accounts of streams that end.
+  // `closed` receives the accounts of streams that end.
   SubscriptionTable(size_t limit, ClosedAccounts* closed) : limit_(limit), closed_(closed) {}
 
   // SUBSCRIBER_LIMIT.
@@ -30,15 +30,15 @@ class SubscriptionTable {
 
   // In order of id.
   void ForEach(const std::function<void(Subscription&)>& visit);
-  // Those with a greater id than `after_id`, until `visit` returns false.
+  // Visits streams with ids above `after_id`, until `visit` returns false.
   void ReadAfter(uint64_t after_id, const std::function<bool(const Subscription&)>& visit) const;
-  // False if there is no such stream.
+  // Returns false if there is no such stream.
   bool ReadOne(uint64_t id, const std::function<void(const Subscription&)>& visit) const;
-  // What all streams were offered, those that have ended included: each counts once.
+  // What all streams were offered, including those that have ended; each counts once.
   fanout::LedgerEntry Total() const;
 
-  // Ends the streams that pin more log memory than their share, the greatest first, while all together pin more than
-  // half of the budget.
+  // While all streams together pin more than half of the budget, ends those that pin more than their share, greatest
+  // first.
   void EndGreedy(const fanout::LogBudget& budget);
 
  private:
