@@ -204,7 +204,7 @@ TEST_F(ChannelLogRetentionTest, AWallTimeKnowsWhetherSomethingBeforeWasLost) {
   EXPECT_EQ(at.at_most, 2u);
   EXPECT_EQ(at.cursor.sequence, 3u);
   EXPECT_FALSE(log_->NotBeforeWallTime(begin + kSecond / 2).lost);
-  at = log_->NotBeforeWallTime(1);  // Before the log began nobody counted.
+  at = log_->NotBeforeWallTime(1);  // Nothing was counted before the log began.
   EXPECT_TRUE(at.lost);
   EXPECT_FALSE(at.at_most.has_value());
 }

@@ -99,7 +99,7 @@ TEST(ChannelLogThreads, EveryCommitWakesThoseWhoWait) {
 }
 
 TEST(ChannelLogThreads, ACommitBetweenLookingAndWaitingIsNotMissed) {
-  // The writer commits just when the reader has read all and is about to wait; nobody wakes it later.
+  // The writer commits just when the reader has read all and is about to wait; nothing wakes it later.
   ChannelLog log({.channel_id = 1}, LogBudget::Create(64 << 20));
   Reader reader(&log);
   std::thread reading([&] { reader.ReadUpTo(kDatagrams); });

@@ -1,4 +1,4 @@
-// The memory of all logs together: who gives up what, and that nobody starves.
+// The memory of all logs together: what each log gives up, and that none starves.
 
 #include "server/fanout/log_budget.h"
 
@@ -98,7 +98,7 @@ TEST_P(LogBudgetTest, TheNewestSlabIsNeverAskedFor) {
 }
 
 TEST_P(LogBudgetTest, BelowItsFloorAShardIsNotAsked) {
-  if (shards() == 1) return;  // It has nobody beside it.
+  if (shards() == 1) return;  // It has no neighbour.
   // One large log beside many small ones: by size alone it would shrink to theirs.
   const size_t floor_slabs = 100 / 4 / shards();
   const auto large = NewLog(0, floor_slabs - 2);

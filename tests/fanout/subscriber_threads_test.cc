@@ -24,7 +24,7 @@ TEST_F(SubscriberDoorbellTest, RingsForTheFirstCommitAfterIdling) {
   const int rings = doorbell_->rings();
   Fill(log_.get(), 1, 10);
   EXPECT_EQ(doorbell_->rings(), rings + 1);
-  Fill(log_.get(), 1, 10);  // Not drained yet: there is nobody to wake.
+  Fill(log_.get(), 1, 10);  // Not drained yet: there is no waiter to wake.
   EXPECT_EQ(doorbell_->rings(), rings + 1);
   TakeAll(subscriber.get());
   Fill(log_.get(), 1, 10);
@@ -166,7 +166,7 @@ TEST_F(SubscriberThreadsTest, ASubscriberMayGoWhileItsLogIsWritten) {
   }
   stop.store(true);
   writer.join();
-  // All have gone: nobody is woken, and nobody holds a slab.
+  // All have gone: none is woken, and none holds a slab.
   const int rings = doorbell_->rings();
   Fill(log_.get(), 1, 50);
   EXPECT_EQ(doorbell_->rings(), rings);

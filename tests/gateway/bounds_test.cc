@@ -53,7 +53,7 @@ class BoundsTest : public GatewayTest, public ::testing::WithParamInterface<int>
     const std::string session = Join("", Request(interface, group)).session_id;
     ASSERT_TRUE(gateway_->Leave(me_, session, WholeSession()).ok());
   }
-  // "239.1.0.1 on a0", and " left" behind one that nobody holds.
+  // "239.1.0.1 on a0", and " left" behind one without a holder.
   std::vector<std::string> Channels() const {
     std::vector<std::string> channels;
     const std::vector<ChannelSnapshot> snapshots = *gateway_->inspector().ListChannels();

@@ -341,7 +341,7 @@ TEST_F(ManyGroupsTest, SiblingsTakeSharedSocketsToo) {
   for (const auto& [channel, filter] : kernel_->Memberships()) EXPECT_NE(filter, "DUPLICATES");
 }
 
-// ---- Random wishes ----
+// ---- Random requests ----
 
 // Random holders of some source-specific and other groups, with few descriptors and few sources for a socket: the
 // kernel always has just what they want together, no source twice, and one that is kept never moves.

@@ -198,7 +198,7 @@ TEST(Diagnosis, TellsOfMembershipsThatWaitFailOrAreOver) {
   EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kError, "lost the membership"));
   channel.snapshot->status.phase = fanout::ChannelPhase::kWaiting;
   channel.snapshot->status.error = net::Error(net::Reason::kInterfaceDown, "", "a0 is down");
-  EXPECT_TRUE(Says(CheckWished(channel), Severity::kWarning, "and wait: a0 is down"));
+  EXPECT_TRUE(Says(CheckWished(channel), Severity::kWarning, "cannot be joined yet: a0 is down"));
   EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kError, "has not joined"));
   channel.snapshot->status.phase = fanout::ChannelPhase::kFailed;
   channel.snapshot->status.error = net::Error(net::Reason::kPortInUse, "", "another has it");

@@ -1,4 +1,4 @@
-// Random joins and leaves of many holders against a plain set of wishes: what the kernel has is always what the wishes
+// Random joins and leaves of many holders against a plain set of requests: what the kernel has is always what they
 // together ask for.
 
 #include <map>
@@ -18,7 +18,7 @@ namespace {
 using fanout::SourceFilter;
 using testing::FakeKernel;
 
-// Sources are numbers; a wish is the set of those it wants.
+// Sources are numbers; a request is the set of those it wants.
 constexpr int kSources = 5;
 using SourceSet = std::set<int>;
 
@@ -105,7 +105,7 @@ class HoldersPropertyTest : public GatewayTest, public ::testing::WithParamInter
     }
   }
 
-  // What all wishes want of each channel.
+  // What all requests want of each channel.
   std::map<FakeKernel::ChannelKey, SourceSet> Wanted() const {
     std::map<FakeKernel::ChannelKey, SourceSet> wanted;
     for (const Holder& holder : holders_) {

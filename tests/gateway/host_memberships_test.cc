@@ -1,4 +1,4 @@
-// The memberships that keep hop limit 0 on the host: when they are made, made anew and dropped.
+// The memberships that keep hop limit 0 on the host: when they are made, renewed and dropped.
 
 #include "server/gateway/sending/host_memberships.h"
 

@@ -105,7 +105,7 @@ TEST_F(InspectionTest, AListReadsTheKernelOnceAndNotForEachPage) {
   Join(session, Request("a0", Group(7)));
   EXPECT_EQ(gateway_->inspector().ListChannels({.after_id = after, .most = 2})->at(0).host_users, 1u);
   EXPECT_EQ(readings, 2);
-  // A list that begins looks anew.
+  // The first page of a list reads again.
   EXPECT_THAT(*gateway_->inspector().ListChannels({.most = 2}), SizeIs(2));
   EXPECT_EQ(readings, 3);
 }

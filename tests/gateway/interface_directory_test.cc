@@ -145,7 +145,7 @@ TEST_F(InterfaceDirectoryTest, TheStarMeansAllThatAreEligible) {
   const auto directory = New();
   EXPECT_THAT(Names(directory.get(), "*"), ElementsAre("a0", "a1"));
   host_.interfaces.push_back(FakeInterface(4, "a2", {"10.0.2.1/24"}));
-  EXPECT_THAT(Names(directory.get(), "*"), ElementsAre("a0", "a1", "a2"));  // Looked up anew.
+  EXPECT_THAT(Names(directory.get(), "*"), ElementsAre("a0", "a1", "a2"));  // Looked up again.
   EXPECT_THAT(Names(directory.get(), "*", "ff15::1"), ElementsAre("a0", "a1"));
 }
 

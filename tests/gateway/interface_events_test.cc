@@ -252,7 +252,7 @@ TEST_F(InterfacesTest, ListingShowsTheInterfacesOfNowAndFollowsNothing) {
     const auto listed = gateway_->inspector().ListInterfaces().value();
     std::vector<std::string> names;
     for (const InterfaceSnapshot& each : listed) names.push_back(each.interface.name);
-    EXPECT_THAT(names, ElementsAre("lo", "a1", "b0", "a0"));  // What is gone and still wished comes last.
+    EXPECT_THAT(names, ElementsAre("lo", "a1", "b0", "a0"));  // A missing interface that is still requested comes last.
     EXPECT_FALSE(listed.at(1).interface.up);
     EXPECT_EQ(listed.at(3).interface.index, 0u);
     EXPECT_EQ(listed.at(3).families[0].memberships, 2u);

@@ -1,4 +1,4 @@
-// Which interface a channel and a membership belong to, as interfaces are renamed, deleted, made anew and moved.
+// Which interface a channel and a membership belong to, as interfaces are renamed, deleted, created again and moved.
 
 #include <string>
 #include <vector>
@@ -98,7 +98,7 @@ TEST_F(InterfacesTest, AnAddressIsFollowedToTheInterfaceThatHasItNow) {
   const auto stream = Subscribe({Request("10.0.0.1", "239.1.1.1")});
   host_.Find("a0").addresses.clear();
   Follow();
-  EXPECT_THAT(JoinedOn(), ElementsAre(2u)) << "while nobody has it, it stays";
+  EXPECT_THAT(JoinedOn(), ElementsAre(2u)) << "while no interface has it, it stays";
   host_.Find("a1").addresses.push_back({testing::Ip("10.0.0.1"), 24});
   Follow();
   EXPECT_THAT(JoinedOn(), ElementsAre(3u));

@@ -21,7 +21,7 @@ class InterfaceReportTest : public InterfacesTest {
     const net::Interface given = testing::FakeInterface(99, "x", addresses);
     held.insert(held.begin(), given.addresses.begin(), given.addresses.end());
   }
-  // How often a0 was joined anew for each family since the last call.
+  // How often a0 was joined again for each family since the last call.
   struct Rejoins {
     int ipv4 = 0;
     int ipv6 = 0;
@@ -116,7 +116,7 @@ TEST_F(BridgeReportTest, GoOutAgainWhenAPortComesBack) {
   NewRejoins();
   host_.Find("eth0").carrier = false;
   Follow();
-  EXPECT_EQ(NewRejoins(), (Rejoins{0, 0})) << "there is nobody to hear them";
+  EXPECT_EQ(NewRejoins(), (Rejoins{0, 0})) << "no router hears them";
   host_.Find("eth0").carrier = true;
   host_.Find("eth0").carrier_changes += 2;
   Follow();

@@ -1,4 +1,4 @@
-// How a stream starts: what it hears of, and that it is never deaf without a word.
+// How a stream starts: what it hears of, and that it is never silently deaf.
 
 #include <memory>
 #include <string>

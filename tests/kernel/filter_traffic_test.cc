@@ -76,7 +76,7 @@ class FilterTrafficTest : public testing::TestWithParam<Case> {
   }
   size_t Random(size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random_); }
 
-  // A random wish that goes on wanting what `kept` holds.
+  // A random request that still wants what `kept` holds.
   SourceFilter RandomFilter(const std::set<int>& kept, std::set<int>* wanted) {
     const bool include = group().IsSourceSpecific() || Random(2) == 0;
     *wanted = kept;

@@ -1,4 +1,4 @@
-// Whatever becomes of an interface, reception goes on by itself, and streams are told.
+// Whatever happens to an interface, reception resumes, and streams are notified.
 
 #include <algorithm>
 #include <cstdio>

@@ -81,7 +81,7 @@ TEST_P(HostOnlyTest, WithoutAMembershipTheKernelLetsItOut) {
 }
 
 TEST_P(HostOnlyTest, AMembershipThatTheInterfaceLostIsNoMembership) {
-  // Deleted and made anew with the index that it had: the socket lists the group still, and the kernel has forgotten.
+  // Deleted and created again with the same index: the socket lists the group still, and the kernel has forgotten.
   const std::string link = "ip link add x0 index 777 type veth peer name y0";
   const std::string address = cast().family == net::Family::kIpv4 ? "10.9.0.1/24" : "fd09::1/64 nodad";
   const std::string up = " && ip link set x0 up && ip addr add " + address + " dev x0";

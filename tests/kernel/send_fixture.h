@@ -27,7 +27,7 @@ struct Cast {
   const char* here;  // The addresses of this host on the first link, and
   const char* here_too;
   const char* here_on_a1;  // on the second.
-  const char* foreign;     // An address of this family that nobody has.
+  const char* foreign;     // An address of this family that no host has.
   const char* other_family_group;
 };
 

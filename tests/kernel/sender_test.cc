@@ -1,5 +1,5 @@
 // The whole send path (Sender and its sockets) against the real kernel: the matrix of what can be asked for, each seen
-// on the wire; and hop limit 0 for groups that nobody has joined.
+// on the wire; and hop limit 0 for groups without a member.
 
 #include "server/gateway/sending/sender.h"
 

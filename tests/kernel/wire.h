@@ -23,7 +23,7 @@ struct Packet {
   uint8_t traffic_class = 0;
   bool dont_fragment = false;  // IPv4's DF bit.
   bool fragment = false;
-  uint16_t source_port = 0;  // The rest of UDP that is no fragment.
+  uint16_t source_port = 0;  // The rest of UDP that is not a fragment.
   uint16_t destination_port = 0;
   std::string payload;
 };

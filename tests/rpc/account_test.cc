@@ -252,7 +252,7 @@ TEST_F(AccountTest, WhatAStreamRetainsIsListedAndResumedWithoutAGap) {
   EXPECT_EQ(holder.kind(), v1::HOLDER_KIND_RETAINED);
   EXPECT_EQ(holder.subscriber_id(), subscriber_id);
   EXPECT_TRUE(holder.has_expire_time());
-  SendNumbered("239.1.1.1", 2, 2);  // While nobody listens.
+  SendNumbered("239.1.1.1", 2, 2);  // While no stream is open.
   const auto second = Subscribe(Resume(Point(channel, 2)));
   ASSERT_TRUE(second->ReadDatagrams(2));
   EXPECT_THAT(Payloads(*second), testing::ElementsAre("2", "3"));

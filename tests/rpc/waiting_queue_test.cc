@@ -29,7 +29,7 @@ std::string WaitsIn(pid_t thread) {
   }
 }
 
-// There is nobody else who could poll, so a thread that polled at all would be the one that does.
+// No other thread could poll, so a thread that polled at all would be the one that does.
 TEST(WaitingQueue, ItsThreadWaitsWithoutPolling) {
   grpc::AsyncGenericService service;
   grpc::ServerBuilder builder;

@@ -169,7 +169,7 @@ def overload(network, datagrams=20_000, shards=1):
 
 @in_a_network
 def upstream(network, datagrams=20_000, rate=5000, per_thousand=3):
-    """What the network loses before the gateway stays the network's, and nobody is told that the gateway lost it."""
+    """What the network loses before the gateway stays the network's, and the gateway does not report it as its own."""
     group = "239.80.0.1"
     rule = f"ip daddr {group} udp dport {PORT} numgen random mod 1000 < {per_thousand} counter name lost drop"
     rules = (f"table netdev loss {{\n counter lost {{ }}\n"

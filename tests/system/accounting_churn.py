@@ -27,7 +27,7 @@ class Churn:
                              "--socket-buffer-bytes", 1 << 18, "--shards", shards, listen="127.0.0.1:50051")
         self.mcgw = Mcgw(self.daemon.address)
         self.proxy = Proxy(50052, ("127.0.0.1", 50051))
-        self.steady = self._client()  # Keeps the channels from the first datagram on, and nobody disturbs it.
+        self.steady = self._client()  # Keeps the channels from the first datagram on, and nothing disturbs it.
         self.sender = NumberedSender(self.GROUPS, datagrams, rate)
         self.alive = [self._client() for _ in range(clients)]
         self.killed = []

@@ -34,7 +34,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def wait_until(predicate, what, deadline_s=DEADLINE_S):
-    """Returns predicate()'s first true value. The one place that polls: for facts that tell nobody when they change."""
+    """Returns predicate()'s first true value. The only place that polls: for changes without a notification."""
     end = time.monotonic() + deadline_s
     while True:
         value = predicate()
@@ -414,7 +414,7 @@ def _records(body, address_type, size):
 
 
 def report_records(frame):
-    """The group records of an Ethernet frame, none if it is no membership report."""
+    """The group records of an Ethernet frame, none if it is not a membership report."""
     ethertype = struct.unpack_from("!H", frame, 12)[0]
     if ethertype == 0x0800 and frame[23] == 2:
         igmp = frame[14 + 4 * (frame[14] & 15):]

@@ -50,7 +50,7 @@ class SwitchedNetwork:
 def mdb(port="s0"):
     """{(group, source or None): (filter mode, sources)} of a port of the switch, as `bridge -d mdb` shows them.
 
-    Without what every IPv6 host joins by itself for its own addresses.
+    Without what every IPv6 host joins for its own addresses.
     """
     shown = json.loads(run("switch", "bridge", "-d", "-j", "mdb", "show", "dev", "br0"))
     entries = {}

@@ -63,7 +63,7 @@ def test_count_and_wait_end_a_subscription(net, mcgw):
 
 
 def test_a_reader_that_has_had_enough_ends_a_subscription(net, mcgw):
-    """`mcgw sub ... | head -n 1` ends by itself."""
+    """`mcgw sub ... | head -n 1` exits."""
     del net
     process = subprocess.Popen([BIN / "mcgw", "sub", channel(GROUP, 5000, "a0"), "-o", "raw"], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, env=mcgw.env)

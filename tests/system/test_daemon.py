@@ -16,7 +16,7 @@ GROUP = "239.5.5.1"
 
 
 def refuses(port):
-    """Whether nobody listens on the port any more."""
+    """Whether the port is free again."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) != 0
 
@@ -165,7 +165,7 @@ def test_a_full_disk_is_a_failure_of_mcgwd(net, binaries, argument):
 
 
 def test_a_log_that_nobody_reads_stops_nothing(net, binaries):
-    """Neither calls nor the end wait for whoever should read stderr."""
+    """Neither calls nor the end wait for the reader of stderr."""
     del net, binaries
     read_end, write_end = os.pipe()
     fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)

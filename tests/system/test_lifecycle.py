@@ -17,7 +17,7 @@ GROUPS = ["239.4.4.1", "239.4.4.2", "ff15::41", "ff15::42"]
 
 
 def mcgwd(*arguments):
-    """Runs the daemon with arguments that make it end by itself."""
+    """Runs the daemon with arguments that make it exit."""
     return subprocess.run([BIN / "mcgwd", *map(str, arguments)], capture_output=True, text=True, timeout=20,
                           check=False, stdin=subprocess.DEVNULL)
 
@@ -54,7 +54,7 @@ def test_a_stop_with_a_stalled_client_is_bounded(net, binaries):
 
 @pytest.mark.parametrize("transport, most_s", [("tcp", 1.5), ("unix", 0.5)])
 def test_a_resuming_client_finds_a_gateway_that_returns(net, binaries, tmp_path, transport, most_s):
-    """Within a second, and at once on a Unix socket, whose directory a service manager removes and makes anew."""
+    """Within a second, and at once on a Unix socket, whose directory a service manager removes and creates again."""
     del net, binaries
     group, run = "239.4.4.9", tmp_path / "run"
     run.mkdir()

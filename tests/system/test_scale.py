@@ -59,7 +59,7 @@ def stop(subscribers):
 
 
 def send_samples(groups, seed):
-    """Sends a datagram to some of the groups, and to their neighbours that nobody joined; what must come."""
+    """Sends a datagram to some of the groups, and to neighbours without a member; what must come."""
     sample = random.Random(seed).sample(groups, min(SAMPLES, len(groups)))
     for family in (":", "."):
         chosen = [group for group in sample if family in group]

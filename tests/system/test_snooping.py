@@ -81,7 +81,7 @@ def test_a_group_that_nobody_joined_is_held_back(mcgw, group):
             capture.wait_frame(lambda frame: frame.endswith(mark), "unicast through the switch")
             return any(frame.endswith(payload) for frame in capture.frames())
 
-        wait_until(lambda: not arrives(unjoined), "the switch to hold back a group that nobody joined")
+        wait_until(lambda: not arrives(unjoined), "the switch to hold back a group without a member")
         wait_mdb({(group, None): ("exclude", ())})
         assert arrives(group)
         assert not arrives(unjoined)

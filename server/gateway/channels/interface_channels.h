@@ -157,7 +157,7 @@ class InterfaceChannels {
   struct Patience {
     bool wait =
         false;  // Grant it also while the interface is not there, is down, or cannot join for another passing reason.
-    bool quiet = false;  // It is no line in the log.
+    bool quiet = false;  // Not logged.
   };
 
   // `interface`: null while it does not exist.

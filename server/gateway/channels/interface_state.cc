@@ -55,8 +55,8 @@ std::optional<LostCause> InterfaceState::CauseBetween(const InterfaceState& befo
 }
 
 bool InterfaceState::HasMoved(const InterfaceState& before) const {
-  // A switch that sends a group to the MAC addresses of its members knows the old one. Behind a port of a bridge that
-  // passes frames again, the device that tracks the members may have forgotten them, or has never heard of them.
+  // A switch that sends a group to the MAC addresses of its members knows the old one. Behind a bridge port that passes
+  // frames again, the device that tracks the members may have forgotten them or never have learned of them.
   const Reporting& last = before.reporting_;
   return (!last.mac_address.empty() && last.mac_address != reporting_.mac_address) ||
          std::any_of(reporting_.ports.begin(), reporting_.ports.end(), [&](const net::Interface::Port& port) {
@@ -66,7 +66,7 @@ bool InterfaceState::HasMoved(const InterfaceState& before) const {
 
 bool InterfaceState::HasNewIgmpSource(const InterfaceState& before) const {
   // IGMP reports without a source are dropped, and those with another source may be. The kernel does not repeat them
-  // when an address comes. MLD reports come from a link-local address, and the kernel does repeat those.
+  // when an address is added. It does repeat MLD reports, which come from a link-local address.
   return reporting_.igmp_source.has_value() && before.reporting_.igmp_source != reporting_.igmp_source;
 }
 
@@ -93,7 +93,7 @@ InterfaceState::Step InterfaceState::Update(const net::Interface* interface, con
   if (step.lost) {
     step.events.push_back(Lose(remade || !lost_ ? *between : *lost_, before.name_, before.index_, now_unix_ns));
   } else if (was_there && lost_ == LostCause::kEnslaved && before.lost_ != lost_) {
-    // A bond takes a port while it is down. That passes; this lasts.
+    // A bond takes a port while it is down. The down state passes; the enslavement stays.
     step.events.push_back(fanout::InterfaceLost{name_, index_, *lost_, now_unix_ns});
     lost_told_ = true;
   }
@@ -115,7 +115,7 @@ InterfaceState::Step InterfaceState::Update(const net::Interface* interface, con
   const bool new_source = was_there && !lost_ && HasNewIgmpSource(before);
   if (remade || restored || moved || new_source) step.ipv4 = Sockets::kRenew;
   if (remade || (restored && freed) || moved) step.ipv6 = Sockets::kRenew;
-  // With IPv6 off the kernel drops its memberships, or what they receive.
+  // With IPv6 off the kernel drops IPv6 memberships, or what they receive.
   if (!ipv6_) step.ipv6 = Sockets::kClose;
   step.only_ipv6_off = !ipv6_ && !remade && !lost_;
   return step;
@@ -150,7 +150,7 @@ absl::Status InterfaceState::Usable(net::Family family) const {
   if (family == net::Family::kIpv6 && !ipv6_) {
     return Error(
         Reason::kNoAddress, "",
-        net::StrCat("IPv6 is off on ", name_, ": the kernel has none, its MTU is below 1280, or disable_ipv6 is set"));
+        net::StrCat("IPv6 is off on ", name_, ": the kernel lacks it, the MTU is below 1280, or disable_ipv6 is set"));
   }
   return absl::OkStatus();
 }

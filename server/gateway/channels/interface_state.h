@@ -1,7 +1,7 @@
-// What an interface can do for its channels, step by step: a value, without locks or system calls.
+// The state of an interface as its channels see it: a value, without locks or system calls.
 //
-// Update compares two looks at the interface and decides what the streams hear and what happens to the sockets.
-// InterfaceChannels carries the decision out.
+// Update compares two readings of the interface and decides what the streams are told and what happens to the sockets.
+// InterfaceChannels carries out the decision.
 
 #ifndef MCGW_GATEWAY_CHANNELS_INTERFACE_STATE_H_
 #define MCGW_GATEWAY_CHANNELS_INTERFACE_STATE_H_
@@ -18,7 +18,7 @@
 
 namespace mcgw::gateway {
 
-// What happened to an interface between two looks, though neither may show it.
+// What happened to an interface between two readings, even if neither shows it.
 struct InterfaceInterim {
   bool deleted = false;
   bool down = false;
@@ -27,7 +27,7 @@ struct InterfaceInterim {
 
 class InterfaceState {
  public:
-  // What becomes of a family's open sockets.
+  // What happens to a family's open sockets.
   enum class Sockets : uint8_t {
     kKeep,
     kRenew,  // The kernel or the network may have forgotten the memberships: leave and join again.
@@ -55,7 +55,7 @@ class InterfaceState {
   uint32_t index() const { return index_; }  // 0 while it does not exist.
   // Why nothing can be received on it.
   std::optional<fanout::LostCause> lost() const { return lost_; }
-  // Nothing can be joined on it, whatever the kernel says.
+  // Nothing can be joined on it, even if the kernel accepts it.
   bool Unjoinable() const { return lost_.has_value() && *lost_ != fanout::LostCause::kNoCarrier; }
   // OK if the interface can be joined on; else INTERFACE_NOT_FOUND, INTERFACE_DOWN, INTERFACE_ENSLAVED, NO_MULTICAST or
   // NO_ADDRESS.
@@ -65,7 +65,7 @@ class InterfaceState {
   uint64_t losses() const { return losses_; }  // How often it was lost, or memberships were.
 
  private:
-  // What the network goes by when it hears the host's reports, as it was when they were sent last.
+  // What the network identifies the host's reports by, at the time of the last reports.
   struct Reporting {
     std::optional<net::IpAddress> igmp_source;
     std::string mac_address;
@@ -73,11 +73,11 @@ class InterfaceState {
   };
 
   void TakeOn(const net::Interface* interface);
-  // Why what was there before was away between the two looks, or is another device now (kDeleted).
+  // Why the earlier device was away between the two readings, or is another device now (kDeleted).
   std::optional<fanout::LostCause> CauseBetween(const InterfaceState& before, const InterfaceInterim& interim) const;
-  // Whether the MAC address has changed, or a port of the bridge has come or passes frames again.
+  // Whether the MAC address has changed, or the bridge has a new port or one that passes frames again.
   bool HasMoved(const InterfaceState& before) const;
-  // Whether the IGMP reports have another source than the last ones had.
+  // Whether IGMP reports now have another source than the last ones.
   bool HasNewIgmpSource(const InterfaceState& before) const;
   fanout::Event Lose(fanout::LostCause cause, const std::string& name, uint32_t index, int64_t now_unix_ns);
 

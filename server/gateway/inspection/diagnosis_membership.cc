@@ -90,7 +90,7 @@ std::optional<Finding> CheckSourceWished(const ChannelFacts& channel) {
       all ? Severity::kError : Severity::kWarning,
       net::StrCat(all ? std::string("no membership")
                       : net::StrCat("only ", holders.size() - leaving_out, " of ", holders.size(), " memberships"),
-                  " of ", Describe(channel), all ? " lets " : " let ", source.ToString(), ": the filter is ",
+                  " of ", Describe(channel), all ? " lets " : " let ", source.ToString(), " pass: the filter is ",
                   channel.snapshot->wished.ToString()),
       "the source filter keeps its datagrams from these clients",
       channel.port == 0 ? std::string() : net::StrCat("mcgw sub ", ChannelWord(channel, source.ToString())),

@@ -20,9 +20,9 @@ using net::InterfaceTable;
 using net::IpAddress;
 using net::Reason;
 
-constexpr size_t kMostRoutes = 20'000;          // As many as there may be groups by default; then it begins again.
-constexpr size_t kWatchBufferBytes = 64 << 10;  // It is to hear that something changed, not what.
-constexpr size_t kMostNameBytes = 127;          // Of an alternative name; a proper one has 15.
+constexpr size_t kMostRoutes = 20'000;          // The default maximum of channels; beyond it the cache is cleared.
+constexpr size_t kWatchBufferBytes = 64 << 10;  // It only needs to notice that something changed.
+constexpr size_t kMostNameBytes = 127;          // Of an alternative name; an ordinary one has at most 15.
 
 std::vector<std::string> Names(const std::vector<const Interface*>& interfaces) {
   std::vector<std::string> names;
@@ -37,8 +37,8 @@ std::vector<std::string> AllNames(const InterfaceTable& table) {
   return names;
 }
 
-// The host's end of a container's veth pair has no network of its own: no address at all, link-local ones, or one host
-// route per container. The container's end, and a veth between test hosts, has.
+// The host's end of a container's veth pair has no network of its own: no address, link-local addresses, or one host
+// route per container. The container's end has one, and so has a veth between test hosts.
 bool IsHostSideOfContainer(const Interface& interface) {
   if (interface.kind != "veth" || !interface.peer_in_other_namespace) return false;
   // A pod's own end may have no network either, but it leads to one.
@@ -89,7 +89,7 @@ absl::Status InterfaceDirectory::Refresh() {
     if (news) TakeNews();
     reading = ++last_reading_;
     changes = changes_;
-    routes_.clear();  // What the watch does not hear of (a sysctl) is asked again too.
+    routes_.clear();  // Changes that the watch does not report (a sysctl) count too.
   }
   absl::StatusOr<InterfaceTable> table = host_.read_table();
   if (!table.ok()) return table.status();
@@ -146,7 +146,7 @@ absl::StatusOr<net::Route> InterfaceDirectory::Remembered(const IpAddress& desti
   absl::StatusOr<net::Route> route = ask();
   if (!route.ok()) return route;
   net::MutexLock lock(&mutex_);
-  // Meanwhile something may have changed, and another thread have taken the news of it.
+  // Something may have changed meanwhile, and another thread may have read the watch's news.
   if (changes != changes_) return route;
   if (routes_.size() >= kMostRoutes) routes_.clear();
   routes_.insert_or_assign(destination, *route);
@@ -254,7 +254,7 @@ absl::StatusOr<const Interface*> InterfaceDirectory::FindNamed(const InterfaceTa
   if (found.size() == 1) return found.front();
   return Error(Reason::kInterfaceAmbiguous, "interface",
                net::StrCat("several interfaces of the gateway's host have the address ", selector, " (",
-                           net::ListText(Names(found)), "): give the name of the one that you mean"));
+                           net::ListText(Names(found)), "): give the name of one of them"));
 }
 
 std::string InterfaceDirectory::RoutesInVrfs(const InterfaceTable& table, const IpAddress& group) const {
@@ -270,7 +270,7 @@ std::string InterfaceDirectory::RoutesInVrfs(const InterfaceTable& table, const 
   return routes.empty() ? std::string() : net::StrCat(" (", net::ListText(routes), ")");
 }
 
-// For IPv4 the route to the group. For IPv6, where every interface has one, the default route.
+// For IPv4 by the route to the group. For IPv6, where every interface has one, by the default route.
 absl::StatusOr<net::Route> InterfaceDirectory::RouteOfDefault(const Table& table, const IpAddress& group) {
   if (group.is_v4()) {
     absl::StatusOr<net::Route> route = Remembered(group, [&] { return host_.route(group, 0); });
@@ -281,7 +281,7 @@ absl::StatusOr<net::Route> InterfaceDirectory::RouteOfDefault(const Table& table
                              ": name an interface, or give the host one: ip route add 224.0.0.0/4 dev INTERFACE"));
   }
   Interfaces candidates = Eligible(table, Family::kIpv6);
-  // Those in a VRF are meant only by name, unless there are no others: so are they for other programs.
+  // Interfaces in a VRF are meant only by name, unless there are no others, as for other programs.
   if (std::any_of(candidates.begin(), candidates.end(), [](const Interface* each) { return !each->IsInVrf(); })) {
     std::erase_if(candidates, [](const Interface* each) { return each->IsInVrf(); });
   }
@@ -321,7 +321,7 @@ absl::StatusOr<Selected> InterfaceDirectory::ResolveDefault(const Table& table, 
 }
 
 uint32_t InterfaceDirectory::DefaultIndex(Family family) {
-  // Any group will do: the site-local scope of each family.
+  // Any group would do: one of site-local scope.
   const absl::StatusOr<IpAddress> group = IpAddress::Parse(family == Family::kIpv4 ? "239.255.0.1" : "ff15::1");
   const absl::StatusOr<std::vector<Selected>> interfaces = Resolve("", *group);
   return interfaces.ok() ? interfaces->front().interface->index : 0;

@@ -22,30 +22,29 @@
 
 namespace mcgw::gateway {
 
-// Where the directory learns of the host. The defaults ask the kernel; tests put in a host of their own.
+// The directory's sources of facts about the host. The defaults ask the kernel; tests supply a host of their own.
 struct HostInterfaces {
   std::function<absl::StatusOr<net::InterfaceTable>()> read_table = net::InterfaceTable::Read;
-  // As net::LookUpRoute: the way to an address, or the way to it within a VRF.
+  // As net::LookUpRoute: the route to an address, or the route to it within a VRF.
   std::function<absl::StatusOr<net::Route>(const net::IpAddress&, uint32_t vrf_index)> route = net::LookUpRoute;
   std::function<absl::StatusOr<uint32_t>(net::Family)> default_route = net::DefaultRouteInterface;
   std::function<absl::StatusOr<net::KernelMemberships>()> memberships = net::ReadKernelMemberships;
-  // Null where the host cannot be watched: then nothing is remembered.
+  // Null if the host cannot be watched: then nothing is cached.
   std::function<std::unique_ptr<net::InterfaceWatch>()> watch_changes = WatchHost;
 
   static std::unique_ptr<net::InterfaceWatch> WatchHost();
-  net::InterfaceWatch* watch = nullptr;  // Outlives the gateway. Null: nothing is told, and all is found by looking.
+  net::InterfaceWatch* watch = nullptr;  // Outlives the gateway. Null: changes are found only by reading.
 };
 
 // An interface that a selector means.
 struct Selected {
   std::shared_ptr<const net::Interface> interface;
-  // Of the default interface: the address that the host's route prefers to send from, if it does.
+  // For the default interface: the source address that the host's route prefers, if any.
   std::optional<net::IpAddress> source = std::nullopt;
 };
 
-// Thread-safe. Reads from the kernel may block for its answer. What the kernel has answered (the table for "*", routes)
-// is used until a watch of the directory's own says that something has changed, so that it is never stale and a send
-// mostly asks nothing.
+// Thread-safe. Reads from the kernel may block for its answer. The kernel's answers (the table for "*", routes) are
+// cached until the directory's own watch reports a change, so they are never stale, and most sends ask nothing.
 class InterfaceDirectory {
  public:
   // `permitted`: names of the interfaces that may be used; empty: all. `default_interface`: a name, or empty.
@@ -55,38 +54,38 @@ class InterfaceDirectory {
 
   // Reads the table again. Call it when net::InterfaceWatch says that something changed.
   absl::Status Refresh();
-  // The same if something has changed since; true if the table is another one now.
+  // The same, but only if something has changed; returns true if the table is a new one.
   bool CatchUp();
   Table table() const;
-  // Whether nothing has changed since that table was read. Asks no kernel for a table. Where the host cannot be watched
-  // it is never known.
+  // Whether nothing has changed since that table was read. Does not read a table. Always false if the host cannot be
+  // watched.
   bool IsCurrent(const Table& table);
 
-  // The interfaces that a selector means for a group: exactly one, but for "*", which may mean none. A name or address
-  // that is not in the table is looked up again before it is refused, so that an interface is found as soon as it
-  // exists. INTERFACE_NOT_FOUND, INTERFACE_NOT_ALLOWED, INTERFACE_AMBIGUOUS, NO_ROUTE; the field is "interface".
+  // The interfaces that a selector means for a group: exactly one, except for "*", which may mean any number. A name or
+  // address that is not in the table is looked up again before it is refused, so that an interface is found as soon as
+  // it exists. INTERFACE_NOT_FOUND, INTERFACE_NOT_ALLOWED, INTERFACE_AMBIGUOUS, NO_ROUTE; the field is "interface".
   absl::StatusOr<std::vector<Selected>> Resolve(std::string_view selector, const net::IpAddress& group);
 
-  // The same in a given table, and in no other.
+  // The same, in the given table only.
   absl::StatusOr<std::vector<Selected>> ResolveIn(const Table& table, std::string_view selector,
                                                   const net::IpAddress& group);
 
-  // The name of the interface that a selector waits for while there is none; nothing for an address, which may come to
-  // any interface. INTERFACE_NOT_ALLOWED; INTERFACE_NOT_FOUND for what can be no interface's name.
+  // The name of the interface that a selector waits for while it is missing; nothing for an address, which any
+  // interface may get. INTERFACE_NOT_ALLOWED; INTERFACE_NOT_FOUND for a text that cannot be an interface's name.
   absl::StatusOr<std::optional<std::string>> AwaitedName(std::string_view selector) const;
 
-  // The interface that an empty selector means for a group of no special route; 0 if it means none.
+  // The interface that an empty selector means for a group without a route of its own; 0 if there is none.
   uint32_t DefaultIndex(net::Family family);
 
-  // By its name or an alternative one.
+  // By its name or an alternative name.
   bool IsPermitted(const net::Interface& interface) const;
 
-  // Why `*` leaves an interface out for a family; all that hold. Empty: it takes it.
+  // All reasons why `*` leaves an interface out for a family. Empty: `*` takes it.
   enum class Exclusion { kNotPermitted, kDown, kNoMulticast, kNoAddress, kEnslaved, kLoopback, kContainerVeth, kVrf };
   std::vector<Exclusion> StarExclusions(const net::Interface& interface, net::Family family) const;
   // "it is down".
   static std::string_view Text(Exclusion exclusion);
-  // What `*` leaves out, and why: "lo (it is the loopback), eth0 (it is down)". Cut where it is long.
+  // What `*` leaves out, and why: "lo (it is the loopback), eth0 (it is down)". Shortened if it is long.
   std::string LeftOut(const net::InterfaceTable& table, net::Family family) const;
 
  private:
@@ -94,17 +93,17 @@ class InterfaceDirectory {
   absl::StatusOr<const net::Interface*> FindNamed(const net::InterfaceTable& table, std::string_view selector) const;
   absl::StatusOr<Selected> ResolveDefault(const Table& table, const net::IpAddress& group);
   absl::StatusOr<net::Route> RouteOfDefault(const Table& table, const net::IpAddress& group);
-  // What "*" takes of a table; looked for once in the directory's own.
+  // The interfaces that "*" takes of a table; computed once for the directory's own.
   using Interfaces = std::vector<const net::Interface*>;
   Interfaces Eligible(const Table& table, net::Family family) const;
   Interfaces FindEligible(const net::InterfaceTable& table, net::Family family) const;
-  // " (in VRF red it leads through eth1)" where a VRF has a route that the host's main table has not.
+  // " (in VRF red it leads through eth1)" if a VRF has a route that the host's main table lacks.
   std::string RoutesInVrfs(const net::InterfaceTable& table, const net::IpAddress& group) const;
 
-  // Whether the watch has something to say. Cheap; takes no lock.
+  // Whether the watch has news. Cheap; takes no lock.
   bool HasNews() const;
   void TakeNews() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What `ask` answers for `destination`, asked once until something changes.
+  // The result of `ask` for `destination`, cached until something changes.
   absl::StatusOr<net::Route> Remembered(const net::IpAddress& destination,
                                         const std::function<absl::StatusOr<net::Route>()>& ask);
   // The table for "*": read again if something has changed.
@@ -115,12 +114,12 @@ class InterfaceDirectory {
   const std::string default_interface_;
   const std::unique_ptr<net::InterfaceWatch> watch_;  // Drained under mutex_.
   mutable net::Mutex mutex_;
-  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 1;  // How often the watch had news, and once for the beginning.
+  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 1;  // 1 + how often the watch had news.
   Table table_ ABSL_GUARDED_BY(mutex_);
   Interfaces eligible_[2] ABSL_GUARDED_BY(mutex_);      // Of the table, IPv4 and IPv6.
   uint64_t table_changes_ ABSL_GUARDED_BY(mutex_) = 0;  // What changes_ was when the table was read.
   std::map<net::IpAddress, net::Route> routes_ ABSL_GUARDED_BY(mutex_);
-  // Readings are numbered as they begin, so that of two that overlap the later one stays.
+  // Readings are numbered when they start, so that the later of two overlapping ones is kept.
   uint64_t last_reading_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t table_reading_ ABSL_GUARDED_BY(mutex_) = 0;
 };

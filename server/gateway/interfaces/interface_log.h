@@ -1,5 +1,5 @@
-// What the log says of interfaces: a line for each that was lost, came back or was renamed, but no flood of them where
-// interfaces flap.
+// Log lines about interfaces: one for each that is lost, comes back or is renamed, but not a flood when interfaces
+// flap.
 
 #ifndef MCGW_GATEWAY_INTERFACES_INTERFACE_LOG_H_
 #define MCGW_GATEWAY_INTERFACES_INTERFACE_LOG_H_
@@ -18,17 +18,17 @@ namespace mcgw::gateway {
 // The text of such an event; empty for events of other kinds.
 std::string Describe(const fanout::Event& event, size_t channels);
 
-// Of one thread at a time. At most kLinesPerInterval lines for one interface and kMostLines for all in an interval;
-// what is held back is counted, and the count written when the interval is over.
+// Used by one thread at a time. Writes at most kLinesPerInterval lines for one interface and kMostLines for all in an
+// interval; lines held back are counted, and the count is written after the interval.
 class InterfaceLog {
  public:
   static constexpr int64_t kIntervalNs = 60'000'000'000;
   static constexpr int kLinesPerInterval = 6;
   static constexpr int kMostLines = 100;
 
-  // The lines to write at `now_ns` (monotonic) for what has just happened.
+  // The lines to write at `now_ns` (monotonic) for a notice.
   std::vector<std::string> Lines(const InterfaceNotice& notice, int64_t now_ns);
-  // What is to be said of an interval that is over. Once a second.
+  // The lines about an interval that is over. Call it once a second.
   std::vector<std::string> Due(int64_t now_ns);
 
  private:
@@ -39,7 +39,7 @@ class InterfaceLog {
 
   int64_t began_ns_ = 0;
   int lines_ = 0;
-  std::map<std::string, Account> accounts_;  // By interface; of the interval.
+  std::map<std::string, Account> accounts_;  // By interface; for the interval.
 };
 
 }  // namespace mcgw::gateway

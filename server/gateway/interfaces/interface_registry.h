@@ -43,7 +43,7 @@ class InterfaceRegistry {
   std::shared_ptr<const net::InterfaceTable> table() const;
 
   // Takes a new table and has the channels of each interface follow it. Removes entries that have neither an interface
-  // nor channels. Returns what streams are to be told, oldest entry first.
+  // nor channels. Returns the notices for streams, oldest entry first.
   std::vector<InterfaceNotice> Follow(std::shared_ptr<const net::InterfaceTable> table,
                                       const net::InterfaceChanges& changes);
 

@@ -1,7 +1,7 @@
 // Makes everything follow interfaces that come, go and change.
 //
-// It reads what net::InterfaceWatch has heard and after it the table, so that no old message is compared with a newer
-// table. Then channels find their interfaces again and close sockets that can receive nothing, streams are told,
+// It reads the messages of net::InterfaceWatch and then the table, so that no old message is compared with a newer
+// table. Then channels find their interfaces again and close sockets that can receive nothing, streams are notified,
 // requested channels are joined again, and memberships whose selector now means another interface move.
 
 #ifndef MCGW_GATEWAY_SESSIONS_INTERFACE_RECONCILER_H_
