@@ -270,7 +270,7 @@ TEST(Diagnosis, SaysWhoseQueriesTheKernelIgnoresAndWhy) {
   facts.families[1].invalid_query =
       net::InvalidQuery{Ip("fe80::2"), "its hop limit is 64, not 1", kNowNs - 7 * kSecondNs, 3};
   const auto finding = CheckInvalidQueries(facts, host, net::Family::kIpv6);
-  EXPECT_TRUE(Says(finding, Severity::kWarning, "fe80::2 asked on a0 7 s ago by an MLD query that the kernel ignores"));
+  EXPECT_TRUE(Says(finding, Severity::kWarning, "fe80::2 asked on a0 7 s ago with an MLD query that the kernel ignores"));
   EXPECT_TRUE(Says(finding, Severity::kWarning, "its hop limit is 64, not 1; it is one of 3 such queries"));
   EXPECT_EQ(finding->code, FindingCode::kInvalidQuery);
   // It makes no querier.
@@ -367,7 +367,7 @@ TEST(Diagnosis, TellsOfFramesThatTheDeviceDropped) {
   InterfaceFacts facts = A0();
   EXPECT_FALSE(CheckDevice(facts).has_value());  // Not known.
   facts.device = net::DeviceCounters{.received_packets = 100};
-  EXPECT_TRUE(Says(CheckDevice(facts), Severity::kOk, "no frame"));
+  EXPECT_TRUE(Says(CheckDevice(facts), Severity::kOk, "no received frame"));
   facts.device->dropped_packets = 3;  // Often those of protocols that this host does not receive.
   EXPECT_TRUE(Says(CheckDevice(facts), Severity::kInfo, "3 without giving a reason"));
   facts.device->length_errors = 2;

@@ -49,7 +49,7 @@ std::string MldQuery(const MldShape& shape = {}) {
 
 TEST_F(DiagnosisTest, CountsNoQuerierByQueriesThatTheKernelIgnores) {
   const std::vector<std::pair<std::string, std::string>> kIgmp = {
-      {IgmpQuery(12, 0x11), "10.0.0.2 asked on a0 0 s ago by an IGMP query that the kernel ignores: its checksum is"},
+      {IgmpQuery(12, 0x11), "10.0.0.2 asked on a0 0 s ago with an IGMP query that the kernel ignores: its checksum is"},
       {IgmpQuery(10), "it is 10 bytes long"}};
   const std::vector<std::pair<std::string, std::string>> kMld = {
       {MldQuery({.hop_limit = 64}), "its hop limit is 64, not 1"},
