@@ -43,21 +43,6 @@ void AppendHexdump(absl::string_view payload, std::string* out) {
   }
 }
 
-void AppendJsonString(absl::string_view text, std::string* out) {
-  *out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      *out += '\\';
-      *out += c;
-    } else if (absl::ascii_isprint(static_cast<unsigned char>(c))) {
-      *out += c;
-    } else {
-      absl::StrAppendFormat(out, "\\u%04x", static_cast<unsigned char>(c));
-    }
-  }
-  *out += '"';
-}
-
 void DatagramFormatter::AppendTime(int64_t unix_ns, absl::string_view fraction_and_zone, std::string* out) {
   int64_t second = unix_ns / kNsPerSecond;
   if (unix_ns % kNsPerSecond < 0) --second;

@@ -50,9 +50,6 @@ std::string Preview(absl::string_view payload, size_t most_bytes);
 // Each line has the offset, sixteen bytes in hexadecimal, and their printable form.
 void AppendHexdump(absl::string_view payload, std::string* out);
 
-// The text as a JSON string with its quotes. Bytes outside ASCII are escaped as Latin-1.
-void AppendJsonString(absl::string_view text, std::string* out);
-
 }  // namespace mcgw::cli
 
 #endif  // MCGW_CLIENT_CLI_DATAGRAM_FORMAT_H_

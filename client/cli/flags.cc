@@ -31,17 +31,27 @@ absl::StatusOr<int64_t> ParseNumber(const NumberFlag& flag, absl::string_view te
   return value;
 }
 
-absl::StatusOr<absl::Duration> ParseSeconds(absl::string_view flag, absl::string_view text, absl::Duration minimum,
-                                            absl::Duration maximum) {
+absl::optional<absl::Duration> ReadDuration(absl::string_view text) {
   double seconds = 0;
-  const bool read = absl::SimpleAtod(text, &seconds) && std::isfinite(seconds);
-  const absl::Duration duration = absl::Seconds(seconds);
-  if (!read || duration < minimum || duration > maximum) {
+  absl::Duration duration = absl::InfiniteDuration();
+  if (absl::SimpleAtod(text, &seconds)) {
+    if (std::isfinite(seconds)) duration = absl::Seconds(seconds);
+  } else if (!absl::ParseDuration(text, &duration)) {
+    return absl::nullopt;
+  }
+  if (absl::AbsDuration(duration) == absl::InfiniteDuration()) return absl::nullopt;
+  return duration;
+}
+
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view flag, absl::string_view text, absl::Duration minimum,
+                                             absl::Duration maximum) {
+  const absl::optional<absl::Duration> duration = ReadDuration(text);
+  if (!duration.has_value() || *duration < minimum || *duration > maximum) {
     return OutOfRange(flag, text,
                       absl::StrCat("a number of seconds from ", absl::ToDoubleSeconds(minimum), " to ",
-                                   absl::ToInt64Seconds(maximum)));
+                                   absl::ToInt64Seconds(maximum), ", or a duration such as 500ms or 2m"));
   }
-  return duration;
+  return *duration;
 }
 
 absl::StatusOr<double> ParseRate(absl::string_view flag, absl::string_view text) {

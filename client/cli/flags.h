@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "multicast/gateway/v1/errors.pb.h"
 
 namespace mcgw::cli {
@@ -24,9 +25,13 @@ struct NumberFlag {
 
 absl::StatusOr<int64_t> ParseNumber(const NumberFlag& flag, absl::string_view text);
 
-// A number of seconds, with or without a fraction, from `minimum` to `maximum`.
-absl::StatusOr<absl::Duration> ParseSeconds(absl::string_view flag, absl::string_view text, absl::Duration minimum,
-                                            absl::Duration maximum);
+// A number of seconds or a number with a unit, with or without a fraction: "2", "0.5", "30s", "500ms", "1h". Nothing if
+// it is neither.
+absl::optional<absl::Duration> ReadDuration(absl::string_view text);
+
+// The same from `minimum` to `maximum`.
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view flag, absl::string_view text, absl::Duration minimum,
+                                             absl::Duration maximum);
 
 // A positive number up to 1e12, such as "2500" or "0.5", with k, M or G for 1e3, 1e6 or 1e9: "4M".
 absl::StatusOr<double> ParseRate(absl::string_view flag, absl::string_view text);

@@ -48,7 +48,7 @@ absl::StatusOr<std::vector<v1::JoinRequest>> MakeRequests(const Options& options
     *request.mutable_membership() = std::move(membership);
     request.mutable_membership()->set_wait_for_interface(options.wait_for_interface);
     if (!options.lease.empty()) {
-      const auto lease = ParseSeconds("--lease", options.lease, absl::Seconds(1), absl::Hours(1));
+      const auto lease = ParseDuration("--lease", options.lease, absl::Seconds(1), absl::Hours(1));
       if (!lease.ok()) return lease.status();
       const int64_t ns = absl::ToInt64Nanoseconds(*lease);
       request.mutable_lease()->set_seconds(ns / 1'000'000'000);
@@ -125,8 +125,10 @@ void AddJoin(CLI::App* app, const GlobalOptions* global, Run* run) {
       ->type_name("CHANNEL")
       ->required();
   command->add_option("--session", options->session, "Join in this session; default: a new one")->type_name("ID");
-  command->add_option("--lease", options->lease, "Lifetime of the session unless renewed, 1 to 3600")
-      ->type_name("SECONDS");
+  command
+      ->add_option("--lease", options->lease,
+                   "Lifetime of the session unless renewed, 1s to 1h: in seconds, or with a unit (5m)")
+      ->type_name("DURATION");
   command->add_flag("--wait-for-interface", options->wait_for_interface,
                     "Accept an interface that does not exist yet, and join once it is up");
   command->add_option("-o,--output", options->format, "text or json")

@@ -12,6 +12,7 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/flags.h"
 #include "client/cli/hop_limit.h"
+#include "client/cli/printable.h"
 #include "client/cli/ring_message.h"
 #include "client/cli/ring_search.h"
 #include "client/cli/ring_stream.h"
@@ -78,7 +79,7 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
                                 absl::StrCat("--min-ttl ", *first, " must not be greater than --max-ttl ", *last));
   }
   plan.rings = RingsBetween(static_cast<uint8_t>(*first), static_cast<uint8_t>(*last));
-  const auto timeout = ParseSeconds("--timeout", options.timeout, absl::Milliseconds(1), absl::Hours(1));
+  const auto timeout = ParseDuration("--timeout", options.timeout, absl::Milliseconds(1), absl::Hours(1));
   if (!timeout.ok()) return timeout.status();
   plan.timeout = *timeout;
   const auto count = ParseNumber({.flag = "--count", .field = "count", .minimum = 1, .maximum = 1000}, options.count);
@@ -225,8 +226,10 @@ void AddPing(CLI::App* app, const GlobalOptions* global, Run* run) {
   command->add_option("--min-ttl", options->min_ttl, "The first ring; host (0) searches the gateway's own host")
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--timeout", options->timeout, "How long to wait for answers to each probe")
-      ->type_name("SECONDS")
+  command
+      ->add_option("--timeout", options->timeout,
+                   "How long to wait for answers to each probe: in seconds, or with a unit (500ms)")
+      ->type_name("DURATION")
       ->capture_default_str();
   command->add_option("--count", options->count, "Probes for each ring, 1 to 1000")
       ->type_name("N")

@@ -11,6 +11,7 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/flags.h"
 #include "client/cli/hop_limit.h"
+#include "client/cli/printable.h"
 #include "client/cli/ring_message.h"
 #include "client/cli/ring_search.h"
 #include "client/cli/ring_stream.h"

@@ -42,7 +42,7 @@ constexpr char kFooter[] = R"(Formats:
 Standard error shows the subscribed channels ("mcgw: subscribed to 239.1.1.1:5000 on eth0"), and for every loss
 which datagrams are missing and why. With --quiet it shows only losses and errors.
 
-Without --count, sub runs until Ctrl-C, or until nothing has come for --wait seconds, and exits with 0. With
+Without --count, sub runs until Ctrl-C, or until nothing has come for --wait, and exits with 0. With
 --count, it exits with 0 once that many datagrams came, with 4 if --wait ended it before, and with 130 after
 Ctrl-C (143 after SIGTERM). If the reader of standard output goes away, sub exits with 0.
 
@@ -100,9 +100,9 @@ absl::Status ReadStart(const std::string& text, v1::Start* start) {
   } else {
     absl::Time time;
     std::string error;
-    absl::Duration ago;
-    if (absl::ParseDuration(text, &ago) && ago > absl::ZeroDuration()) {
-      time = absl::Now() - ago;
+    const absl::optional<absl::Duration> ago = ReadDuration(text);
+    if (ago.has_value() && *ago > absl::ZeroDuration()) {
+      time = absl::Now() - *ago;
     } else if (!absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
       return client::InvalidInput(v1::ERROR_REASON_VALUE_OUT_OF_RANGE, "start",
                                   absl::StrCat("--start '", text, "' must be live, oldest, a time such as ",
@@ -150,7 +150,7 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
   if (options.at_once) stream.mutable_max_batching_delay();
   if (options.stats) stream.mutable_ledger_interval()->set_seconds(1);
   if (!options.wait.empty()) {
-    const auto wait = ParseSeconds("--wait", options.wait, absl::Milliseconds(1), absl::Hours(24 * 365));
+    const auto wait = ParseDuration("--wait", options.wait, absl::Milliseconds(1), absl::Hours(24 * 365));
     if (!wait.ok()) return wait.status();
     plan.wait = *wait;
   }
@@ -315,8 +315,10 @@ void AddSub(CLI::App* app, const GlobalOptions* global, Run* run) {
       ->check(CLI::IsMember({"text", "json", "hex", "raw"}).description(""))
       ->capture_default_str();
   command->add_option("--count", options->count, "Stop after N datagrams")->type_name("N");
-  command->add_option("--wait", options->wait, "Stop when nothing has come for this long; fractions are allowed")
-      ->type_name("SECONDS");
+  command
+      ->add_option("--wait", options->wait,
+                   "Stop when nothing has come for this long: in seconds, or with a unit (500ms)")
+      ->type_name("DURATION");
   command->add_flag("--wait-for-interface", options->wait_for_interface,
                     "Accept an interface that does not exist yet, and receive once it is up");
   command->add_option("--session", options->session, "Also receive the channels of this session")->type_name("ID");

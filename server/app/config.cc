@@ -125,11 +125,9 @@ absl::StatusOr<uint64_t> ReadNumber(const Key& key, const Setting& setting) {
 
 absl::StatusOr<absl::Duration> ReadDuration(const Key& key, const Setting& setting) {
   const std::string& text = setting.values.front();
-  absl::Duration duration;
-  if (absl::ParseDuration(text, &duration) && duration >= absl::Seconds(key.least) &&
-      duration <= absl::Seconds(key.most)) {
-    return duration;
-  }
+  const std::optional<absl::Duration> duration =
+      net::ReadDuration(text, absl::Seconds(key.least), absl::Seconds(key.most));
+  if (duration.has_value()) return *duration;
   return Bad(setting, "'", text, "' is not a duration from ", key.least, "s to ", key.most,
              "s: a number and a unit, such as 30s or 500ms");
 }
@@ -376,19 +374,20 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   return line;
 }
 
+absl::Duration ToDuration(const google::protobuf::Duration& message) {
+  return absl::Seconds(message.seconds()) + absl::Nanoseconds(message.nanos());
+}
+
 gateway::Options GatewayOptions(const Config& config) {
-  const auto duration = [](const google::protobuf::Duration& message) {
-    return absl::Seconds(message.seconds()) + absl::Nanoseconds(message.nanos());
-  };
   gateway::Options options;
   options.interfaces.assign(config.interfaces().begin(), config.interfaces().end());
   options.default_interface = config.default_interface();
   options.source_port = static_cast<uint16_t>(config.source_port());
-  options.session_lease = duration(config.session_lease());
-  options.keep_after_leave = duration(config.keep_after_leave());
+  options.session_lease = ToDuration(config.session_lease());
+  options.keep_after_leave = ToDuration(config.keep_after_leave());
   options.channel_log_bytes = config.channel_log_bytes();
   options.total_log_bytes = config.total_log_bytes();
-  options.channel_log_age = duration(config.channel_log_age());
+  options.channel_log_age = ToDuration(config.channel_log_age());
   for (const std::string& text : config.logs()) {
     if (absl::StatusOr<gateway::LogRule> rule = gateway::ParseLogRule(text); rule.ok()) {
       options.log_rules.push_back(*std::move(rule));

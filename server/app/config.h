@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "google/protobuf/duration.pb.h"
 #include "multicast/gateway/config/v1/config.pb.h"
 #include "server/gateway/rules/options.h"
 
@@ -27,6 +29,8 @@ struct CommandLine {
 // Reads flags, the environment (MCGW_*) and the file that --config names. Every error names the source (flag, variable,
 // or file and line), the key, the value, and what would be right.
 absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv);
+
+absl::Duration ToDuration(const google::protobuf::Duration& message);
 
 // The part of the configuration that concerns the gateway.
 gateway::Options GatewayOptions(const Config& config);

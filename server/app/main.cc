@@ -84,7 +84,7 @@ int Serve(int argc, char** argv, CommandLine line) {
   mcgw::app::EndAtNextSignal();
   sd_notify(0, "STOPPING=1");
   spdlog::info("{}: stopping", number == SIGTERM ? "SIGTERM" : "SIGINT");
-  (*server)->Stop(absl::Seconds(config.drain_grace().seconds()) + absl::Nanoseconds(config.drain_grace().nanos()));
+  (*server)->Stop(mcgw::app::ToDuration(config.drain_grace()));
   spdlog::info("stopped, every group left");
   mcgw::app::FlushLog();
   return mcgw::app::kStopped;

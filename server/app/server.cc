@@ -57,7 +57,7 @@ DescriptorSplit Split(const Config& config) {
 
 absl::Duration StallTimeout(const Config& config) {
   if (!config.has_stall_timeout()) return absl::Seconds(60);
-  return absl::Seconds(config.stall_timeout().seconds()) + absl::Nanoseconds(config.stall_timeout().nanos());
+  return ToDuration(config.stall_timeout());
 }
 
 }  // namespace

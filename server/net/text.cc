@@ -21,6 +21,12 @@ std::string Shortened(std::string_view text, size_t most_bytes) {
   return StrCat(text.substr(0, end), size);
 }
 
+std::optional<absl::Duration> ReadDuration(std::string_view text, absl::Duration least, absl::Duration most) {
+  absl::Duration duration;
+  if (!absl::ParseDuration(std::string(text), &duration) || duration < least || duration > most) return std::nullopt;
+  return duration;
+}
+
 std::string ListText(const std::vector<std::string>& names) {
   std::string text;
   for (size_t i = 0; i < names.size(); ++i) {

@@ -5,6 +5,7 @@
 #define MCGW_NET_TEXT_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -12,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace mcgw::net {
 
@@ -35,6 +37,10 @@ std::string StrCat(const Parts&... parts) {
 // (4096 bytes)". Never splits a UTF-8 character.
 inline constexpr size_t kMostEchoedBytes = 128;  // Longer than any interface name.
 std::string Shortened(std::string_view text, size_t most_bytes = kMostEchoedBytes);
+
+// A duration from `least` to `most`: a number and a unit, such as "30s" or "500ms". Nothing if the text is anything
+// else.
+std::optional<absl::Duration> ReadDuration(std::string_view text, absl::Duration least, absl::Duration most);
 
 // A list of names for a message: whole if short, else its beginning, "eth0, eth1 and 248 more".
 std::string ListText(const std::vector<std::string>& names);

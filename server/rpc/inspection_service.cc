@@ -12,6 +12,7 @@
 #include "server/rpc/page.h"
 #include "server/rpc/read_request.h"
 #include "server/rpc/unary_call.h"
+#include "server/rpc/write_finding.h"
 #include "server/rpc/write_group.h"
 #include "server/rpc/write_response.h"
 

@@ -382,16 +382,4 @@ void WriteInterface(const gateway::InterfaceSnapshot& snapshot, const net::Inter
   counters->set_send_failed_datagrams(snapshot.sends.failed);
 }
 
-void WriteFinding(const gateway::Finding& finding, v1::Finding* message) {
-  // Both enums have the same numbers.
-  message->set_code(static_cast<v1::FindingCode>(finding.code));
-  message->set_severity(static_cast<v1::FindingSeverity>(finding.severity));
-  message->set_interface_name(finding.interface_name);
-  message->set_channel_id(finding.channel_id);
-  message->set_seen(finding.seen);
-  message->set_why(finding.why);
-  message->set_remedy_command(finding.remedy_command);
-  message->set_remedy(finding.remedy);
-}
-
 }  // namespace mcgw::rpc

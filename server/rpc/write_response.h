@@ -22,7 +22,6 @@ void WriteEvent(const fanout::Event& event, uint64_t subscriber_id, v1::Event* m
 void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo* message);
 void WriteInterface(const gateway::InterfaceSnapshot& snapshot, const net::InterfaceTable& table,
                     v1::NetworkInterface* message);
-void WriteFinding(const gateway::Finding& finding, v1::Finding* message);
 
 }  // namespace mcgw::rpc
 

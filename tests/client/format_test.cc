@@ -84,10 +84,31 @@ TEST(DatagramFormatTest, AnUnknownChannelIsShownById) {
   EXPECT_THAT(Format(OutputFormat::kJson, datagram), HasSubstr("\"channel_id\":9,\"source\""));
 }
 
-TEST(JsonStringTest, EscapesWhatJsonAsksFor) {
+std::string JsonOf(absl::string_view text) {
   std::string out;
-  AppendJsonString("a\"\\\n\xe9", &out);
-  EXPECT_EQ(out, "\"a\\\"\\\\\\u000a\\u00e9\"");
+  AppendJsonString(text, &out);
+  return out;
+}
+
+TEST(JsonStringTest, EscapesWhatJsonAsksFor) { EXPECT_EQ(JsonOf("a\"\\\n\x1b\x7f"), R"("a\"\\\u000a\u001b\u007f")"); }
+
+TEST(JsonStringTest, KeepsUtf8) {
+  EXPECT_EQ(JsonOf("br\xc3\xbc"
+                   "cke \xe6\xa9\x8b \xf0\x9f\x8c\x89"),
+            "\"br\xc3\xbc"
+            "cke \xe6\xa9\x8b \xf0\x9f\x8c\x89\"");
+}
+
+TEST(JsonStringTest, EscapesWhatMayAffectATerminal) {
+  // A right-to-left override, and a tag character beyond 16 bits.
+  EXPECT_EQ(JsonOf("a\xe2\x80\xae\xf3\xa0\x80\xa1"), R"("a\u202e\udb40\udc21")");
+}
+
+TEST(JsonStringTest, ReplacesBytesThatAreNotUtf8) {
+  EXPECT_EQ(JsonOf("\xe9t\xe9"), R"("\ufffdt\ufffd")");
+  EXPECT_EQ(JsonOf("\xed\xa0\x80"), R"("\ufffd\ufffd\ufffd")");  // A surrogate.
+  EXPECT_EQ(JsonOf("\xc0\xaf"), R"("\ufffd\ufffd")");            // Overlong.
+  EXPECT_EQ(JsonOf("\xe6\xa9"), R"("\ufffd\ufffd")");            // Cut off.
 }
 
 TEST(TableTest, ColumnsAlignAndEmptyCellsAreDashes) {
@@ -215,11 +236,19 @@ TEST(FlagsTest, RatesHaveUnits) {
   }
 }
 
-TEST(FlagsTest, SecondsMayHaveFractions) {
-  EXPECT_EQ(*ParseSeconds("--wait", "0.25", absl::Milliseconds(1), absl::Hours(1)), absl::Milliseconds(250));
-  for (const char* text : {"0", "-1", "3601", "x", "nan", "inf", ""}) {
-    EXPECT_FALSE(ParseSeconds("--wait", text, absl::Milliseconds(1), absl::Hours(1)).ok()) << text;
+TEST(FlagsTest, DurationsAreSecondsOrHaveAUnit) {
+  const auto parse = [](absl::string_view text) {
+    return ParseDuration("--wait", text, absl::Milliseconds(1), absl::Hours(1));
+  };
+  EXPECT_EQ(*parse("0.25"), absl::Milliseconds(250));
+  EXPECT_EQ(*parse("250ms"), absl::Milliseconds(250));
+  EXPECT_EQ(*parse("1.5s"), absl::Milliseconds(1500));
+  EXPECT_EQ(*parse("1h"), absl::Hours(1));
+  for (const char* text : {"0", "-1", "3601", "2h", "x", "5 s", "10d", "nan", "inf", "-inf", "1e300", ""}) {
+    EXPECT_FALSE(parse(text).ok()) << text;
   }
+  EXPECT_EQ(parse("2h").status().message(),
+            "--wait 2h must be a number of seconds from 0.001 to 3600, or a duration such as 500ms or 2m");
 }
 
 // ---- Why `*` takes nothing ----

@@ -10,6 +10,17 @@
 namespace mcgw::net {
 namespace {
 
+TEST(ReadDuration, TakesANumberWithAUnitInItsRange) {
+  const auto read = [](std::string_view text) { return ReadDuration(text, absl::ZeroDuration(), absl::Hours(1)); };
+  EXPECT_EQ(read("30s"), absl::Seconds(30));
+  EXPECT_EQ(read("1.5s"), absl::Milliseconds(1500));
+  EXPECT_EQ(read("0s"), absl::ZeroDuration());
+  EXPECT_EQ(read("1h"), absl::Hours(1));
+  for (const std::string_view text : {"", "30", "s", "30 s", "-1ms", "1h1ns", "inf", "1d", "30sx"}) {
+    EXPECT_FALSE(read(text).has_value()) << text;
+  }
+}
+
 TEST(Shortened, LeavesWhatIsShort) {
   EXPECT_EQ(Shortened(""), "");
   EXPECT_EQ(Shortened("eth0"), "eth0");

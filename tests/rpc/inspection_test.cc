@@ -2,10 +2,12 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "server/gateway/inspection/diagnosis.h"
+#include "server/rpc/write_finding.h"
 #include "tests/rpc/server_fixture.h"
 
 namespace mcgw {
@@ -126,7 +128,7 @@ TEST_F(InspectionTest, RefusesQuestionsThatMeanNothing) {
   EXPECT_EQ(Refused(request).field, "port");
 }
 
-TEST(FindingNumbers, AreThoseOfTheApi) {
+TEST(WriteFindingTest, EveryCheckAndSeverityHasItsOwn) {
   using gateway::FindingCode;
   using gateway::Severity;
   const std::vector<std::pair<FindingCode, v1::FindingCode>> codes = {
@@ -159,14 +161,24 @@ TEST(FindingNumbers, AreThoseOfTheApi) {
       {FindingCode::kDeviceDrops, v1::FINDING_CODE_DEVICE_DROPS},
       {FindingCode::kChecksums, v1::FINDING_CODE_CHECKSUMS},
   };
-  for (const auto& [own, of_api] : codes) EXPECT_EQ(static_cast<int>(own), static_cast<int>(of_api));
+  for (const auto& [own, of_api] : codes) {
+    v1::Finding message;
+    rpc::WriteFinding({.code = own, .severity = Severity::kOk}, &message);
+    EXPECT_EQ(message.code(), of_api);
+  }
   // Every check of the API is one that the gateway makes.
   EXPECT_EQ(static_cast<int>(codes.size()) + 1, v1::FindingCode_descriptor()->value_count());
-  EXPECT_EQ(static_cast<int>(Severity::kOk), static_cast<int>(v1::FINDING_SEVERITY_OK));
-  EXPECT_EQ(static_cast<int>(Severity::kInfo), static_cast<int>(v1::FINDING_SEVERITY_INFO));
-  EXPECT_EQ(static_cast<int>(Severity::kWarning), static_cast<int>(v1::FINDING_SEVERITY_WARNING));
-  EXPECT_EQ(static_cast<int>(Severity::kError), static_cast<int>(v1::FINDING_SEVERITY_ERROR));
-  EXPECT_EQ(static_cast<int>(Severity::kUnknown), static_cast<int>(v1::FINDING_SEVERITY_UNKNOWN));
+  const std::vector<std::pair<Severity, v1::FindingSeverity>> severities = {
+      {Severity::kOk, v1::FINDING_SEVERITY_OK},           {Severity::kInfo, v1::FINDING_SEVERITY_INFO},
+      {Severity::kWarning, v1::FINDING_SEVERITY_WARNING}, {Severity::kError, v1::FINDING_SEVERITY_ERROR},
+      {Severity::kUnknown, v1::FINDING_SEVERITY_UNKNOWN},
+  };
+  for (const auto& [own, of_api] : severities) {
+    v1::Finding message;
+    rpc::WriteFinding({.code = FindingCode::kMtu, .severity = own}, &message);
+    EXPECT_EQ(message.severity(), of_api);
+  }
+  EXPECT_EQ(static_cast<int>(severities.size()) + 1, v1::FindingSeverity_descriptor()->value_count());
 }
 
 class LargeListsTest : public ServerTest {

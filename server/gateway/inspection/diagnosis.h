@@ -36,40 +36,39 @@ struct DiagnosisRequest {
   std::optional<net::IpAddress> source;  // The sender that nothing arrives from.
 };
 
-// What was checked. The numbers are those of the API's FindingCode; a test compares them.
+// What was checked. The names are those of the API's FindingCode.
 enum class FindingCode : uint8_t {
-  kInterfaceExists = 1,
-  kInterfaceUp = 2,
-  kCarrier = 3,
-  kMulticastFlag = 4,
-  kAddress = 5,
-  kInterfacePermitted = 6,
-  kMembershipWished = 7,
-  kMembershipInKernel = 8,
-  kMembershipProtocol = 9,
-  kQuerier = 10,
-  kBridgeSnooping = 11,
-  kReversePath = 12,
-  kRoute = 13,
-  kSendBlocked = 14,
-  kReceiveBuffer = 15,
-  kKernelDrops = 16,
-  kLimits = 17,
-  kLoopback = 18,
-  kSourceRequired = 19,
-  kGroupScope = 20,
-  kHopLimit = 21,
-  kLastDatagram = 22,
-  kPortSharing = 23,
-  kMtu = 24,
-  kInvalidQuery = 25,
-  kReassembly = 26,
-  kDeviceDrops = 27,
-  kChecksums = 28,
+  kInterfaceExists,
+  kInterfaceUp,
+  kCarrier,
+  kMulticastFlag,
+  kAddress,
+  kInterfacePermitted,
+  kMembershipWished,
+  kMembershipInKernel,
+  kMembershipProtocol,
+  kQuerier,
+  kBridgeSnooping,
+  kReversePath,
+  kRoute,
+  kSendBlocked,
+  kReceiveBuffer,
+  kKernelDrops,
+  kLimits,
+  kLoopback,
+  kSourceRequired,
+  kGroupScope,
+  kHopLimit,
+  kLastDatagram,
+  kPortSharing,
+  kMtu,
+  kInvalidQuery,
+  kReassembly,
+  kDeviceDrops,
+  kChecksums,
 };
 
-// The numbers are those of the API's FindingSeverity.
-enum class Severity : uint8_t { kOk = 1, kInfo = 2, kWarning = 3, kError = 4, kUnknown = 5 };
+enum class Severity : uint8_t { kOk, kInfo, kWarning, kError, kUnknown };
 
 struct Finding {
   FindingCode code;

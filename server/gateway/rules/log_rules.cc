@@ -56,9 +56,8 @@ absl::Status ReadLimit(std::string_view text, LogRule* rule) {
     return absl::OkStatus();
   }
   if (name == "age") {
-    absl::Duration age;
-    if (!absl::ParseDuration(std::string(value), &age) || age < absl::ZeroDuration() || age > kMostAge ||
-        (age != absl::ZeroDuration() && age < absl::Seconds(1))) {
+    const std::optional<absl::Duration> age = net::ReadDuration(value, absl::ZeroDuration(), kMostAge);
+    if (!age.has_value() || (*age != absl::ZeroDuration() && *age < absl::Seconds(1))) {
       return Bad(text, "age is a duration from 1s to 24h, or 0s for no limit");
     }
     if (rule->age.has_value()) return Bad(text, "a second age in one rule");
