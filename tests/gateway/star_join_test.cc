@@ -144,7 +144,9 @@ TEST_F(StarJoinTest, TakesTheInterfacesOfItsMomentWhateverHappens) {
   };
   for (int i = 1; i < 200; ++i) {
     for (auto changes = random() % 3; changes > 0; --changes) change();
-    if (random() % 4 == 0) ASSERT_TRUE(gateway_->inspector().ListInterfaces().ok());
+    if (random() % 4 == 0) {
+      ASSERT_TRUE(gateway_->inspector().ListInterfaces().ok());
+    }
     if (random() % 4 == 0) Follow();
     Join(session, Request("*", Group(i)));
     ASSERT_THAT(JoinedOn(Group(i)), ElementsAreArray(there)) << i;

@@ -572,7 +572,19 @@ class Process:
         return code
 
     def signal(self, number):
+        """Sends a signal. After SIGSTOP every thread has stopped: the kernel stops them one after the other."""
         self.popen.send_signal(number)
+        if number == signal.SIGSTOP:
+            wait_until(self._is_stopped, "every thread to stop")
+
+    def _is_stopped(self):
+        states = set()
+        for task in pathlib.Path(f"/proc/{self.popen.pid}/task").iterdir():
+            try:
+                states.add((task / "stat").read_text().rpartition(")")[2].split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return states == {"T"}
 
     def kill(self):
         self.popen.kill()
