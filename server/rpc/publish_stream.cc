@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "multicast/gateway/v1/gateway_service.grpc.pb.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "server/rpc/read_request.h"

@@ -386,8 +386,11 @@ TEST_P(SocketsPropertyTest, TheKernelHasWhatIsWishedAndNothingMoves) {
     if (held.empty() || Random(3) == 0) {
       const std::string& group = groups[Random(groups.size())];
       absl::StatusOr<HoldPtr> hold = TryAcquire(group, RandomSources());
-      if (hold.ok()) held.push_back({group, *std::move(hold)});
-      refused += hold.ok() ? 0 : 1;
+      if (hold.ok()) {
+        held.push_back({group, *std::move(hold)});
+      } else {
+        ++refused;
+      }
     } else if (Random(2) == 0) {
       refused += held[Random(held.size())].hold->SetFilter(RandomSources()).ok() ? 0 : 1;
     } else {

@@ -22,7 +22,7 @@ using kernel::Checksum;
 using kernel::Ipv4;
 using kernel::Ipv6;
 using kernel::PutOnTheWire;
-using std::string_literals::operator""s;
+using std::string_literals::operator""s;  // NOLINT(misc-unused-using-decls): the literals use it.
 
 std::string IgmpQuery(size_t bytes, uint8_t spoil = 0) {
   std::string message = "\x11\x0a\0\0\0\0\0\0\2\x7d\0\0"s.substr(0, bytes);

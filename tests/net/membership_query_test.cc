@@ -13,7 +13,7 @@
 namespace mcgw::net {
 namespace {
 
-using std::string_literals::operator""s;
+using std::string_literals::operator""s;  // NOLINT(misc-unused-using-decls): the literals use it.
 
 IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
 
