@@ -270,7 +270,8 @@ TEST(Diagnosis, SaysWhoseQueriesTheKernelIgnoresAndWhy) {
   facts.families[1].invalid_query =
       net::InvalidQuery{Ip("fe80::2"), "its hop limit is 64, not 1", kNowNs - 7 * kSecondNs, 3};
   const auto finding = CheckInvalidQueries(facts, host, net::Family::kIpv6);
-  EXPECT_TRUE(Says(finding, Severity::kWarning, "fe80::2 asked on a0 7 s ago with an MLD query that the kernel ignores"));
+  EXPECT_TRUE(
+      Says(finding, Severity::kWarning, "fe80::2 asked on a0 7 s ago with an MLD query that the kernel ignores"));
   EXPECT_TRUE(Says(finding, Severity::kWarning, "its hop limit is 64, not 1; it is one of 3 such queries"));
   EXPECT_EQ(finding->code, FindingCode::kInvalidQuery);
   // It makes no querier.

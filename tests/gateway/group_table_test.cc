@@ -21,7 +21,6 @@ using ::testing::Ge;
 using testing::Ip;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using ::testing::SizeIs;
 
 bool Contains(const GroupRange& range, const net::IpAddress& address) {
   return address.family() == range.first.family() && range.first <= address && address <= range.last;

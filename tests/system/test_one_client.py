@@ -1,14 +1,11 @@
 """What one client does stops no other: publishers to slow links, clients that are gone or do not read, and those that
 take all connections."""
-import pathlib
-import re
 import signal
 import socket
 
 import pytest
 
 from mcgw_testlib import Daemon, Mcgw, channel, ip, sender_to, wait_until
-from raw_client import GATEWAY, RawClient
 from slow_links import make_slow, queued_bytes
 
 GROUP = "239.7.7.1"
@@ -117,29 +114,3 @@ def test_one_peer_does_not_take_all_connections(net, binaries, tmp_path):
         finally:
             for connection in sockets:
                 connection.close()
-
-
-def resident_bytes(daemon):
-    status = pathlib.Path(f"/proc/{daemon.popen.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s*(\d+) kB", status)[1]) << 10
-
-
-def test_messages_that_never_end_take_bounded_memory(net, daemon, mcgw):
-    """Each of 400 streams announces a message of a megabyte, and sends all of it but the last byte."""
-    del net
-    before = resident_bytes(daemon)
-    clients = []
-    try:
-        for _ in range(4):
-            client = RawClient(daemon.address)
-            clients.append(client)
-            for _ in range(100):
-                stream = client.begin(GATEWAY, "Publish")
-                if not client.message(stream, bytes((1 << 20) - 1), announced=1 << 20):
-                    break
-        mcgw.ok("health")
-        mcgw.ok("pub", channel(GROUP, 5000, "a0"), stdin=b"x\n")
-        assert resident_bytes(daemon) - before < 320 << 20
-    finally:
-        for client in clients:
-            client.close()

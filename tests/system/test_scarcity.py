@@ -1,4 +1,6 @@
-"""A host that refuses memory or threads: the daemon serves, or ends with a sentence and exit code 1."""
+"""A host that refuses memory or threads: the daemon serves, or ends with a sentence and exit code 1. And clients that
+take memory."""
+import pathlib
 import re
 import resource
 import signal
@@ -6,7 +8,8 @@ import subprocess
 
 import pytest
 
-from mcgw_testlib import BIN, Process
+from mcgw_testlib import BIN, Process, channel
+from raw_client import GATEWAY, RawClient
 
 MEBIBYTE = 1 << 20
 
@@ -31,3 +34,29 @@ def test_no_descriptors(net, binaries):
     result = subprocess.run([BIN / "mcgwd"], capture_output=True, text=True, timeout=20, check=False,
                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8)))
     assert result.returncode == 1 and re.search("(?m)^mcgwd: ", result.stderr), result
+
+
+def resident_bytes(daemon):
+    status = pathlib.Path(f"/proc/{daemon.popen.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s*(\d+) kB", status)[1]) << 10
+
+
+def test_messages_that_never_end_take_bounded_memory(net, daemon, mcgw):
+    """Each of 400 streams announces a message of a megabyte, and sends all of it but the last byte."""
+    del net
+    before = resident_bytes(daemon)
+    clients = []
+    try:
+        for _ in range(4):
+            client = RawClient(daemon.address)
+            clients.append(client)
+            for _ in range(100):
+                stream = client.begin(GATEWAY, "Publish")
+                if not client.message(stream, bytes((1 << 20) - 1), announced=1 << 20):
+                    break
+        mcgw.ok("health")
+        mcgw.ok("pub", channel("239.7.7.1", 5000, "a0"), stdin=b"x\n")
+        assert resident_bytes(daemon) - before < 320 << 20
+    finally:
+        for client in clients:
+            client.close()
