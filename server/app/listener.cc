@@ -1,12 +1,14 @@
 #include "server/app/listener.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,6 +20,7 @@
 #include <filesystem>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "server/net/address.h"
 #include "server/net/clock.h"
@@ -34,6 +37,9 @@ constexpr int kBacklog = 1024;
 // Bounds the kernel memory that a stalled client pins: twice this plus one write (socket(7)). Together with the
 // daemon's memory for its stream that is at most 256 KiB. Accepted sockets inherit it.
 constexpr int kSendBufferBytes = 72 << 10;
+
+// So many checks in a row, spread over the stall timeout, must find that a peer has read nothing.
+constexpr int kStalledChecks = 4;
 
 absl::Status Bad(const std::string& address, std::string_view why) {
   return absl::InvalidArgumentError(net::StrCat("listen address '", address, "': ", why));
@@ -243,7 +249,7 @@ void Acceptor::CutConnections() {
 }
 
 void Acceptor::Run() {
-  const int tick_ms = static_cast<int>(absl::ToInt64Milliseconds(stall_timeout_ / 4));
+  const int tick_ms = static_cast<int>(absl::ToInt64Milliseconds(stall_timeout_ / kStalledChecks));
   epoll_event events[64];
   while (true) {
     duty_.End(net::MonotonicNs());
@@ -265,7 +271,7 @@ void Acceptor::OnConnection(int fd, uint32_t events) {
     connections_.erase(connection);
     return;
   }
-  connection->second.writable_ns = net::MonotonicNs();
+  connection->second.writable = true;
   epoll_event event{};
   event.events = EPOLLET;  // Until the next CutStalled.
   event.data.fd = fd;
@@ -274,11 +280,17 @@ void Acceptor::OnConnection(int fd, uint32_t events) {
 
 void Acceptor::CutStalled() {
   const int64_t now_ns = net::MonotonicNs();
-  if (now_ns - last_check_ns_ < absl::ToInt64Nanoseconds(stall_timeout_ / 4)) return;
+  if (now_ns - last_check_ns_ < absl::ToInt64Nanoseconds(stall_timeout_ / kStalledChecks)) return;
   last_check_ns_ = now_ns;
-  for (const auto& [fd, connection] : connections_) {
+  for (auto& [fd, connection] : connections_) {
     if (!connection.peer.unix_socket) continue;
-    if (now_ns - connection.writable_ns >= absl::ToInt64Nanoseconds(stall_timeout_)) {
+    // A slow reader may leave the buffer too full to count as writable (unix(7)), but what it has not read changes.
+    int queued_bytes = 0;
+    ioctl(fd, SIOCOUTQ, &queued_bytes);
+    const bool moved = std::exchange(connection.writable, false) ||
+                       std::exchange(connection.queued_bytes, queued_bytes) != queued_bytes;
+    connection.stalled_checks = moved ? 0 : connection.stalled_checks + 1;
+    if (connection.stalled_checks >= kStalledChecks) {
       spdlog::info("cut a connection of {}: it has taken nothing for {} s", connection.peer.name,
                    absl::ToInt64Seconds(stall_timeout_));
       shutdown(fd, SHUT_RDWR);
@@ -326,7 +338,7 @@ void Acceptor::Accept(int listener_fd) {
   event.data.fd = second.get();
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, second.get(), &event);
   const int key = second.get();
-  connections_.emplace(key, Connection{std::move(second), std::move(peer), net::MonotonicNs()});
+  connections_.emplace(key, Connection{.fd = std::move(second), .peer = std::move(peer)});
   handler_(listener_fd, std::move(connection));
 }
 

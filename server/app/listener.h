@@ -83,8 +83,8 @@ class Acceptor {
   void Run();
   void Accept(int listener_fd);
   void OnConnection(int fd, uint32_t events);
-  // Shuts down Unix connections that have not been writable for the stall timeout. gRPC's keepalive would wait behind
-  // unwritten data. TCP has TCP_USER_TIMEOUT; Unix sockets have no equivalent.
+  // Shuts down Unix connections whose peer has read nothing for kStalledChecks checks, which take the stall timeout.
+  // gRPC's keepalive would wait behind unwritten data. TCP has TCP_USER_TIMEOUT; Unix sockets have no equivalent.
   void CutStalled();
   // Logs that clients wait or are refused, at most once in ten seconds.
   void Warn(const std::string& what);
@@ -98,7 +98,10 @@ class Acceptor {
   struct Connection {
     net::OwnedFd fd;  // A duplicate, closed when both directions of the connection are.
     ConnectionPeer peer;
-    int64_t writable_ns;  // The last time it was writable; Unix sockets only.
+    // Of Unix sockets. Checks are counted, not time: a gateway that was frozen has not given its peers a chance.
+    bool writable = true;  // Since the last check.
+    int queued_bytes = 0;  // Not read by the peer, at the last check.
+    int stalled_checks = 0;
   };
   net::Duty duty_;
   // Of the thread; after its end, of the owner.

@@ -128,8 +128,7 @@ absl::Status Server::Serve() {
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) return absl::InternalError("gRPC could not start its server");
 
-  subscribe_server_ =
-      std::make_unique<rpc::SubscribeServer>(gateway_.get(), calls_.get(), StallTimeout(config_), std::move(queue));
+  subscribe_server_ = std::make_unique<rpc::SubscribeServer>(gateway_.get(), calls_.get(), std::move(queue));
   subscribe_server_->Start(
       [service = gateway_service_.get()](auto* context, auto* request, auto* answer, auto* cq, void* tag) {
         service->RequestSubscribe(context, request, answer, cq, cq, tag);
@@ -184,14 +183,15 @@ void Server::WatchDuties() {
 }
 
 void Server::RunControl() {
+  const auto stall_checks = static_cast<int>(absl::Ceil(StallTimeout(config_), absl::Seconds(1)) / absl::Seconds(1));
   int64_t next_sweep_ns = net::MonotonicNs() + kSweepNs;
   while (!stopping_control_) {
     int64_t now_ns = net::MonotonicNs();
     bool report = follower_->Run(now_ns);
     if (now_ns >= next_sweep_ns) {
       gateway_->Sweep();
-      subscribe_server_->Sweep();
-      gateway_service_->publish_streams().CheckStalls(now_ns, absl::ToInt64Nanoseconds(StallTimeout(config_)));
+      subscribe_server_->CheckStalls(stall_checks);
+      gateway_service_->publish_streams().CheckStalls(stall_checks);
       for (const std::string& line : duties_.NewLines(now_ns)) spdlog::info("{}", line);
       next_sweep_ns = now_ns + kSweepNs;
       report = true;

@@ -145,7 +145,7 @@ void PublishStream::Answer(absl::StatusOr<Response> answer) {
 void PublishStream::OnWriteDone(bool ok) {
   net::MutexLock lock(&mutex_);
   writing_ = false;
-  writing_since_ns_ = 0;
+  stalled_checks_ = 0;
   answer_bytes_ -= answers_.front().Length();
   answers_.pop_front();
   if (!ok) {
@@ -179,11 +179,9 @@ void PublishStream::End(const absl::Status& status) {
   Advance();
 }
 
-void PublishStream::CheckStall(int64_t now_ns, int64_t patience_ns) {
+void PublishStream::CheckStall(int most_checks) {
   net::MutexLock lock(&mutex_);
-  if (!writing_ || finished_) return;
-  if (writing_since_ns_ == 0) writing_since_ns_ = now_ns;
-  if (now_ns - writing_since_ns_ >= patience_ns) context_->TryCancel();
+  if (writing_ && !finished_ && ++stalled_checks_ > most_checks) context_->TryCancel();
 }
 
 absl::Status PublishStream::ReadSession() {
@@ -256,9 +254,9 @@ void PublishStreams::End(const absl::Status& status) {
   for (PublishStream* stream : streams_) stream->End(status);
 }
 
-void PublishStreams::CheckStalls(int64_t now_ns, int64_t patience_ns) {
+void PublishStreams::CheckStalls(int most_checks) {
   net::MutexLock lock(&mutex_);
-  for (PublishStream* stream : streams_) stream->CheckStall(now_ns, patience_ns);
+  for (PublishStream* stream : streams_) stream->CheckStall(most_checks);
 }
 
 bool PublishStreams::Charge(const std::string& client, size_t bytes) {

@@ -39,8 +39,9 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
 
   // Answers what has been read, then ends with `status`. Any thread.
   void End(const absl::Status& status);
-  // Cancels the call if its client has taken no answer for `patience_ns`. Called once a second by any thread.
-  void CheckStall(int64_t now_ns, int64_t patience_ns);
+  // Cancels the call if its client has taken no answer for more than `most_checks` of these calls, which any thread
+  // makes once a second. Calls are counted, not time: a gateway that was frozen has not given its clients a chance.
+  void CheckStall(int most_checks);
 
  private:
   using Request = multicast::gateway::v1::PublishRequest;
@@ -77,7 +78,7 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   std::deque<grpc::ByteBuffer> answers_ ABSL_GUARDED_BY(mutex_);
   size_t answer_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<gateway::BatchJob> waiting_ ABSL_GUARDED_BY(mutex_);  // In the SendLoop.
-  int64_t writing_since_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // When CheckStall first saw the write; 0: not yet.
+  int stalled_checks_ ABSL_GUARDED_BY(mutex_) = 0;                      // How often CheckStall has seen the write.
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mutex_);
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
@@ -92,7 +93,7 @@ class PublishStreams {
   void Remove(PublishStream* stream);
   // Ends all streams, and every new one from now on.
   void End(const absl::Status& status);
-  void CheckStalls(int64_t now_ns, int64_t patience_ns);
+  void CheckStalls(int most_checks);
 
   // Charges the memory of a waiting batch to its client until GiveBack. False if the client has too much waiting.
   bool Charge(const std::string& client, size_t bytes);

@@ -194,13 +194,13 @@ void SubscribeStream::End(const absl::Status& status) {
   if (subscription_ != nullptr) subscription_->subscriber().End(status);
 }
 
-void SubscribeStream::CheckStall(int64_t now_ns, int64_t patience_ns) {
+void SubscribeStream::CheckStall(int64_t now_ns, int most_checks) {
   if (!in_flight_ || writes_ != writes_seen_) {
     writes_seen_ = writes_;
-    writes_seen_ns_ = now_ns;
-  } else if (!done_ && now_ns - writes_seen_ns_ >= patience_ns) {
+    stalled_checks_ = 0;
+  } else if (!done_ && ++stalled_checks_ >= most_checks) {
     spdlog::info("cut stream {} of {}: it has taken nothing for {} s", subscription_->id(), context_.peer(),
-                 patience_ns / 1'000'000'000);
+                 stalled_checks_);
     context_.TryCancel();
     return;
   }
@@ -233,12 +233,9 @@ void SubscribeStream::ReapIfGone() {
 
 // ---- SubscribeServer ----
 
-SubscribeServer::SubscribeServer(gateway::Gateway* gateway, net::WorkPool* calls, absl::Duration stall_timeout,
+SubscribeServer::SubscribeServer(gateway::Gateway* gateway, net::WorkPool* calls,
                                  std::unique_ptr<grpc::ServerCompletionQueue> queue)
-    : gateway_(gateway),
-      calls_(calls),
-      stall_timeout_ns_(absl::ToInt64Nanoseconds(stall_timeout)),
-      queue_(std::move(queue)) {
+    : gateway_(gateway), calls_(calls), queue_(std::move(queue)) {
   for (size_t i = 0; i < gateway_->shards(); ++i) {
     loops_.push_back(std::make_unique<StreamLoop>(gateway_->loop(i), queue_.get(),
                                                   [this](StreamTag* tag, bool ok) { Dispatch(tag, ok); }));
@@ -319,12 +316,10 @@ void SubscribeServer::End(absl::Status status) {
   }
 }
 
-void SubscribeServer::Sweep() {
+void SubscribeServer::CheckStalls(int most_checks) {
   const int64_t now_ns = net::MonotonicNs();
   for (const std::unique_ptr<StreamLoop>& loop : loops_) {
-    loop->ForEachStream([now_ns, patience_ns = stall_timeout_ns_](SubscribeStream* stream) {
-      stream->CheckStall(now_ns, patience_ns);
-    });
+    loop->ForEachStream([=](SubscribeStream* stream) { stream->CheckStall(now_ns, most_checks); });
   }
 }
 

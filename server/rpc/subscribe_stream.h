@@ -56,9 +56,9 @@ class SubscribeStream {
   // When the message held back may be written; in the past if nothing is held back.
   int64_t hold_until_ns() const { return hold_until_ns_; }
   void EndHold() { hold_until_ns_ = 0; }
-  // Cancels a call whose client has taken no message for `patience_ns` or does not read the stream's end. Called once a
-  // second.
-  void CheckStall(int64_t now_ns, int64_t patience_ns);
+  // Cancels a call whose client has taken no message for `most_checks` of these calls, made once a second, or does not
+  // read the stream's end. Calls are counted, not time: a gateway that was frozen has not given its clients a chance.
+  void CheckStall(int64_t now_ns, int most_checks);
 
  private:
   friend class SubscribeServer;
@@ -97,7 +97,7 @@ class SubscribeStream {
   bool done_ = false;
   uint64_t writes_ = 0;          // Messages given to the transport,
   uint64_t writes_seen_ = 0;     // the count that CheckStall last saw,
-  int64_t writes_seen_ns_ = 0;   // and when it first saw it.
+  int stalled_checks_ = 0;       // and how often it has seen it again.
   int64_t ending_since_ns_ = 0;  // How long the end has waited for the client; 0: it does not wait.
   Linger linger_;
   int64_t hold_until_ns_ = 0;  // Monotonic.
@@ -109,10 +109,8 @@ class SubscribeServer {
  public:
   using Service = multicast::gateway::v1::MulticastGatewayService;
 
-  // Streams open and close in `calls`, in turn with their clients' other calls. A stream that takes no message for
-  // `stall_timeout` is cut. All arguments must outlive this object.
-  SubscribeServer(gateway::Gateway* gateway, net::WorkPool* calls, absl::Duration stall_timeout,
-                  std::unique_ptr<grpc::ServerCompletionQueue> queue);
+  // Streams open and close in `calls`, in turn with their clients' other calls. All arguments must outlive this object.
+  SubscribeServer(gateway::Gateway* gateway, net::WorkPool* calls, std::unique_ptr<grpc::ServerCompletionQueue> queue);
   ~SubscribeServer();
 
   // Starts accepting. `request` asks the service for one more call: RequestSubscribe of the raw method.
@@ -123,8 +121,8 @@ class SubscribeServer {
 
   // Ends every open stream with `status`, and every later one at once. Any thread.
   void End(absl::Status status);
-  // Cuts stalled streams. Called once a second by any thread.
-  void Sweep();
+  // Cuts streams that have been stalled for `most_checks` of these calls. Called once a second by any thread.
+  void CheckStalls(int most_checks);
   // Waits until no stream is open, for at most `patience`.
   void WaitUntilIdle(absl::Duration patience);
   // Waits for the last stream and ends all threads. The gRPC server must have been shut down.
@@ -144,7 +142,6 @@ class SubscribeServer {
 
   gateway::Gateway* const gateway_;
   net::WorkPool* const calls_;
-  const int64_t stall_timeout_ns_;
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::vector<std::unique_ptr<StreamLoop>> loops_;
   RequestCall request_;

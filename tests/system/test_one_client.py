@@ -2,6 +2,7 @@
 take all connections."""
 import signal
 import socket
+import time
 
 import pytest
 
@@ -94,6 +95,27 @@ def test_a_client_that_takes_nothing_is_cut(impatient):
         sender.send(GROUP, 5000, *[bytes(1400)] * 3000)
         wait_until(lambda: open_streams(mcgw) == 0, "the stream to go", deadline_s=12)
         subscriber.signal(signal.SIGCONT)
+
+
+def test_a_gateway_that_was_frozen_cuts_no_client(impatient):
+    """Its clients had no chance to show that they read."""
+    daemon, mcgw = impatient
+    with mcgw.subscribe(channel(GROUP, 5000, "a0"), "-o", "raw", "--count", 2) as subscriber, \
+            sender_to(GROUP, "b0") as sender:
+        sender.send(GROUP, 5000, b"1\n")
+        subscriber.wait_line("^1$")
+        daemon.signal(signal.SIGSTOP)
+        time.sleep(3)  # Longer than the stall timeout: what passes is the event.
+        daemon.signal(signal.SIGCONT)
+        # It has looked for stalled clients again when it has cut one that came later.
+        with mcgw.subscribe(channel("239.7.7.2", 5000, "a0"), "-o", "raw") as stopped, \
+                sender_to("239.7.7.2", "b0") as flood:
+            stopped.signal(signal.SIGSTOP)
+            flood.send("239.7.7.2", 5000, *[bytes(1400)] * 3000)
+            wait_until(lambda: open_streams(mcgw) == 1, "the stopped client to go", deadline_s=12)
+            stopped.signal(signal.SIGCONT)
+        sender.send(GROUP, 5000, b"2\n")
+        assert subscriber.wait() == 0, subscriber.errors()
 
 
 def test_one_peer_does_not_take_all_connections(net, binaries, tmp_path):
