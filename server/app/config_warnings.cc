@@ -17,6 +17,9 @@ std::string Has(const net::InterfaceTable& table) {
 
 std::vector<std::string> InterfaceWarnings(const Config& config, const net::InterfaceTable& table) {
   std::vector<std::string> warnings;
+  for (const std::string& name : table.left_out()) {
+    warnings.push_back(net::StrCat("interface ", name, " is left out: its name is not UTF-8; rename it"));
+  }
   for (const std::string& name : config.interfaces()) {
     if (table.FindByName(name) != nullptr) continue;
     warnings.push_back(net::StrCat("interfaces: the host has no interface ", net::Shortened(name), " (it has ",

@@ -4,32 +4,10 @@
 
 #include "absl/strings/str_format.h"
 #include "server/net/text.h"
+#include "server/net/utf8.h"
 
 namespace mcgw::app {
 namespace {
-
-struct Character {
-  uint32_t code = 0;
-  size_t bytes = 0;  // 0: not valid UTF-8.
-};
-
-// Decodes the first character of `text`, which is not empty.
-Character Decode(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t first = byte(0);
-  if (first < 0x80) return {first, 1};
-  const size_t bytes = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < bytes) return {};
-  uint32_t code = first & (0x7fU >> bytes);
-  for (size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {};
-    code = code << 6 | (byte(i) & 0x3fU);
-  }
-  const bool overlong = (bytes == 3 && code < 0x800) || (bytes == 4 && code < 0x10000);
-  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  if (overlong || surrogate || code > 0x10ffff) return {};
-  return {code, bytes};
-}
 
 // Characters that move the cursor, end a line, or reorder text.
 bool IsUnprintable(uint32_t code) {
@@ -40,7 +18,7 @@ bool IsUnprintable(uint32_t code) {
 
 void AppendEscaped(std::string_view text, LogFormat format, std::string* out) {
   while (!text.empty()) {
-    const Character character = Decode(text);
+    const net::Utf8Character character = net::DecodeUtf8(text);
     if (character.bytes == 0) {
       format == LogFormat::kJson ? out->append("\\ufffd")
                                  : absl::StrAppendFormat(out, "\\x%02x", static_cast<uint8_t>(text[0]));
@@ -61,6 +39,17 @@ std::string ShortenLogText(std::string_view text) {
   size_t end = kMostLogTextBytes;
   while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;
   return net::StrCat(text.substr(0, end), " ... (", text.size() - end, " more bytes)");
+}
+
+std::string PrintableText(std::string_view text) {
+  std::string out;
+  for (size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+    AppendEscaped(text.substr(0, end), LogFormat::kText, &out);
+    out.push_back('\n');
+    text.remove_prefix(end + 1);
+  }
+  AppendEscaped(text, LogFormat::kText, &out);
+  return out;
 }
 
 std::string FormatLogLine(const LogLine& line, LogFormat format, absl::TimeZone zone) {

@@ -24,6 +24,9 @@ struct LogLine {
 inline constexpr size_t kMostLogTextBytes = 1000;
 std::string ShortenLogText(std::string_view text);
 
+// The text with the same bytes escaped as FormatLogLine does in its text form, but for the ends of lines.
+std::string PrintableText(std::string_view text);
+
 // The line as written, including its end. Escapes control characters, marks that change the writing direction, and
 // bytes that are not UTF-8.
 std::string FormatLogLine(const LogLine& line, LogFormat format, absl::TimeZone zone);

@@ -8,9 +8,11 @@
 #include <string>
 
 #include "absl/strings/str_join.h"
+#include "grpc/grpc.h"
 #include "server/app/config.h"
 #include "server/app/config_warnings.h"
 #include "server/app/log.h"
+#include "server/app/log_text.h"
 #include "server/app/process.h"
 #include "server/app/server.h"
 #include "server/net/text.h"
@@ -22,6 +24,7 @@ using mcgw::app::CommandLine;
 using mcgw::app::Complain;
 using mcgw::app::Config;
 using mcgw::app::Print;
+using mcgw::app::PrintableText;
 using mcgw::app::Server;
 using mcgw::net::ToStd;
 
@@ -69,10 +72,12 @@ int Serve(int argc, char** argv, CommandLine line) {
   Config config = std::move(line.config);
   mcgw::app::StartLog(config);
   for (const std::string& warning : line.warnings) spdlog::warn("{}", warning);
+  // Held to the end: gRPC's last shutdown may wait 10 s for one of its pollers.
+  grpc_init();
   absl::StatusOr<std::unique_ptr<Server>> server = StartServer(config);
   if (!server.ok()) {
     mcgw::app::FlushLog();
-    Complain(ToStd(server.status().message()));
+    Complain(PrintableText(ToStd(server.status().message())));
     return mcgw::app::kCannotServe;
   }
   // At every level: users wait for this line.
@@ -99,15 +104,16 @@ int main(int argc, char** argv) {
   mcgw::app::SayWhyAtTerminate();
   absl::StatusOr<CommandLine> line = mcgw::app::ReadCommandLine(argc, argv);
   if (!line.ok()) {
-    Complain(ToStd(line.status().message()));
+    Complain(PrintableText(ToStd(line.status().message())));
     return mcgw::app::kBadConfiguration;
   }
   if (line->print_and_exit) return Print(line->text);
   if (line->check_config) {
-    for (const std::string& warning : line->warnings) Complain(warning);
+    for (const std::string& warning : line->warnings) Complain(PrintableText(warning));
     // If the host cannot be queried, there is nothing to warn about.
     if (const auto table = mcgw::net::InterfaceTable::Read(); table.ok()) {
-      for (const std::string& warning : mcgw::app::InterfaceWarnings(line->config, *table)) Complain(warning);
+      for (const std::string& warning : mcgw::app::InterfaceWarnings(line->config, *table))
+        Complain(PrintableText(warning));
     }
     return Print("the configuration is good\n");
   }

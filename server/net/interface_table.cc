@@ -19,6 +19,7 @@
 #include "server/net/route_lookup.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
+#include "server/net/utf8.h"
 
 namespace mcgw::net {
 
@@ -168,6 +169,14 @@ int ReadOnce(mnl_socket* socket, std::vector<Interface>* interfaces) {
 }  // namespace
 
 InterfaceTable::InterfaceTable(std::vector<Interface> interfaces) : interfaces_(std::move(interfaces)) {
+  std::erase_if(interfaces_, [this](const Interface& interface) {
+    const bool bad = !IsUtf8(interface.name);
+    if (bad) left_out_.push_back(Printable(interface.name));
+    return bad;
+  });
+  for (Interface& interface : interfaces_) {
+    std::erase_if(interface.alternative_names, [](const std::string& name) { return !IsUtf8(name); });
+  }
   std::sort(interfaces_.begin(), interfaces_.end(),
             [](const Interface& a, const Interface& b) { return a.index < b.index; });
   // Links that are down do not count: some kernel modules create one in every namespace (tunl0, sit0).

@@ -22,12 +22,15 @@ namespace mcgw::net {
 class InterfaceTable {
  public:
   InterfaceTable() = default;
+  // Leaves out names that are not UTF-8, which the kernel accepts and no client can say or be told.
   explicit InterfaceTable(std::vector<Interface> interfaces);
 
   // Asks the kernel (rtnetlink, RTM_GETLINK and RTM_GETADDR). Blocks only for its answer.
   static absl::StatusOr<InterfaceTable> Read();
 
   const std::vector<Interface>& interfaces() const { return interfaces_; }
+  // Interfaces that are left out because of their name, which is given in printable form.
+  const std::vector<std::string>& left_out() const { return left_out_; }
   // By name or alternative name; names are unique. Null if not found; valid as long as this table.
   const Interface* FindByName(std::string_view name) const;
   const Interface* FindByIndex(uint32_t index) const;
@@ -38,9 +41,9 @@ class InterfaceTable {
 
  private:
   std::vector<Interface> interfaces_;
+  std::vector<std::string> left_out_;
 };
 
-// The index of the interface of a family's default route with the lowest metric (main table). NO_ROUTE if there is
 // The index of the interface of a family's default route (main table, lowest metric), or NO_ROUTE.
 absl::StatusOr<uint32_t> DefaultRouteInterface(Family family);
 

@@ -84,6 +84,10 @@ std::string Formatted(const std::string& text, LogFormat format) {
   return FormatLogLine({absl::UnixEpoch() + absl::Milliseconds(1), kWarn, text}, format, absl::UTCTimeZone());
 }
 
+TEST(LogTextTest, AnErrorKeepsItsLinesAndNothingElseThatSteersATerminal) {
+  EXPECT_EQ(PrintableText("no \x1b[31m\nsuch \xff key\n"), "no \\u001b[31m\nsuch \\xff key\n");
+}
+
 TEST(LogTextTest, WhatPeersPutIntoALineCannotEndItNorSteerATerminal) {
   EXPECT_EQ(Formatted("plain \xc3\xa4 'x'", LogFormat::kText),
             "1970-01-01T00:00:00.001+00:00 warning plain \xc3\xa4 'x'\n");

@@ -51,6 +51,23 @@ TEST(InterfaceTable, FindsByAlternativeName) {
   EXPECT_EQ(table.FindByName("enp5s"), nullptr);
 }
 
+TEST(InterfaceTable, LeavesOutNamesThatNoClientCanSay) {
+  std::vector<Interface> interfaces(3);
+  const char* const names[] = {"eth0", "u\xff", "\xc3\xbc"};
+  for (uint32_t i = 0; i < 3; ++i) {
+    interfaces[i].index = i + 1;
+    interfaces[i].name = names[i];
+  }
+  interfaces[0].alternative_names = {"\xe2\x82", "enp1s0"};
+  const InterfaceTable table(interfaces);
+  EXPECT_EQ(table.interfaces().size(), 2u);
+  EXPECT_EQ(table.FindByIndex(2), nullptr);
+  EXPECT_NE(table.FindByName("\xc3\xbc"), nullptr);
+  EXPECT_EQ(table.FindByName("enp1s0"), table.FindByIndex(1));
+  EXPECT_EQ(table.FindByName("\xe2\x82"), nullptr);
+  EXPECT_EQ(table.left_out(), std::vector<std::string>{"u\\xff"});
+}
+
 TEST(InterfaceTable, FindsAllThatShareAnAddress) {
   const InterfaceTable table({Named(1, "lo", {{Ip("10.8.0.1"), 32}}), Named(2, "eth2"),
                               Named(3, "eth3", {{Ip("10.8.0.1"), 32}, {Ip("fe80::1"), 64}}),
