@@ -14,11 +14,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <random>
 #include <string_view>
 #include <utility>
 
@@ -38,8 +40,9 @@ constexpr int kBacklog = 1024;
 // daemon's memory for its stream that is at most 256 KiB. Accepted sockets inherit it.
 constexpr int kSendBufferBytes = 72 << 10;
 
-// So many checks in a row, spread over the stall timeout, must find that a peer has read nothing.
-constexpr int kStalledChecks = 4;
+// So many checks in a row, spread over the stall timeout, must find that a peer has read nothing. A connection that is
+// filled again as soon as its peer reads looks the same to most of them; so they are many, and at uneven times.
+constexpr int kStalledChecks = 64;
 
 absl::Status Bad(const std::string& address, std::string_view why) {
   return absl::InvalidArgumentError(net::StrCat("listen address '", address, "': ", why));
@@ -249,11 +252,10 @@ void Acceptor::CutConnections() {
 }
 
 void Acceptor::Run() {
-  const int tick_ms = static_cast<int>(absl::ToInt64Milliseconds(stall_timeout_ / kStalledChecks));
   epoll_event events[64];
   while (true) {
     duty_.End(net::MonotonicNs());
-    const int count = epoll_wait(epoll_.get(), events, std::size(events), connections_.empty() ? -1 : tick_ms);
+    const int count = epoll_wait(epoll_.get(), events, std::size(events), connections_.empty() ? -1 : NextCheckMs());
     duty_.Begin(net::MonotonicNs());
     for (int i = 0; i < count; ++i) {
       const int fd = events[i].data.fd;
@@ -278,10 +280,17 @@ void Acceptor::OnConnection(int fd, uint32_t events) {
   epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
+int Acceptor::NextCheckMs() const {
+  const int64_t left_ms = (next_check_ns_ - net::MonotonicNs()) / 1'000'000 + 1;
+  return static_cast<int>(std::max<int64_t>(left_ms, 0));
+}
+
 void Acceptor::CutStalled() {
   const int64_t now_ns = net::MonotonicNs();
-  if (now_ns - last_check_ns_ < absl::ToInt64Nanoseconds(stall_timeout_ / kStalledChecks)) return;
-  last_check_ns_ = now_ns;
+  if (now_ns < next_check_ns_) return;
+  // From half of the mean to one and a half.
+  const int64_t mean_ns = absl::ToInt64Nanoseconds(stall_timeout_ / kStalledChecks);
+  next_check_ns_ = now_ns + std::uniform_int_distribution<int64_t>(mean_ns / 2, mean_ns * 3 / 2)(random_);
   for (auto& [fd, connection] : connections_) {
     if (!connection.peer.unix_socket) continue;
     // A slow reader may leave the buffer too full to count as writable (unix(7)), but what it has not read changes.

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -86,6 +87,7 @@ class Acceptor {
   // Shuts down Unix connections whose peer has read nothing for kStalledChecks checks, which take the stall timeout.
   // gRPC's keepalive would wait behind unwritten data. TCP has TCP_USER_TIMEOUT; Unix sockets have no equivalent.
   void CutStalled();
+  int NextCheckMs() const;
   // Logs that clients wait or are refused, at most once in ten seconds.
   void Warn(const std::string& what);
 
@@ -108,7 +110,8 @@ class Acceptor {
   ConnectionShares shares_;
   std::unordered_map<int, Connection> connections_;
   int64_t last_warning_ns_ = 0;
-  int64_t last_check_ns_ = 0;
+  int64_t next_check_ns_ = 0;
+  std::minstd_rand random_;
 };
 
 }  // namespace mcgw::app

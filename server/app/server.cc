@@ -215,8 +215,11 @@ void Server::Stop(absl::Duration grace) {
   subscribe_server_->End(draining);
   // In this time, streams whose clients read get their reason; the others are cut.
   subscribe_server_->WaitUntilIdle(absl::Seconds(1));
+  gateway_service_->publish_streams().WaitUntilIdle(absl::Seconds(1));
+  gateway_service_->publish_streams().Abandon();
   std::thread shutdown([this] { grpc_server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1)); });
   subscribe_server_->WaitUntilIdle(absl::Milliseconds(500));
+  gateway_service_->publish_streams().WaitUntilIdle(absl::Milliseconds(500));
   if (acceptor_ != nullptr) acceptor_->CutConnections();
   shutdown.join();
   subscribe_server_->Stop();

@@ -1,5 +1,6 @@
 #include "server/rpc/publish_stream.h"
 
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -156,7 +157,9 @@ void PublishStream::OnWriteDone(bool ok) {
   Advance();
 }
 
-void PublishStream::OnCancel() {
+void PublishStream::OnCancel() { Abandon(); }
+
+void PublishStream::Abandon() {
   std::shared_ptr<gateway::BatchJob> waiting;
   {
     net::MutexLock lock(&mutex_);
@@ -245,6 +248,18 @@ void PublishStreams::Add(PublishStream* stream) {
 void PublishStreams::Remove(PublishStream* stream) {
   net::MutexLock lock(&mutex_);
   streams_.erase(stream);
+  changed_.NotifyAll();
+}
+
+void PublishStreams::WaitUntilIdle(absl::Duration patience) {
+  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(patience);
+  net::MutexLock lock(&mutex_);
+  while (!streams_.empty() && changed_.WaitUntil(&mutex_, deadline)) continue;
+}
+
+void PublishStreams::Abandon() {
+  net::MutexLock lock(&mutex_);
+  for (PublishStream* stream : streams_) stream->Abandon();
 }
 
 void PublishStreams::End(const absl::Status& status) {

@@ -42,6 +42,8 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   // Cancels the call if its client has taken no answer for more than `most_checks` of these calls, which any thread
   // makes once a second. Calls are counted, not time: a gateway that was frozen has not given its clients a chance.
   void CheckStall(int most_checks);
+  // Drops the batch that waits to be sent, if any, without an answer. Any thread.
+  void Abandon();
 
  private:
   using Request = multicast::gateway::v1::PublishRequest;
@@ -94,6 +96,10 @@ class PublishStreams {
   // Ends all streams, and every new one from now on.
   void End(const absl::Status& status);
   void CheckStalls(int most_checks);
+  // Waits until no stream is open, for at most `patience`.
+  void WaitUntilIdle(absl::Duration patience);
+  // Drops what waits to be sent, so that the streams that End waits for come to their end.
+  void Abandon();
 
   // Charges the memory of a waiting batch to its client until GiveBack. False if the client has too much waiting.
   bool Charge(const std::string& client, size_t bytes);
@@ -104,6 +110,7 @@ class PublishStreams {
 
  private:
   net::Mutex mutex_;
+  net::CondVar changed_;
   std::unordered_set<PublishStream*> streams_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mutex_);
   size_t charged_ ABSL_GUARDED_BY(mutex_) = 0;

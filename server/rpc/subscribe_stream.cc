@@ -199,7 +199,7 @@ void SubscribeStream::CheckStall(int64_t now_ns, int most_checks) {
     writes_seen_ = writes_;
     stalled_checks_ = 0;
   } else if (!done_ && ++stalled_checks_ >= most_checks) {
-    spdlog::info("cut stream {} of {}: it has taken nothing for {} s", subscription_->id(), context_.peer(),
+    spdlog::info("cut stream {} of {}: it has taken no message for {} s", subscription_->id(), context_.peer(),
                  stalled_checks_);
     context_.TryCancel();
     return;

@@ -633,6 +633,7 @@ class Mcgw:
     """The command-line client, speaking to one gateway."""
 
     def __init__(self, gateway="127.0.0.1:50051"):
+        self.gateway = gateway
         self.env = {**os.environ, "MCGW_GATEWAY": gateway}
 
     def run(self, *arguments, stdin=b"", deadline_s=DEADLINE_S):

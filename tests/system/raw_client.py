@@ -39,9 +39,14 @@ class RawClient:
     """One connection. What a server sends is read only while a method waits for it."""
 
     def __init__(self, address, timeout_s=20):
-        host, port = address.rsplit(":", 1)
-        self._socket = socket.create_connection((host, int(port)), timeout=timeout_s)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if address.startswith("unix:"):
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.settimeout(timeout_s)
+            self._socket.connect(address.removeprefix("unix:"))
+        else:
+            host, port = address.rsplit(":", 1)
+            self._socket = socket.create_connection((host, int(port)), timeout=timeout_s)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + self._frame(SETTINGS, 0, 0, b""))
         self._next_stream = 1
         self._stream_window, self._connection_window = 65535, 65535
@@ -55,6 +60,15 @@ class RawClient:
 
     def __exit__(self, *_):
         self.close()
+
+    def open_windows(self):
+        """From now on the gateway may send as much as the socket takes."""
+        self._socket.sendall(self._frame(SETTINGS, 0, 0, struct.pack(">HI", 4, (1 << 31) - 1))
+                             + self._frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", (1 << 31) - 1 - 65535)))
+
+    def take(self, most):
+        """At most so many bytes of what has come, as they are; none at the end."""
+        return self._socket.recv(most)
 
     def begin(self, service, method):
         """Opens a call; its number."""

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from mcgw_testlib import Daemon, Mcgw, channel, ip, sender_to, wait_until
+from raw_client import GATEWAY, RawClient, field, membership
 from slow_links import make_slow, queued_bytes
 
 GROUP = "239.7.7.1"
@@ -62,6 +63,18 @@ def test_a_stop_waits_for_no_publisher(net, daemon, mcgw, blocked):
     blocked.clear()
 
 
+def test_a_publisher_whose_batch_waits_is_told_of_a_stop(net, daemon, mcgw, tmp_path):
+    del net
+    make_slow("a0", "200kbit")
+    big = tmp_path / "big"
+    big.write_bytes(bytes(20_000_000))
+    with mcgw.start("pub", channel("239.7.7.7", 5000, "a0"), "--file", big) as publisher:
+        wait_until(lambda: queued_bytes(daemon.popen.pid) > 100_000, "a full send buffer")
+        daemon.stop()
+        publisher.wait()
+        assert "DRAINING" in publisher.errors(), publisher.errors()
+
+
 def open_streams(mcgw):
     return len(mcgw.json("subscribers"))
 
@@ -85,6 +98,25 @@ def test_a_client_that_is_gone_with_data_on_the_way_is_cut(impatient):
             wait_until(lambda: open_streams(mcgw) == 0, "the stream to go", deadline_s=12)
         finally:
             ip("link", "set", "lo", "up")
+
+
+def test_a_slow_reader_on_a_unix_socket_is_not_cut(impatient):
+    """What it reads is filled again at once, so most looks at its connection find it as it was."""
+    daemon, unix = impatient
+    mcgw = Mcgw(daemon.address)
+    destination = channel(GROUP, 5000, "a0")
+    with (unix.subscribe(destination, "-o", "raw") as stalled, RawClient(unix.gateway) as reader,
+          mcgw.start("pub", destination, "--file", "/dev/zero", "--size", "1200", "--rate", "1500")):
+        reader.open_windows()
+        reader.message(reader.begin(GATEWAY, "Subscribe"), field(1, membership("a0", GROUP, 5000)), last=True)
+        wait_until(lambda: open_streams(mcgw) == 2, "both streams to open")
+        stalled.signal(signal.SIGSTOP)
+        while open_streams(mcgw) == 2:
+            for _ in range(5):
+                time.sleep(0.1)  # Its pace.
+                assert reader.take(20_000), "the slow reader was cut"
+        assert reader.take(20_000) and open_streams(mcgw) == 1
+        stalled.signal(signal.SIGCONT)
 
 
 def test_a_client_that_takes_nothing_is_cut(impatient):

@@ -41,6 +41,17 @@ def resident_bytes(daemon):
     return int(re.search(r"VmRSS:\s*(\d+) kB", status)[1]) << 10
 
 
+def announce_and_withhold(client):
+    """Sends messages without their last byte until the gateway takes no more of them."""
+    try:
+        for _ in range(100):
+            stream = client.begin(GATEWAY, "Publish")
+            if not client.message(stream, bytes((1 << 20) - 1), announced=1 << 20):
+                return
+    except ConnectionError:
+        pass  # The gateway has closed the connection in the middle of a message.
+
+
 def test_messages_that_never_end_take_bounded_memory(net, daemon, mcgw):
     """Each of 400 streams announces a message of a megabyte, and sends all of it but the last byte."""
     del net
@@ -48,12 +59,8 @@ def test_messages_that_never_end_take_bounded_memory(net, daemon, mcgw):
     clients = []
     try:
         for _ in range(4):
-            client = RawClient(daemon.address)
-            clients.append(client)
-            for _ in range(100):
-                stream = client.begin(GATEWAY, "Publish")
-                if not client.message(stream, bytes((1 << 20) - 1), announced=1 << 20):
-                    break
+            clients.append(RawClient(daemon.address))
+            announce_and_withhold(clients[-1])
         mcgw.ok("health")
         mcgw.ok("pub", channel("239.7.7.1", 5000, "a0"), stdin=b"x\n")
         assert resident_bytes(daemon) - before < 320 << 20
