@@ -49,7 +49,7 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view flag, absl::strin
   if (!duration.has_value() || *duration < minimum || *duration > maximum) {
     return OutOfRange(flag, text,
                       absl::StrCat("a number of seconds from ", absl::ToDoubleSeconds(minimum), " to ",
-                                   absl::ToInt64Seconds(maximum), ", or a duration such as 500ms or 2m"));
+                                   absl::ToInt64Seconds(maximum), ", or a duration such as 1500ms or 2m"));
   }
   return *duration;
 }

@@ -9,6 +9,7 @@
 
 #include "client/cli/command.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/printable.h"
 
 namespace mcgw::cli {
 namespace {
@@ -56,19 +57,24 @@ void OpenStandardDescriptors() {
   }
 }
 
-// The option or variable with an empty value, as from an unset variable in a script. The default in its place could
-// mean another gateway, session or interface than the user intended.
-std::optional<std::string> FindEmptyValue(const CLI::App& app) {
+// What is wrong with the value of an option or a variable, if anything. An empty one comes from an unset variable in a
+// script: the default in its place could mean another gateway, session or interface than the user intended. The API
+// carries UTF-8 only; names of files are the kernel's and may have any bytes.
+std::optional<std::string> FindBadValue(const CLI::App& app) {
+  constexpr char kEmpty[] = " has an empty value: give one, or omit it to use the default";
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& value : option->results()) {
-      if (value.empty()) return option->get_name();
+      if (value.empty()) return option->get_name() + kEmpty;
+      if (!IsUtf8(value) && option->get_type_name() != "FILE") {
+        return option->get_name() + " '" + value + "' is not UTF-8";
+      }
     }
     const std::string variable = option->get_envname();
     const char* const text = variable.empty() ? nullptr : getenv(variable.c_str());
-    if (option->count() == 0 && text != nullptr && *text == '\0') return variable;
+    if (option->count() == 0 && text != nullptr && *text == '\0') return variable + kEmpty;
   }
   for (const CLI::App* command : app.get_subcommands()) {
-    if (std::optional<std::string> found = FindEmptyValue(*command); found.has_value()) return found;
+    if (std::optional<std::string> found = FindBadValue(*command); found.has_value()) return found;
   }
   return std::nullopt;
 }
@@ -117,8 +123,8 @@ int Main(int argc, char** argv) {
     Note("see `" + HelpCommand(app) + "`");
     return kBadInput;
   }
-  if (const std::optional<std::string> empty = FindEmptyValue(app); empty.has_value()) {
-    Note(*empty + " has an empty value: give one, or omit it to use the default");
+  if (const std::optional<std::string> bad = FindBadValue(app); bad.has_value()) {
+    Note(*bad);
     return kBadInput;
   }
   if (!run) {

@@ -61,6 +61,15 @@ bool IsPlain(char c) { return c == '\n' || (c >= ' ' && c <= '~'); }
 
 }  // namespace
 
+bool IsUtf8(absl::string_view text) {
+  while (!text.empty()) {
+    const size_t bytes = Decode(text).bytes;
+    if (bytes == 0) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
 std::string Printable(absl::string_view text) {
   if (std::all_of(text.begin(), text.end(), IsPlain)) return std::string(text);
   std::string printable;

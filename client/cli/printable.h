@@ -13,6 +13,8 @@ namespace mcgw::cli {
 // invisible characters, characters that change the direction of writing, and bytes that are not UTF-8.
 std::string Printable(absl::string_view text);
 
+bool IsUtf8(absl::string_view text);
+
 // Appends the text as a JSON string with its quotes. What Printable escapes, line ends included, is escaped as JSON
 // does (\u001b); each byte that is not UTF-8 becomes U+FFFD.
 void AppendJsonString(absl::string_view text, std::string* out);

@@ -136,7 +136,7 @@ absl::Status SetSendOptions(const Options& options, Plan* plan) {
 absl::Status SetInput(const Options& options, Plan* plan) {
   const int64_t most = absl::StrContains(plan->destination.group(), ":") ? kMaxPayloadIpv6 : kMaxPayloadIpv4;
   if (!options.file.empty()) {
-    const auto size = ParseNumber({"--size", "payload", v1::ERROR_REASON_PAYLOAD_TOO_LARGE, 1, most}, options.size);
+    const auto size = ParseNumber({.flag = "--size", .field = "payload", .minimum = 1, .maximum = most}, options.size);
     if (!size.ok()) return size.status();
     plan->chunk_bytes = static_cast<size_t>(*size);
   }

@@ -101,14 +101,16 @@ absl::Status ReadStart(const std::string& text, v1::Start* start) {
     absl::Time time;
     std::string error;
     const absl::optional<absl::Duration> ago = ReadDuration(text);
-    if (ago.has_value() && *ago > absl::ZeroDuration()) {
-      time = absl::Now() - *ago;
-    } else if (!absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
-      return client::InvalidInput(v1::ERROR_REASON_VALUE_OUT_OF_RANGE, "start",
-                                  absl::StrCat("--start '", text, "' must be live, oldest, a time such as ",
-                                               "2026-01-31T12:00:00Z, or a time ago such as 30s"));
-    }
+    const bool is_ago = ago.has_value() && *ago > absl::ZeroDuration();
+    const bool is_time = is_ago || absl::ParseTime(absl::RFC3339_full, text, &time, &error);
+    if (is_ago) time = absl::Now() - *ago;
     const int64_t ns = absl::ToUnixNanos(time);
+    // Nanoseconds from 1970, as far as 64 bits hold them.
+    if (!is_time || ns < 0 || ns == INT64_MAX) {
+      return client::InvalidInput(v1::ERROR_REASON_VALUE_OUT_OF_RANGE, "start",
+                                  absl::StrCat("--start '", text, "' must be live, oldest, a time from 1970 to 2262 ",
+                                               "such as 2026-01-31T12:00:00Z, or a time ago such as 30s"));
+    }
     start->mutable_time()->set_seconds(ns / 1'000'000'000);
     start->mutable_time()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
   }

@@ -44,6 +44,7 @@ absl::StatusOr<std::string> GatewayTarget(absl::string_view address) {
     return Wrong(address, absl::StrCat("has no port: ", kForms));
   }
   if (!bracketed && absl::StrContains(host, ":")) {
+    if (!IsIpv6(host) && !IsIpv6(address)) return Wrong(address, absl::StrCat("has too many colons: ", kForms));
     return Wrong(address, "is IPv6 without brackets: write [::1]:50051");
   }
   if (host.empty()) return Wrong(address, absl::StrCat("has no host: ", kForms));

@@ -349,7 +349,10 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
       line.text = out.str();
       return line;
     }
-    return absl::InvalidArgumentError(net::StrCat(error.what(), " (mcgwd --help lists the flags)"));
+    // CLI11 takes "--shards=" for a flag without its value.
+    const bool no_value = dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr;
+    return absl::InvalidArgumentError(net::StrCat(error.what(), no_value ? ": give a value, or leave the flag out" : "",
+                                                  " (mcgwd --help lists the flags)"));
   }
 
   // CLI11 treats an empty variable as unset.

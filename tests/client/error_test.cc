@@ -114,7 +114,7 @@ TEST(GatewayAddressTest, GoodOnesBecomeTargets) {
 TEST(GatewayAddressTest, BadOnesAreNamed) {
   for (const char* address :
        {"", "localhost", "127.0.0.1", ":50051", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x", "::1:50051", "[::1]",
-        "[::1:50051", "[nonsense]:50051", "unix:", "http://host:1", "a host:1"}) {
+        "[::1:50051", "[nonsense]:50051", "ipv4:127.0.0.1:50051", "unix:", "http://host:1", "a host:1"}) {
     const auto target = GatewayTarget(address);
     ASSERT_FALSE(target.ok()) << address;
     EXPECT_EQ(DetailsOf(target.status()).fields.at(0).field, "gateway");

@@ -248,7 +248,7 @@ TEST(FlagsTest, DurationsAreSecondsOrHaveAUnit) {
     EXPECT_FALSE(parse(text).ok()) << text;
   }
   EXPECT_EQ(parse("2h").status().message(),
-            "--wait 2h must be a number of seconds from 0.001 to 3600, or a duration such as 500ms or 2m");
+            "--wait 2h must be a number of seconds from 0.001 to 3600, or a duration such as 1500ms or 2m");
 }
 
 // ---- Why `*` takes nothing ----
