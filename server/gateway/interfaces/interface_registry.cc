@@ -21,19 +21,21 @@ InterfaceRegistry::Entry* InterfaceRegistry::Waiting(std::string_view name) {
   return found;
 }
 
-InterfaceRegistry::ChannelsPtr InterfaceRegistry::ChannelsOn(std::string_view name) {
+InterfaceRegistry::ChannelsPtr InterfaceRegistry::ChannelsOn(const InterfaceTarget& target) {
   net::MutexLock lock(&mutex_);
-  const net::Interface* const interface = table_->FindByName(name);
+  const net::Interface* interface = target.index == 0 ? nullptr : table_->FindByIndex(target.index);
+  // The table may be newer than the target.
+  if (interface == nullptr) interface = table_->FindByName(target.name);
   for (const Entry& entry : entries_) {
     if (interface != nullptr && entry.index == interface->index) return entry.channels;
   }
   // Follow has given each interface to the entry that waited for it, so an interface in the table has no entry yet.
   if (interface == nullptr) {
-    if (const Entry* const waiting = Waiting(name); waiting != nullptr) return waiting->channels;
+    if (const Entry* const waiting = Waiting(target.name); waiting != nullptr) return waiting->channels;
   }
   if (interface == nullptr) Prune();
-  auto channels = std::make_shared<InterfaceChannels>(services_, std::string(name), interface);
-  entries_.push_back({.name = std::string(name),
+  auto channels = std::make_shared<InterfaceChannels>(services_, target.name, interface);
+  entries_.push_back({.name = target.name,
                       .index = interface == nullptr ? 0 : interface->index,
                       .lost_order = 0,
                       .channels = channels});

@@ -24,6 +24,12 @@
 
 namespace mcgw::gateway {
 
+// An interface that a membership means: one of the table or, with index 0, the one that will have the name.
+struct InterfaceTarget {
+  std::string name;
+  uint32_t index = 0;
+};
+
 // Thread-safe, except Follow, which one thread calls at a time. Its mutex is held for look-ups only, never while an
 // InterfaceChannels works, and comes before the mutex of one.
 class InterfaceRegistry {
@@ -32,8 +38,9 @@ class InterfaceRegistry {
 
   explicit InterfaceRegistry(ChannelServices* services) : services_(services) {}
 
-  // The channels of the interface with this name or, if there is none, of the one that will have it. Made on first use.
-  ChannelsPtr ChannelsOn(std::string_view name);
+  // The channels of an interface. If it is not there, those of the interface with the name or, if there is none, of the
+  // one that will have it. Made on first use.
+  ChannelsPtr ChannelsOn(const InterfaceTarget& target);
   std::vector<ChannelsPtr> All() const;
   // Drops the log of the channel that was left longest ago, on any interface, to make room for another channel. False
   // if no log is kept.

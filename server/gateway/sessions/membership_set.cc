@@ -75,42 +75,43 @@ const InterfaceChannels* MembershipSet::HeldOne(const Membership& membership) {
   return membership.holds.empty() ? nullptr : membership.holds.front()->interface_channels();
 }
 
-std::string MembershipSet::StayingName(const MembershipKey& key, const InterfaceChannels& held) const {
+InterfaceTarget MembershipSet::Staying(const MembershipKey& key, const InterfaceChannels& held) const {
   const std::shared_ptr<const net::InterfaceTable> table = services_->registry->table();
   const uint32_t index = held.index();
-  const Interface* const own = index == 0 ? nullptr : table->FindByIndex(index);
+  const Interface* own = index == 0 ? nullptr : table->FindByIndex(index);
   if (const absl::StatusOr<net::IpAddress> address = net::IpAddress::Parse(key.selector); address.ok()) {
     const auto is_it = [&](const net::InterfaceAddress& each) { return each.address == *address; };
     const bool has_it = own != nullptr && std::any_of(own->addresses.begin(), own->addresses.end(), is_it);
     std::vector<const Interface*> others = table->FindByAddress(*address);
     std::erase_if(others, [&](const Interface* other) { return !services_->directory->IsPermitted(*other); });
     // If several have it now, the selector is ambiguous.
-    if (!has_it && others.size() == 1) return others.front()->name;
+    if (!has_it && others.size() == 1) own = others.front();
   }
-  return own == nullptr ? held.name() : own->name;
+  return own == nullptr ? InterfaceTarget{held.name()} : InterfaceTarget{own->name, own->index};
 }
 
-absl::StatusOr<std::vector<std::string>> MembershipSet::InterfacesOf(const MembershipKey& key,
-                                                                     const Membership* membership, bool wait) const {
+absl::StatusOr<std::vector<InterfaceTarget>> MembershipSet::InterfacesOf(const MembershipKey& key,
+                                                                         const Membership* membership,
+                                                                         bool wait) const {
   if (key.selector != kEvery && membership != nullptr && !membership->holds.empty()) {
-    return std::vector<std::string>{StayingName(key, *HeldOne(*membership))};
+    return std::vector<InterfaceTarget>{Staying(key, *HeldOne(*membership))};
   }
   const std::shared_ptr<const net::InterfaceTable> table = services_->registry->table();
   const absl::StatusOr<std::vector<Selected>> interfaces =
       services_->directory->ResolveIn(table, key.selector, key.group);
-  std::vector<std::string> names;
+  std::vector<InterfaceTarget> targets;
   if (interfaces.ok()) {
     for (const Selected& selected : *interfaces) {
       if (selected.interface->kind == kVrf) return JoinOnPorts(*table, *selected.interface);
-      names.push_back(selected.interface->name);
+      targets.push_back({selected.interface->name, selected.interface->index});
     }
-    return names;
+    return targets;
   }
   if (!wait || net::ReasonOf(interfaces.status()) != Reason::kInterfaceNotFound) return interfaces.status();
   const absl::StatusOr<std::optional<std::string>> awaited = services_->directory->AwaitedName(key.selector);
   if (!awaited.ok()) return awaited.status();
-  if (awaited->has_value()) names.push_back(**awaited);
-  return names;
+  if (awaited->has_value()) targets.push_back({**awaited});
+  return targets;
 }
 
 absl::StatusOr<MembershipSet::Hold*> MembershipSet::HoldOn(InterfaceChannels* channels, Membership* membership,
@@ -204,9 +205,9 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
   const MembershipKey key{request.selector, request.group, request.port};
   const auto at = memberships_.find(key);
   const bool is_new = at == memberships_.end();
-  const absl::StatusOr<std::vector<std::string>> names =
+  const absl::StatusOr<std::vector<InterfaceTarget>> targets =
       InterfacesOf(key, is_new ? nullptr : at->get(), request.wait_for_interface);
-  if (!names.ok()) return names.status();
+  if (!targets.ok()) return targets.status();
   if (is_new) {
     if (absl::Status status = CountNew(); !status.ok()) return status;
   }
@@ -235,8 +236,8 @@ absl::StatusOr<MembershipSet::Added> MembershipSet::Add(const MembershipRequest&
     }
     fail(*hold->interface_channels(), status);
   }
-  for (const std::string& name : *names) {
-    const ChannelsPtr channels = services_->registry->ChannelsOn(name);
+  for (const InterfaceTarget& target : *targets) {
+    const ChannelsPtr channels = services_->registry->ChannelsOn(target);
     if (membership.HoldOn(channels.get()) != nullptr) continue;
     // A held channel waits for its interface in any case.
     const InterfaceChannels* const held = every || is_new ? nullptr : HeldOne(membership);
@@ -277,13 +278,13 @@ void MembershipSet::FollowOne(Membership* membership, std::vector<Followed>* fol
   const MembershipKey key = membership->key();
   const bool every = key.selector == kEvery;
   const InterfaceChannels* const held = every ? nullptr : HeldOne(*membership);
-  const absl::StatusOr<std::vector<std::string>> names = InterfacesOf(key, membership, membership->wait);
-  if (!names.ok()) return;
+  const absl::StatusOr<std::vector<InterfaceTarget>> targets = InterfacesOf(key, membership, membership->wait);
+  if (!targets.ok()) return;
   std::set<const InterfaceChannels*> meant;
   std::map<std::string, Reason> refused;
   const auto before = refused_.find(membership->facts.id);
-  for (const std::string& name : *names) {
-    const ChannelsPtr channels = services_->registry->ChannelsOn(name);
+  for (const InterfaceTarget& target : *targets) {
+    const ChannelsPtr channels = services_->registry->ChannelsOn(target);
     // All places without an interface are equal.
     if (held != nullptr && channels->index() == 0) return;
     meant.insert(channels.get());
@@ -296,9 +297,9 @@ void MembershipSet::FollowOne(Membership* membership, std::vector<Followed>* fol
     }
     if (held != nullptr) return;
     const Reason reason = net::ReasonOf(hold.status());
-    refused.emplace(name, reason);
+    refused.emplace(target.name, reason);
     if (before != refused_.end()) {
-      const auto told = before->second.find(name);
+      const auto told = before->second.find(target.name);
       if (told != before->second.end() && told->second == reason) continue;
     }
     followed->push_back({.log = nullptr,

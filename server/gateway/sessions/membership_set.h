@@ -158,15 +158,15 @@ class MembershipSet {
     }
   };
 
-  // The names of the interfaces that a membership means now; null: a new one.
-  absl::StatusOr<std::vector<std::string>> InterfacesOf(const MembershipKey& key, const Membership* membership,
-                                                        bool wait) const;
+  // The interfaces that a membership means now; null: a new one.
+  absl::StatusOr<std::vector<InterfaceTarget>> InterfacesOf(const MembershipKey& key, const Membership* membership,
+                                                            bool wait) const;
   // Facts for a new membership.
   MembershipFacts NewFacts(const MembershipKey& key);
   // Null if it has none.
   static const InterfaceChannels* HeldOne(const Membership& membership);
   // The same as InterfacesOf, for a membership that has its interface.
-  std::string StayingName(const MembershipKey& key, const InterfaceChannels& held) const;
+  InterfaceTarget Staying(const MembershipKey& key, const InterfaceChannels& held) const;
   absl::StatusOr<Hold*> HoldOn(InterfaceChannels* channels, Membership* membership,
                                InterfaceChannels::Patience patience, fanout::Cursor* start = nullptr);
   void LetGo(Membership* membership, const InterfaceChannels* channels, bool quiet);
