@@ -56,14 +56,20 @@ cmd_bench() {
 help_soak() {
   cat <<'END'
 Usage: ./dev soak [ARGUMENT...]
+       ./dev soak simulation [ARGUMENT...]
 
-Builds the gateway and keeps it under load for a long time, in its own network namespaces. The exit status is 2 if there
-is no soak test.
+Builds the gateway and keeps it under load for a long time, in its own network namespaces (--help lists the arguments).
+`simulation` runs the gateway's floors in a simulated world instead, for an hour of seeds that no run has had before
+unless the arguments say otherwise (mcgw-sim --help). The exit status is 2 if there is no soak test.
 END
 }
 
 cmd_soak() {
   cmd_setup build test
+  if [[ ${1:-} == simulation ]]; then
+    build_preset release mcgw-sim
+    exec build/bin/mcgw-sim --seed "$(date +%s)000000" --seeds 1000000000 --seconds 3600 "${@:2}"
+  fi
   build_preset release
   [[ -x tests/system/soak ]] || die "soak: this version has no soak test"
   exec tests/support/in_namespace tests/system/soak "$@"

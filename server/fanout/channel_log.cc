@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <limits>
-#include <random>
 #include <utility>
 
 #include "server/fanout/datagram_record.h"
 #include "server/net/clock.h"
 #include "server/net/invariant.h"
+#include "server/net/random.h"
 
 namespace mcgw::fanout {
 namespace {
@@ -32,9 +32,8 @@ constexpr size_t kSlabsFreedAtOnce = 256;
 constexpr int64_t kMostSlabTimeNs = 3'600'000'000'000;
 
 uint64_t RandomEpoch() {
-  std::random_device random;
   uint64_t epoch = 0;
-  while (epoch == 0) epoch = (uint64_t{random()} << 32) | random();
+  while (epoch == 0) epoch = net::RandomNumber();
   return epoch;
 }
 

@@ -9,6 +9,14 @@
 
 namespace mcgw::net {
 
+// The time of a simulation. While there is one, it is what the clocks say.
+struct SimulatedTime {
+  int64_t monotonic_ns = 0;
+  int64_t unix_ns = 0;
+};
+// Set only while the process has one thread. Null: the kernel's clocks.
+inline const SimulatedTime* simulated_time = nullptr;
+
 inline int64_t ReadClockNs(clockid_t clock) {
   timespec now;
   clock_gettime(clock, &now);
@@ -16,10 +24,12 @@ inline int64_t ReadClockNs(clockid_t clock) {
 }
 
 // Never jumps. For ages, leases and intervals.
-inline int64_t MonotonicNs() { return ReadClockNs(CLOCK_MONOTONIC); }
+inline int64_t MonotonicNs() {
+  return simulated_time != nullptr ? simulated_time->monotonic_ns : ReadClockNs(CLOCK_MONOTONIC);
+}
 
 // The wall clock, nanoseconds since 1970 UTC, as in the kernel's receive timestamps.
-inline int64_t UnixNs() { return ReadClockNs(CLOCK_REALTIME); }
+inline int64_t UnixNs() { return simulated_time != nullptr ? simulated_time->unix_ns : ReadClockNs(CLOCK_REALTIME); }
 
 }  // namespace mcgw::net
 

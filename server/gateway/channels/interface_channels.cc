@@ -129,7 +129,7 @@ void InterfaceChannels::Erase(Channels::iterator at) {
   Channel* const channel = at->second.get();
   MCGW_INVARIANT(channel->holds.empty());
   by_id_.erase(channel->log->channel_id());
-  left_.erase({channel->left_ns, channel});
+  left_.erase({channel->left_ns, channel->log->channel_id(), channel});
   put_off_.erase(channel);
   services_->channels.fetch_sub(1);
   channels_.erase(at);
@@ -198,7 +198,8 @@ absl::StatusOr<std::unique_ptr<InterfaceChannels::Hold>> InterfaceChannels::Acqu
     if (channel->holds.empty() && !channel->reception.was_open()) Erase(channels_.find(key));
     return status;
   }
-  if (channel->left_ns != 0) left_.erase({std::exchange(channel->left_ns, 0), channel.get()});
+  if (channel->left_ns != 0)
+    left_.erase({std::exchange(channel->left_ns, 0), channel->log->channel_id(), channel.get()});
   auto hold = std::unique_ptr<Hold>(new Hold(channel.get(), &membership, std::move(filter)));
   channel->holds.insert(hold.get());
   LogChange(*channel, told_before, patience.quiet);
@@ -221,7 +222,7 @@ void InterfaceChannels::Release(Hold* hold, bool quiet) {
     channel->renew = false;
     channel->failure = absl::OkStatus();
     channel->left_ns = net::MonotonicNs();
-    left_.insert({channel->left_ns, channel});
+    left_.insert({channel->left_ns, channel->log->channel_id(), channel});
   } else if (channel->reception.is_open()) {
     if (const absl::Status status = Tell(channel); !status.ok()) {
       // The kernel passes more than is wanted; subscribers filter for themselves.
@@ -289,19 +290,20 @@ void InterfaceChannels::Sweep(int64_t now_ns) {
     channel->reception.Narrow(now_ns);
     return !channel->reception.narrows();
   });
-  while (!left_.empty() && now_ns - left_.begin()->first >= keep_ns) Drop(left_.begin()->second);
+  while (!left_.empty() && now_ns - std::get<int64_t>(*left_.begin()) >= keep_ns)
+    Drop(std::get<Channel*>(*left_.begin()));
 }
 
 std::optional<int64_t> InterfaceChannels::OldestLeftNs() const {
   net::MutexLock lock(&mutex_);
   if (left_.empty()) return std::nullopt;
-  return left_.begin()->first;
+  return std::get<int64_t>(*left_.begin());
 }
 
 bool InterfaceChannels::DropOldestLeft() {
   net::MutexLock lock(&mutex_);
   if (left_.empty()) return false;
-  Drop(left_.begin()->second);
+  Drop(std::get<Channel*>(*left_.begin()));
   return true;
 }
 

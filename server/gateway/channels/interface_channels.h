@@ -19,6 +19,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -272,7 +273,8 @@ class InterfaceChannels {
   Channels channels_ ABSL_GUARDED_BY(mutex_);
   absl::btree_map<uint64_t, Channel*> by_id_ ABSL_GUARDED_BY(mutex_);
   // Channels without a hold, by when the last one went; and those whose reception may have put off a filter.
-  absl::btree_set<std::pair<int64_t, Channel*>> left_ ABSL_GUARDED_BY(mutex_);
+  // By the time when they were left, then by id.
+  absl::btree_set<std::tuple<int64_t, uint64_t, Channel*>> left_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<Channel*> put_off_ ABSL_GUARDED_BY(mutex_);
   ReceiveTotals retired_ ABSL_GUARDED_BY(mutex_);  // Of channels that were dropped.
 };

@@ -1,14 +1,12 @@
 #include "server/gateway/sessions/session.h"
 
-#include <sys/random.h>
-
-#include <array>
 #include <utility>
 
-#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "server/gateway/sessions/subscription.h"
 #include "server/net/clock.h"
 #include "server/net/invariant.h"
+#include "server/net/random.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "spdlog/spdlog.h"
@@ -21,13 +19,8 @@ namespace {
 
 // 128 random bits. The id is a secret: its holder can use the session.
 std::string NewSessionId() {
-  std::array<char, 16> bytes{};
-  size_t filled = 0;
-  while (filled < bytes.size()) {
-    const ssize_t got = getrandom(bytes.data() + filled, bytes.size() - filled, 0);
-    if (got > 0) filled += got;
-  }
-  return absl::BytesToHexString(absl::string_view(bytes.data(), bytes.size()));
+  return absl::StrCat(absl::Hex(net::RandomNumber(), absl::kZeroPad16),
+                      absl::Hex(net::RandomNumber(), absl::kZeroPad16));
 }
 
 }  // namespace

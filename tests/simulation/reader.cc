@@ -1,0 +1,211 @@
+#include "tests/simulation/reader.h"
+
+#include <netinet/in.h>
+
+#include <cstring>
+#include <variant>
+
+#include "server/net/text.h"
+
+namespace mcgw::simulation {
+
+using fanout::SourceFilter;
+using net::StrCat;
+
+namespace {
+
+// Of the 4 or 16 bytes of a record.
+std::string AddressText(const std::string& bytes) {
+  in_addr v4;
+  in6_addr v6;
+  if (bytes.size() == sizeof(v4)) {
+    std::memcpy(&v4, bytes.data(), sizeof(v4));
+    return net::IpAddress::FromV4(v4).ToString();
+  }
+  if (bytes.size() != sizeof(v6)) return "no address";
+  std::memcpy(&v6, bytes.data(), sizeof(v6));
+  return net::IpAddress::FromV6(v6).ToString();
+}
+
+}  // namespace
+
+// ---- Witness ----
+
+void Witness::Saw(const fanout::DecodedRecord& record, uint64_t epoch) {
+  ++datagrams_;
+  auto& numbers = channels_[{record.channel_id, epoch}];
+  Number& number = numbers[record.sequence];
+  if (number.source.empty()) {
+    number.source = record.source_address;
+    number.payload = record.payload;
+    for (const SourceFilter& filter : number.held_back_by) {
+      if (!filter.Allows(number.source)) continue;
+      throw Broken(StrCat("channel ", record.channel_id, ": ", record.sequence, " from ", AddressText(number.source),
+                          " was kept from a stream with the filter ", filter.ToString()));
+    }
+    number.held_back_by.clear();
+  } else if (number.source != record.source_address || number.payload != record.payload) {
+    throw Broken(StrCat("channel ", record.channel_id, ": two readers got different datagrams ", record.sequence));
+  }
+}
+
+void Witness::HeldBack(uint64_t channel_id, uint64_t epoch, uint64_t sequence, const SourceFilter& filter) {
+  Number& number = channels_[{channel_id, epoch}][sequence];
+  if (number.source.empty()) {
+    number.held_back_by.push_back(filter);
+  } else if (filter.Allows(number.source)) {
+    throw Broken(StrCat("channel ", channel_id, ": ", sequence, " from ", AddressText(number.source),
+                        " neither came nor was announced as lost; the filter is ", filter.ToString()));
+  }
+}
+
+// ---- Reader ----
+
+Reader::Reader(std::unique_ptr<gateway::Subscription> stream, const gateway::SubscribeRequest& request,
+               Witness* witness)
+    : stream_(std::move(stream)), witness_(witness) {
+  for (const fanout::ChannelStatus& channel : stream_->channels()) {
+    if (channel.channel_id == 0) continue;  // Refused: there is none.
+    Place& place = places_[channel.channel_id];
+    place.channel = channel;
+    place.epoch = channel.epoch;
+    place.next = channel.next_sequence;
+    for (const gateway::MembershipRequest& each : request.memberships) {
+      const bool same = each.group == channel.group && each.port == channel.port;
+      if (same && request.session_id.empty()) place.filter = each.filter;
+    }
+    for (const gateway::ResumePoint& point : request.resume) {
+      const bool same = point.interface_name == channel.interface_name && point.group == channel.group &&
+                        point.port == channel.port && point.epoch == channel.epoch;
+      if (same) place.next = point.next_sequence;
+    }
+  }
+}
+
+void Reader::Fail(const std::string& what) const { throw Broken(StrCat("stream ", stream_->id(), ": ", what)); }
+
+Reader::Place& Reader::At(uint64_t channel_id, const char* what) {
+  const auto at = places_.find(channel_id);
+  if (at == places_.end()) Fail(StrCat(what, " of channel ", channel_id, ", of which it was never told"));
+  return at->second;
+}
+
+bool Reader::Take() {
+  if (in_flight_ || ended_.has_value()) return false;
+  fanout::Subscriber& subscriber = stream_->subscriber();
+  if (!farewell_) {
+    if (!subscriber.Next(&message_)) {
+      if (!subscriber.verdict().has_value()) return false;
+      farewell_ = true;
+    }
+  }
+  if (farewell_ && !subscriber.NextFarewell(&message_)) ended_ = subscriber.verdict();
+  if (message_.empty()) return false;
+  for (const fanout::Event& event : message_.events) Hear(event);
+  uint32_t datagrams = 0;
+  for (const fanout::DecodedRecord& record : fanout::DecodeRecords({message_.data, message_.size_bytes})) {
+    Get(record);
+    ++datagrams;
+  }
+  if (datagrams != message_.datagrams) Fail("a message does not count its datagrams right");
+  in_flight_ = !farewell_;
+  return true;
+}
+
+void Reader::Written() {
+  if (!in_flight_) return;
+  stream_->subscriber().Written();
+  in_flight_ = false;
+}
+
+void Reader::Die() {
+  if (in_flight_) stream_->subscriber().Abandon();
+  message_.Clear();
+  stream_.reset();
+}
+
+void Reader::Pass(Place* place, uint64_t sequence, const char* why) {
+  if (sequence < place->next) {
+    Fail(StrCat("channel ", place->channel.channel_id, ": ", why, " ", sequence, " comes after ", place->next));
+  }
+  if (place->filter.has_value()) {
+    for (uint64_t number = place->next; number < sequence; ++number) {
+      witness_->HeldBack(place->channel.channel_id, place->epoch, number, *place->filter);
+    }
+  }
+  place->next = sequence;
+}
+
+void Reader::Get(const fanout::DecodedRecord& record) {
+  Place& place = At(record.channel_id, "a datagram");
+  if (!place.reads) Fail(StrCat("a datagram of channel ", record.channel_id, ", which it has left"));
+  Pass(&place, record.sequence, "datagram");
+  if (place.filter.has_value() && !place.filter->Allows(record.source_address)) {
+    Fail(StrCat("channel ", record.channel_id, ": ", record.sequence, " is from ", AddressText(record.source_address),
+                ", which the filter does not allow: ", place.filter->ToString()));
+  }
+  witness_->Saw(record, place.epoch);
+  place.next = record.sequence + 1;
+}
+
+void Reader::Hear(const fanout::Event& event) {
+  if (const auto* gap = std::get_if<fanout::Gap>(&event)) {
+    Place& place = At(gap->channel_id, "a gap");
+    if (gap->count == 0) return;
+    Pass(&place, gap->first_sequence, "a gap from");
+    place.next = gap->first_sequence + gap->count;
+  } else if (const auto* position = std::get_if<fanout::Position>(&event)) {
+    Place& place = At(position->channel_id, "a position");
+    if (position->epoch == place.epoch) Pass(&place, position->next_sequence, "position");
+  } else if (const auto* changed = std::get_if<fanout::MembershipChanged>(&event)) {
+    const fanout::ChannelStatus& channel = changed->channel;
+    if (channel.channel_id == 0) return;  // Refused: there is none.
+    const auto [at, is_new] = places_.try_emplace(channel.channel_id);
+    Place& place = at->second;
+    if (is_new || !place.reads || place.epoch != channel.epoch) {
+      place = {.channel = channel, .epoch = channel.epoch, .next = channel.next_sequence, .filter = {}};
+    }
+    // What came before the change is judged by the filter of its time.
+    Pass(&place, channel.next_sequence, "a change at");
+    place.channel = channel;
+    place.reads = !changed->left;
+    if (place.reads) place.filter = changed->filter;
+  } else if (const auto* entry = std::get_if<fanout::LedgerEntry>(&event)) {
+    if (entry->Difference() != 0) Fail(StrCat("a ledger with a difference of ", entry->Difference()));
+  }
+}
+
+std::vector<gateway::ResumePoint> Reader::ResumePoints() const {
+  std::vector<gateway::ResumePoint> points;
+  for (const auto& [id, place] : places_) {
+    if (!place.reads || place.channel.interface_name.empty()) continue;
+    points.push_back({.interface_name = place.channel.interface_name,
+                      .group = place.channel.group,
+                      .port = place.channel.port,
+                      .epoch = place.epoch,
+                      .next_sequence = place.next,
+                      .last_receive_unix_ns = {}});
+  }
+  return points;
+}
+
+void Reader::CheckComplete(const fanout::ChannelStatus& channel) const {
+  const auto at = places_.find(channel.channel_id);
+  if (at == places_.end() || !at->second.reads || at->second.epoch != channel.epoch) return;
+  if (at->second.next == channel.next_sequence) return;
+  Fail(StrCat("channel ", channel.channel_id, " is at ", channel.next_sequence, ", and the stream was told up to ",
+              at->second.next));
+}
+
+void Reader::CheckLedger() const {
+  const fanout::Subscriber& subscriber = stream_->subscriber();
+  for (const fanout::LedgerEntry& entry : subscriber.Ledger()) {
+    if (entry.Difference() == 0) continue;
+    Fail(StrCat("channel ", entry.channel_id, ": the ledger's difference is ", entry.Difference()));
+  }
+  if (const int64_t difference = subscriber.Total().Difference(); difference != 0) {
+    Fail(StrCat("the total's difference is ", difference));
+  }
+}
+
+}  // namespace mcgw::simulation
