@@ -472,7 +472,7 @@ void World::Fault() {
   }
   const uint64_t percent = dice_.Percent(30) ? 100 : dice_.Below(60);
   const int error = dice_.Percent(50) ? ENOBUFS : ENOMEM;
-  kernel_->set_refusal([this, percent, error, faults = Dice(dice_.Roll())](
+  kernel_->set_refusal([percent, error, faults = Dice(dice_.Roll())](
                            const testing::FakeKernel::Attempt& attempt) mutable -> absl::Status {
     if (attempt.call.starts_with("leave") || !faults.Percent(percent)) return absl::OkStatus();
     return net::ErrnoError(error, net::Reason::kHostLimit, "", attempt.call);

@@ -60,7 +60,7 @@ class World {
 
   gateway::Options MakeOptions();
   void Say(const std::string& what);
-  void Note(const std::string& kind, const absl::Status& status);
+  void Note(const std::string& what, const absl::Status& status);
   // Those whose leases have expired.
   void ForgetSessions();
   gateway::MembershipRequest MakeRequest();
