@@ -20,7 +20,12 @@ import sys
 import time
 
 from accounting_churn import Churn
+from accounting_crowds import cycles, idle, kills
+from accounting_descriptors import descriptors
+from accounting_halfopen import halfopen
 from accounting_judging import count, epochs, judge_ledger, judge_numbers
+from accounting_overload import twice
+from accounting_stops import restart, stops
 from accounting_traffic import PORT, NumberedSender, Proxy, Reader, in_a_network
 from mcgw_testlib import Daemon, Mcgw, Receiver, Sender, channel, peer, sysctl, wait_until
 from slow_links import publishers
@@ -412,7 +417,9 @@ def bridge(network, datagrams=20_000, rate=4000, shards=1):
 # -------------------------------------------------------------------------------------------------------------- main
 
 SCENARIOS = {"churn": churn, "resume": resume, "overload": overload, "upstream": upstream, "stalled": stalled,
-             "bridge": bridge, "publishers": publishers}
+             "bridge": bridge, "publishers": publishers, "kills": kills,
+             "stops": stops, "restart": restart, "descriptors": descriptors,
+             "halfopen": halfopen, "idle": idle, "cycles": cycles, "twice": twice}
 
 
 def main(arguments):

@@ -42,3 +42,11 @@ def test_a_hundred_stalled_readers_hurt_nobody():
 
 def test_two_gateways_bridged_both_ways_carry_each_datagram_once():
     expect_kept(accounting.bridge(datagrams=20_000))
+
+
+def test_three_hundred_killed_clients_leave_nothing_behind():
+    expect_kept(accounting.kills(clients=300, judge_s=3))
+
+
+def test_resuming_subscribers_are_back_after_a_kill():
+    expect_kept(accounting.restart(subscribers=500, restarts=1, serving_ms=10_000))
