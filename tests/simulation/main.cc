@@ -73,14 +73,21 @@ std::optional<Failure> Run(uint64_t seed, const Steps& steps, std::ostream* trac
   return failure;
 }
 
+// What is broken, whichever stream, channel or number it is.
+std::string KindOf(std::string what) {
+  std::erase_if(what, [](char c) { return c >= '0' && c <= '9'; });
+  return what.substr(0, 40);
+}
+
 // The failure with as few steps as leaving out ever smaller parts of them finds (delta debugging: Zeller, 1999).
-Steps Shrink(uint64_t seed, Steps steps) {
+Steps Shrink(uint64_t seed, Steps steps, const std::string& kind) {
   for (size_t part = steps.size() / 2; part > 0; part /= 2) {
     for (size_t at = 0; at < steps.size();) {
       Steps fewer = steps;
       fewer.erase(fewer.begin() + static_cast<ptrdiff_t>(at),
                   fewer.begin() + static_cast<ptrdiff_t>(std::min(at + part, steps.size())));
-      if (Run(seed, fewer, nullptr, nullptr).has_value()) {
+      const std::optional<Failure> failure = Run(seed, fewer, nullptr, nullptr);
+      if (failure.has_value() && KindOf(failure->what) == kind) {
         steps = std::move(fewer);
       } else {
         at += part;
@@ -187,7 +194,7 @@ int Main(int argc, char** argv) {
     std::cout << "seed " << each << " failed: " << failure->what << "\n  mcgw-sim --seed " << each << " --steps "
               << failure->steps << std::endl;
     only.resize(failure->steps);
-    const Steps few = Shrink(each, only);
+    const Steps few = Shrink(each, only, KindOf(failure->what));
     failure = Run(each, few, &std::cout, nullptr);
     std::cout << "made small: " << (failure.has_value() ? failure->what : "(it is gone)") << "\n  mcgw-sim --seed "
               << each << " --only " << Listed(few) << std::endl;

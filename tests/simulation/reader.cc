@@ -29,7 +29,24 @@ std::string AddressText(const std::string& bytes) {
 
 }  // namespace
 
+// ---- Label ----
+
+std::string Label::Text() const { return StrCat(channel, "@", number, own ? "!" : " "); }
+
+Label Label::Of(const std::string& payload) {
+  const size_t at = payload.find('@');
+  const size_t end = payload.find_first_of("! ", at == std::string::npos ? 0 : at);
+  if (at == std::string::npos || end == std::string::npos) throw Broken("a datagram that nobody sent: " + payload);
+  return {.channel = payload.substr(0, at),
+          .number = std::stoull(payload.substr(at + 1, end - at - 1)),
+          .own = payload[end] == '!'};
+}
+
 // ---- Witness ----
+
+bool Witness::Explains(const Sieve& sieve, const Number& number) {
+  return !sieve.filter.Allows(number.source) || (sieve.exclude_own && Label::Of(number.payload).own);
+}
 
 void Witness::Saw(const fanout::DecodedRecord& record, uint64_t epoch) {
   ++datagrams_;
@@ -38,10 +55,10 @@ void Witness::Saw(const fanout::DecodedRecord& record, uint64_t epoch) {
   if (number.source.empty()) {
     number.source = record.source_address;
     number.payload = record.payload;
-    for (const SourceFilter& filter : number.held_back_by) {
-      if (!filter.Allows(number.source)) continue;
+    for (const Sieve& sieve : number.held_back_by) {
+      if (Explains(sieve, number)) continue;
       throw Broken(StrCat("channel ", record.channel_id, ": ", record.sequence, " from ", AddressText(number.source),
-                          " was kept from a stream with the filter ", filter.ToString()));
+                          " was kept from a stream with the filter ", sieve.filter.ToString()));
     }
     number.held_back_by.clear();
   } else if (number.source != record.source_address || number.payload != record.payload) {
@@ -49,13 +66,13 @@ void Witness::Saw(const fanout::DecodedRecord& record, uint64_t epoch) {
   }
 }
 
-void Witness::HeldBack(uint64_t channel_id, uint64_t epoch, uint64_t sequence, const SourceFilter& filter) {
+void Witness::HeldBack(uint64_t channel_id, uint64_t epoch, uint64_t sequence, const Sieve& sieve) {
   Number& number = channels_[{channel_id, epoch}][sequence];
   if (number.source.empty()) {
-    number.held_back_by.push_back(filter);
-  } else if (filter.Allows(number.source)) {
+    number.held_back_by.push_back(sieve);
+  } else if (!Explains(sieve, number)) {
     throw Broken(StrCat("channel ", channel_id, ": ", sequence, " from ", AddressText(number.source),
-                        " neither came nor was announced as lost; the filter is ", filter.ToString()));
+                        " neither came nor was announced as lost; the filter is ", sieve.filter.ToString()));
   }
 }
 
@@ -63,7 +80,7 @@ void Witness::HeldBack(uint64_t channel_id, uint64_t epoch, uint64_t sequence, c
 
 Reader::Reader(std::unique_ptr<gateway::Subscription> stream, const gateway::SubscribeRequest& request,
                Witness* witness)
-    : stream_(std::move(stream)), witness_(witness) {
+    : stream_(std::move(stream)), witness_(witness), exclude_own_(request.exclude_own) {
   for (const fanout::ChannelStatus& channel : stream_->channels()) {
     if (channel.channel_id == 0) continue;  // Refused: there is none.
     Place& place = places_[channel.channel_id];
@@ -130,7 +147,8 @@ void Reader::Pass(Place* place, uint64_t sequence, const char* why) {
   }
   if (place->filter.has_value()) {
     for (uint64_t number = place->next; number < sequence; ++number) {
-      witness_->HeldBack(place->channel.channel_id, place->epoch, number, *place->filter);
+      witness_->HeldBack(place->channel.channel_id, place->epoch, number,
+                         {.filter = *place->filter, .exclude_own = exclude_own_});
     }
   }
   place->next = sequence;
@@ -146,12 +164,26 @@ void Reader::Get(const fanout::DecodedRecord& record) {
   }
   witness_->Saw(record, place.epoch);
   place.next = record.sequence + 1;
+
+  const Label label = Label::Of(record.payload);
+  if (!label.channel.ends_with(StrCat("/", place.channel.group.ToString(), ":", place.channel.port))) {
+    Fail(StrCat("channel ", record.channel_id, " brings a datagram of ", label.channel));
+  }
+  if (const std::optional<Label>& last = place.last; last.has_value()) {
+    const uint64_t apart = record.sequence - place.last_sequence;
+    if (last->channel != label.channel || label.number - last->number != apart) {
+      Fail(StrCat("channel ", record.channel_id, ": ", place.last_sequence, " is ", last->Text(), "and ",
+                  record.sequence, " is ", label.Text(), ": the numbers say nothing of what was lost between them"));
+    }
+  }
+  place.last = label;
+  place.last_sequence = record.sequence;
 }
 
 void Reader::Hear(const fanout::Event& event) {
   if (const auto* gap = std::get_if<fanout::Gap>(&event)) {
     Place& place = At(gap->channel_id, "a gap");
-    if (gap->count == 0) return;
+    if (gap->count == 0) return place.last.reset();
     Pass(&place, gap->first_sequence, "a gap from");
     place.next = gap->first_sequence + gap->count;
   } else if (const auto* position = std::get_if<fanout::Position>(&event)) {
@@ -172,6 +204,8 @@ void Reader::Hear(const fanout::Event& event) {
     if (place.reads) place.filter = changed->filter;
   } else if (const auto* entry = std::get_if<fanout::LedgerEntry>(&event)) {
     if (entry->Difference() != 0) Fail(StrCat("a ledger with a difference of ", entry->Difference()));
+  } else if (std::holds_alternative<fanout::Draining>(event)) {
+    draining_ = true;
   }
 }
 

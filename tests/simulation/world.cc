@@ -174,6 +174,7 @@ void World::Step(uint64_t number) {
       {1, &World::Fault},
       {1, &World::LoseMemberships},
       {2, &World::SendByGateway},
+      {2, &World::PublishByGateway},
       {2, &World::Inspect},
   };
   uint64_t total = 0;
@@ -231,36 +232,58 @@ void World::Send() {
   const net::Interface& interface = *found;
   const int count = static_cast<int>(dice_.Percent(70) ? dice_.Between(1, 8) : dice_.Between(1, 150));
   const size_t size = static_cast<size_t>(dice_.Percent(80) ? dice_.Between(0, 300) : dice_.Between(0, 9000));
+  std::vector<std::string> sources;
+  // A network that loses, doubles and disorders.
+  const uint64_t bad = dice_.Percent(30) ? 5 : 0;
+  for (int i = 0; i < count; ++i) {
+    if (dice_.Percent(bad)) continue;
+    sources.emplace_back(SourcesOf(group)[dice_.Below(4)]);
+    if (dice_.Percent(bad)) sources.push_back(sources.back());
+    if (dice_.Percent(bad)) std::swap(sources.front(), sources.back());
+  }
   int taken = 0;
   int dropped = 0;
-  for (int i = 0; i < count; ++i) {
-    const std::string source(SourcesOf(group)[dice_.Below(4)]);
-    const std::string sender = StrCat(source, ">", group_text, ":", port, "%", interface.name);
-    std::string payload = StrCat(sender, "#", ++sent_by_[sender]);
-    payload.resize(std::max(payload.size(), size), '.');
-    if (!interface.up || !interface.carrier) continue;
-    for (const std::shared_ptr<testing::FakeReceiver>& receiver : kernel_->receivers()) {
-      if (receiver->closed() || receiver->spec.interface_index != interface.index || receiver->spec.port != port)
-        continue;
-      const auto filters = receiver->filters();
-      const auto filter = filters.find(group);
-      if (filter == filters.end() || !Passes(filter->second, Ip(source))) continue;
-      if (receiver->queued() >= kSocketHolds) {
-        receiver->Drop(1);
-        ++dropped;
-        continue;
-      }
-      ++taken;
-      receiver->Inject({.payload = payload,
-                        .source = source,
-                        .receive_time_unix_ns = time_.unix_ns,
-                        .foreign = !receiver->spec.group.IsUnspecified() && dice_.Percent(1),
-                        .group = receiver->spec.group.IsUnspecified() ? group_text : ""});
-    }
+  for (const std::string& source : sources) {
+    const Fate fate = Arrive(
+        {.interface_index = interface.index, .group = group_text, .port = port, .source = source, .size_bytes = size});
+    taken += fate == Fate::kTaken ? 1 : 0;
+    dropped += fate == Fate::kDropped ? 1 : 0;
   }
-  sent_ += static_cast<uint64_t>(taken);
   Say(StrCat(count, " to ", group_text, ":", port, " on ", interface.name, ": ", taken, " taken, ", dropped,
              " dropped"));
+}
+
+World::Fate World::Arrive(const Arrival& arrival) {
+  const auto interface = std::find_if(host_.interfaces.begin(), host_.interfaces.end(),
+                                      [&](const auto& each) { return each.index == arrival.interface_index; });
+  if (interface == host_.interfaces.end() || !interface->up || !interface->carrier) return Fate::kUnwanted;
+  const IpAddress group = Ip(arrival.group);
+  for (const std::shared_ptr<testing::FakeReceiver>& receiver : kernel_->receivers()) {
+    const net::ReceiveSocketSpec& spec = receiver->spec;
+    if (receiver->closed() || spec.interface_index != arrival.interface_index || spec.port != arrival.port) continue;
+    const auto filters = receiver->filters();
+    const auto filter = filters.find(group);
+    if (filter == filters.end() || !Passes(filter->second, Ip(arrival.source))) continue;
+    if (!spec.group.IsUnspecified() && dice_.Percent(1)) {
+      receiver->Inject({.payload = "for another group", .source = arrival.source, .foreign = true, .group = ""});
+    }
+    const std::string channel = StrCat(arrival.interface_index, "/", arrival.group, ":", arrival.port);
+    const Label label{.channel = channel, .number = ++arrived_[channel], .own = arrival.own};
+    if (receiver->queued() >= kSocketHolds) {
+      receiver->Drop(1);
+      return Fate::kDropped;
+    }
+    std::string payload = label.Text();
+    payload.resize(std::max(payload.size(), arrival.size_bytes), '.');
+    ++sent_;
+    receiver->Inject({.payload = std::move(payload),
+                      .source = arrival.source,
+                      .source_port = arrival.source_port,
+                      .receive_time_unix_ns = time_.unix_ns,
+                      .group = spec.group.IsUnspecified() ? arrival.group : ""});
+    return Fate::kTaken;
+  }
+  return Fate::kUnwanted;
 }
 
 void World::Open(SubscribeRequest request) {
@@ -302,6 +325,7 @@ void World::Subscribe() {
     request.start = gateway::Start::kTime;
     request.start_unix_ns = time_.unix_ns - dice_.Between(0, 20 * kSecondNs);
   }
+  request.exclude_own = dice_.Percent(20);
   if (request.session_id.empty() && dice_.Percent(40)) request.retain_ns = dice_.Between(1, 30) * kSecondNs;
   request.options.lag_limit_bytes = size_t{1} << dice_.Between(12, 20);
   if (dice_.Percent(20)) request.options.lag_limit_age_ns = dice_.Between(10'000'000, 5 * kSecondNs);
@@ -492,6 +516,60 @@ void World::SendByGateway() {
       .selector = MakeSelector(), .group = Ip(group), .port = port, .source = {}, .hop_limit = 1, .traffic_class = {}};
   const std::string session = !sessions_.empty() && dice_.Percent(50) ? dice_.Of(sessions_).id : "";
   Note("send", gateway_->Send(caller_, session, request, "payload").status());
+  LoopBack();
+}
+
+void World::PublishByGateway() {
+  std::vector<gateway::Burst> bursts(static_cast<size_t>(dice_.Between(1, 3)));
+  uint32_t items = 0;
+  for (gateway::Burst& burst : bursts) {
+    const auto& [group, port] = kGroups[dice_.Below(kGroups.size())];
+    burst.request = {.selector = MakeSelector(),
+                     .group = Ip(group),
+                     .port = port,
+                     .source = {},
+                     .hop_limit = static_cast<uint8_t>(dice_.Below(3)),
+                     .traffic_class = {}};
+    if (dice_.Percent(10)) burst.invalid = net::Error(net::Reason::kInvalidPort, "port", "port 0");
+    burst.payloads.assign(static_cast<size_t>(dice_.Between(0, 40)), "payload");
+    items += static_cast<uint32_t>(burst.payloads.size());
+  }
+  const std::string session = !sessions_.empty() && dice_.Percent(50) ? dice_.Of(sessions_).id : "";
+  const absl::StatusOr<gateway::PublishResult> result = gateway_->Publish(caller_, session, bursts);
+  Note(StrCat("publish ", items), result.status());
+  if (!result.ok()) return;
+  std::vector<bool> failed(items);
+  for (const gateway::ItemFailure& failure : result->failures) {
+    Note(StrCat("  ", failure.count, " from ", failure.first), failure.status);
+    for (uint32_t i = failure.first; i < failure.first + failure.count; ++i) failed.at(i) = true;
+  }
+  const auto whole = static_cast<uint32_t>(std::count(failed.begin(), failed.end(), false));
+  if (result->accepted > items || result->accepted < whole) {
+    throw Broken(StrCat("of ", items, " published datagrams ", result->accepted, " were accepted, and ", whole,
+                        " did not fail"));
+  }
+  LoopBack();
+}
+
+void World::LoopBack() {
+  const std::vector<testing::FakeSent> sent = kernel_->sent();
+  for (; looped_ < sent.size(); ++looped_) {
+    const net::OutgoingDatagram& datagram = sent[looped_].datagram;
+    std::string source = datagram.source.ToString();
+    for (const net::Interface& interface : host_.interfaces) {
+      if (interface.index != datagram.interface_index || !datagram.source.IsUnspecified()) continue;
+      for (const auto& each : interface.addresses) {
+        if (each.address.family() == datagram.group.family()) source = each.address.ToString();
+      }
+    }
+    if (!sent[looped_].socket.loop || Ip(source).IsUnspecified()) continue;
+    Arrive({.interface_index = datagram.interface_index,
+            .group = datagram.group.ToString(),
+            .port = datagram.port,
+            .source = source,
+            .source_port = sent[looped_].socket.source_port,
+            .own = true});
+  }
 }
 
 void World::Inspect() {
@@ -499,6 +577,9 @@ void World::Inspect() {
   Note("list channels", channels.status());
   for (const gateway::SubscriberSnapshot& each : gateway_->inspector().ListSubscribers()) {
     if (each.total.Difference() != 0) throw Broken(StrCat("stream ", each.id, " is listed with a difference"));
+  }
+  if (const int64_t difference = gateway_->inspector().Account().subscribers.Difference(); difference != 0) {
+    throw Broken(StrCat("all streams together, ended ones too, have a difference of ", difference));
   }
 }
 
@@ -590,7 +671,9 @@ void World::Finish() {
   ReadAll();
   CheckAlways();
   CheckAtRest();
+  CheckSends();
 
+  if (dice_.Percent(30)) Stop();
   Say("all clients leave");
   while (!clients_.empty()) Bury(0);
   gateway_->EndAllSessions();
@@ -603,8 +686,40 @@ void World::Finish() {
   gateway_.reset();
   for (const auto& receiver : kernel_->receivers()) {
     if (!receiver->closed()) throw Broken("a socket is open");
+    if (receiver->calls().back() != "close") throw Broken("a closed socket is used");
   }
+  if (!kernel_->send_sockets().empty()) throw Broken("a socket to send from is open");
   if (slabs->used_bytes() > 0) throw Broken(StrCat(slabs->used_bytes(), " bytes of logs are left"));
+}
+
+void World::CheckSends() const {
+  const gateway::SendCounters& counters = gateway_->sender().counters();
+  if (counters.requested != counters.sent + counters.failed || counters.sent != kernel_->sent().size()) {
+    throw Broken(StrCat("of ", counters.requested.load(), " datagrams to send ", counters.sent.load(),
+                        " count as sent and ", counters.failed.load(), " as failed; the kernel has taken ",
+                        kernel_->sent().size()));
+  }
+}
+
+void World::Stop() {
+  Say("the gateway stops");
+  gateway_->Drain(absl::Seconds(5));
+  const auto refuses = [](const absl::Status& status, const char* what) {
+    if (net::ReasonOf(status) == net::Reason::kDraining) return;
+    throw Broken(StrCat(what, " is not refused by a gateway that stops: ", status.ToString()));
+  };
+  const MembershipRequest request{.selector = "a0", .group = Ip("239.9.9.9"), .port = 5000};
+  refuses(gateway_->Join(caller_, "", request, std::nullopt).status(), "a Join");
+  refuses(gateway_->Subscribe(caller_, {.memberships = {request}}, doorbell_).status(), "a Subscribe");
+  refuses(gateway_->Send(caller_, "", {.selector = "a0", .group = request.group, .port = 5000}, "late").status(),
+          "a Send");
+  ReadAll();
+  for (const Client& client : clients_) {
+    if (!client.reader->draining()) throw Broken("a stream was not told that the gateway stops");
+    client.reader->stream().subscriber().End(net::Error(net::Reason::kDraining, "", "the gateway stops"));
+  }
+  ReadAll();  // Which buries those that have ended.
+  if (!clients_.empty()) throw Broken("a stream goes on after its end");
 }
 
 Tally World::tally() const {

@@ -61,6 +61,20 @@ class World {
   gateway::Options MakeOptions();
   void Say(const std::string& what);
   void Note(const std::string& what, const absl::Status& status);
+  // A datagram reaches an interface, and the sockets that want it.
+  struct Arrival {
+    uint32_t interface_index = 0;
+    std::string group;
+    uint16_t port = 0;
+    std::string source;
+    uint16_t source_port = 4000;
+    size_t size_bytes = 0;
+    bool own = false;
+  };
+  enum class Fate { kUnwanted, kTaken, kDropped };
+  Fate Arrive(const Arrival& arrival);
+  // What the gateway has sent since comes back to its own host.
+  void LoopBack();
   // Those whose leases have expired.
   void ForgetSessions();
   gateway::MembershipRequest MakeRequest();
@@ -83,10 +97,14 @@ class World {
   void Fault();
   void LoseMemberships();
   void SendByGateway();
+  void PublishByGateway();
   void Inspect();
 
   void Settle();
   void ReadAll();
+  // The gateway stops in order, with its streams open.
+  void Stop();
+  void CheckSends() const;
   void Open(gateway::SubscribeRequest request);
   void Bury(size_t client);
   // After each step.
@@ -109,7 +127,8 @@ class World {
   std::vector<Client> clients_;
   std::vector<ClientSession> sessions_;
   std::vector<gateway::SubscribeRequest> dead_;  // Streams that could be resumed.
-  std::map<std::string, uint64_t> sent_by_;      // How many datagrams each sender has sent.
+  std::map<std::string, uint64_t> arrived_;      // How many datagrams each channel's sockets took or had no room for.
+  size_t looped_ = 0;                            // How many of those that the gateway sent have come back.
   std::vector<net::Interface> gone_;             // Deleted interfaces, which may return.
   uint32_t next_index_ = 10;
   int fault_steps_ = 0;  // For how many more steps the kernel refuses.
