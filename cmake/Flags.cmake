@@ -6,9 +6,11 @@ target_compile_options(mcgw_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -W
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   target_compile_options(mcgw_flags INTERFACE -Wthread-safety -Werror=thread-safety)
 endif()
-# GCC 12 takes some moves of short strings for copies out of bounds (GCC bug 105651), when it optimises.
+# When it optimises, GCC 12 takes some moves of short strings for copies out of bounds (GCC bug 105651).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(mcgw_flags INTERFACE $<$<CONFIG:RelWithDebInfo,Release>:-Wno-array-bounds>)
+  target_compile_options(
+    mcgw_flags INTERFACE
+    "$<$<CONFIG:RelWithDebInfo,Release>:-Wno-array-bounds;-Wno-stringop-overread;-Wno-stringop-overflow;-Wno-restrict>")
 endif()
 if(MCGW_WERROR)
   target_compile_options(mcgw_flags INTERFACE -Werror)
