@@ -9,7 +9,6 @@
 
 namespace mcgw::simulation {
 
-using fanout::SourceFilter;
 using net::StrCat;
 
 namespace {
