@@ -30,14 +30,15 @@ std::string AddressText(const std::string& bytes) {
 
 // ---- Label ----
 
-std::string Label::Text() const { return StrCat(channel, "@", number, own ? "!" : " "); }
+std::string Label::Text() const { return StrCat(channel, "@", number, "#", step, own ? "!" : " "); }
 
 Label Label::Of(const std::string& payload) {
   const size_t at = payload.find('@');
   const size_t end = payload.find_first_of("! ", at == std::string::npos ? 0 : at);
   if (at == std::string::npos || end == std::string::npos) throw Broken("a datagram that nobody sent: " + payload);
   return {.channel = payload.substr(0, at),
-          .number = std::stoull(payload.substr(at + 1, end - at - 1)),
+          .number = std::stoull(payload.substr(at + 1)),
+          .step = std::stoull(payload.substr(payload.find('#', at) + 1)),
           .own = payload[end] == '!'};
 }
 
@@ -86,6 +87,7 @@ Reader::Reader(std::unique_ptr<gateway::Subscription> stream, const gateway::Sub
     place.channel = channel;
     place.epoch = channel.epoch;
     place.next = channel.next_sequence;
+    if (request.start == gateway::Start::kLive) place.live_since = witness->step();
     for (const gateway::MembershipRequest& each : request.memberships) {
       const bool same = each.group == channel.group && each.port == channel.port;
       if (same && request.session_id.empty()) place.filter = each.filter;
@@ -170,7 +172,8 @@ void Reader::Get(const fanout::DecodedRecord& record) {
   }
   if (const std::optional<Label>& last = place.last; last.has_value()) {
     const uint64_t apart = record.sequence - place.last_sequence;
-    if (last->channel != label.channel || label.number - last->number != apart) {
+    const bool before_start = last->step <= place.live_since;  // Read late, as is the loss behind it.
+    if (!before_start && (last->channel != label.channel || label.number - last->number != apart)) {
       Fail(StrCat("channel ", record.channel_id, ": ", place.last_sequence, " is ", last->Text(), "and ",
                   record.sequence, " is ", label.Text(), ": the numbers say nothing of what was lost between them"));
     }
@@ -195,6 +198,7 @@ void Reader::Hear(const fanout::Event& event) {
     Place& place = at->second;
     if (is_new || !place.reads || place.epoch != channel.epoch) {
       place = {.channel = channel, .epoch = channel.epoch, .next = channel.next_sequence, .filter = {}};
+      place.live_since = witness_->step();
     }
     // What came before the change is judged by the filter of its time.
     Pass(&place, channel.next_sequence, "a change at");

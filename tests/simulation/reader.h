@@ -29,6 +29,7 @@ struct Broken : std::runtime_error {
 struct Label {
   std::string channel;  // "2/239.1.1.1:5000": the interface that it came to, the group and the port.
   uint64_t number = 0;  // Among all that the channel's socket took, or had no room for.
+  uint64_t step = 0;    // When it came.
   bool own = false;     // The gateway sent it.
 
   std::string Text() const;
@@ -49,6 +50,9 @@ class Witness {
   // A reader with this sieve was not given the number, and was told of no loss.
   void HeldBack(uint64_t channel_id, uint64_t epoch, uint64_t sequence, const Sieve& sieve);
   uint64_t datagrams() const { return datagrams_; }
+  // The step of now.
+  uint64_t step() const { return step_; }
+  void SetStep(uint64_t step) { step_ = step; }
 
  private:
   struct Number {
@@ -60,6 +64,7 @@ class Witness {
 
   std::map<std::pair<uint64_t, uint64_t>, std::map<uint64_t, Number>> channels_;  // By id and epoch.
   uint64_t datagrams_ = 0;
+  uint64_t step_ = 0;
 };
 
 class Reader {
@@ -99,6 +104,8 @@ class Reader {
     // Of the last datagram; nothing if it is not known how many the socket has taken since.
     std::optional<Label> last;
     uint64_t last_sequence = 0;
+    // If it starts live: the step when it is first heard of. It is told of no loss before.
+    uint64_t live_since = 0;
   };
 
   void Hear(const fanout::Event& event);

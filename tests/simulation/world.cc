@@ -149,6 +149,7 @@ MembershipRequest World::MakeRequest() {
 void World::Step(uint64_t number) {
   dice_ = Dice::OfStep(seed_, number);
   steps_ = number;
+  witness_.SetStep(number);
   if (fault_steps_ > 0 && --fault_steps_ == 0) {
     kernel_->set_refusal(nullptr);
     kernel_->set_max_sockets(1'000'000);
@@ -268,7 +269,7 @@ World::Fate World::Arrive(const Arrival& arrival) {
       receiver->Inject({.payload = "for another group", .source = arrival.source, .foreign = true, .group = ""});
     }
     const std::string channel = StrCat(arrival.interface_index, "/", arrival.group, ":", arrival.port);
-    const Label label{.channel = channel, .number = ++arrived_[channel], .own = arrival.own};
+    const Label label{.channel = channel, .number = ++arrived_[channel], .step = steps_, .own = arrival.own};
     if (receiver->queued() >= kSocketHolds) {
       receiver->Drop(1);
       return Fate::kDropped;
