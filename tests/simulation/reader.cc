@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 
 #include <cstring>
+#include <map>
+#include <tuple>
 #include <variant>
 
 #include "server/net/text.h"
@@ -213,17 +215,21 @@ void Reader::Hear(const fanout::Event& event) {
 }
 
 std::vector<gateway::ResumePoint> Reader::ResumePoints() const {
-  std::vector<gateway::ResumePoint> points;
+  // A channel may have had several logs, one after the other: the last one counts.
+  std::map<std::tuple<std::string, net::IpAddress, uint16_t>, gateway::ResumePoint> points;
   for (const auto& [id, place] : places_) {
     if (!place.reads || place.channel.interface_name.empty()) continue;
-    points.push_back({.interface_name = place.channel.interface_name,
-                      .group = place.channel.group,
-                      .port = place.channel.port,
-                      .epoch = place.epoch,
-                      .next_sequence = place.next,
-                      .last_receive_unix_ns = {}});
+    points[{place.channel.interface_name, place.channel.group, place.channel.port}] = {
+        .interface_name = place.channel.interface_name,
+        .group = place.channel.group,
+        .port = place.channel.port,
+        .epoch = place.epoch,
+        .next_sequence = place.next,
+        .last_receive_unix_ns = {}};
   }
-  return points;
+  std::vector<gateway::ResumePoint> list;
+  for (auto& [channel, point] : points) list.push_back(std::move(point));
+  return list;
 }
 
 void Reader::CheckComplete(const fanout::ChannelStatus& channel) const {
