@@ -17,8 +17,9 @@ kubernetes_validate_version=1.37.0
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/mcgw/tools
 buf=$tools/buf-$buf_version/node_modules/.bin/buf
 nats=$tools/nats
+packages_long=(strace valgrind)
 # Unpacked, not installed, because pimd and igmpproxy would start as services.
-packages_long=(user-mode-linux igmpproxy pimd)
+packages_unpacked=(user-mode-linux igmpproxy pimd)
 export MCGW_UNPACKED=$tools/long
 export MCGW_KUBERNETES_VALIDATE=$tools/kubernetes-validate-$kubernetes_validate_version/bin/kubernetes-validate
 
@@ -36,7 +37,8 @@ ${XDG_CACHE_HOME:-~/.cache}/mcgw/tools.
                fetches their dependencies, in the versions of go.sum, pom.xml and requirements-dev.txt
   lint         packages, and the protobuf linter
   container    packages to build and run the container image
-  long         unpacks a second kernel, which runs as a process (user-mode-linux), and two routing daemons
+  long         packages for long tests; unpacks a second kernel, which runs as a process (user-mode-linux), and two
+               routing daemons
   bench        other systems for ./dev bench, as available; nats-server is only unpacked, so that no service starts
 
 It names and skips unavailable parts; with CI=true, except in bench, that is a failure. It prints nothing if nothing is
@@ -142,7 +144,7 @@ unpack_nats_server() {
 # Downloads each package separately, so that an unavailable one skips only its own tests.
 setup_long() {
   local package
-  for package in "${packages_long[@]}"; do
+  for package in "${packages_unpacked[@]}"; do
     [[ ! -e $MCGW_UNPACKED/$package ]] || continue
     say "unpacking $package into $MCGW_UNPACKED"
     mkdir -p "$MCGW_UNPACKED/$package.part"
@@ -185,7 +187,7 @@ cmd_setup() {
         wanted+=("${packages_languages[@]}" "${missing[@]}")
         ;;
       container) wanted+=("${packages_container[@]}") ;;
-      long) ;;  # setup_long unpacks these; nothing is installed.
+      long) wanted+=("${packages_long[@]}") ;; # And setup_long unpacks others.
       bench) ;; # setup_bench installs these; all are optional.
       lint)
         wanted+=("${packages_lint[@]}")

@@ -152,10 +152,10 @@ bool ResumingSubscription::Begin() {
 
 bool ResumingSubscription::IsBreak(const absl::Status& status) {
   if (status.code() == absl::StatusCode::kUnavailable) return true;  // Also the gateway's CANCELLED, by FromGrpc.
-  const std::string reason = DetailsOf(status).reason;
-  if (status.code() == absl::StatusCode::kResourceExhausted) return reason == "SUBSCRIBER_TOO_SLOW";
+  const ErrorDetails details = DetailsOf(status);
+  if (status.code() == absl::StatusCode::kResourceExhausted) return details.retry_delay.has_value();
   // The transport's errors for a stream that was cut.
-  return reason.empty() &&
+  return details.reason.empty() &&
          (status.code() == absl::StatusCode::kUnknown || status.code() == absl::StatusCode::kInternal);
 }
 
@@ -166,7 +166,12 @@ bool ResumingSubscription::Break(const absl::Status& why) {
     gone = std::move(stream_);
     if (cancelled_ || !stood_ || !IsBreak(why)) return false;
   }
-  const absl::Duration wait = wait_ * std::uniform_real_distribution<double>(0.5, 1.0)(random_);
+  std::uniform_real_distribution<double> part(0.5, 1.0);
+  absl::Duration wait = wait_ * part(random_);
+  if (why.code() == absl::StatusCode::kResourceExhausted) {
+    // From one delay to two, so that clients refused together do not return together.
+    wait = std::max(wait, DetailsOf(why).retry_delay.value_or(absl::ZeroDuration()) * 2 * part(random_));
+  }
   wait_ = std::min(2 * wait_, options_.most_wait);
   next_attempt_ = Clock::now() + absl::ToChronoNanoseconds(wait);
   if (watcher_ == nullptr) WatchSocket();

@@ -22,6 +22,7 @@
 #include <optional>
 #include <random>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "server/net/address.h"
@@ -227,10 +228,12 @@ absl::Status Acceptor::Start() {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = wake_.get();
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) return net::ErrnoStatus(errno, "epoll_ctl");
   for (const std::unique_ptr<ListenSocket>& socket : sockets_) {
     event.data.fd = socket->fd();
-    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket->fd(), &event);
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket->fd(), &event) != 0) {
+      return net::ErrnoStatus(errno, net::StrCat("watch ", socket->address()));
+    }
   }
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "mcgw-accept");
@@ -319,20 +322,26 @@ void Acceptor::Warn(const std::string& what) {
   last_warning_ns_ = now_ns;
 }
 
+// A client whose connection was not accepted waits in the backlog; without a pause this would spin.
+void Acceptor::Exhausted(int error, const std::string& what) {
+  const bool descriptors = error == EMFILE || error == ENFILE;
+  Warn(descriptors ? "no file descriptor is left for a new connection: raise the limit of open files (ulimit -n)"
+                   : net::StrCat("cannot ", what, ": ", std::system_category().message(error)));
+  usleep(20'000);
+}
+
 void Acceptor::Accept(int listener_fd) {
   sockaddr_storage address = {};
   socklen_t length = sizeof(address);
   net::OwnedFd connection(
       accept4(listener_fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!connection.valid()) {
-    if (errno != EMFILE && errno != ENFILE) return;
-    // Descriptors ran out; the client waits in the backlog. Without a pause this would spin.
-    Warn("no file descriptor is left for a new connection: raise the limit of open files (ulimit -n)");
-    usleep(20'000);
-    return;
+    const int error = errno;
+    const bool passed = error == EAGAIN || error == EINTR || error == ECONNABORTED;
+    return passed ? void() : Exhausted(error, "accept a connection");
   }
   net::OwnedFd second(fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
-  if (!second.valid()) return;
+  if (!second.valid()) return Exhausted(errno, "keep a new connection");
   ConnectionPeer peer = ConnectionPeer::Of(connection.get(), address);
   if (const std::optional<std::string> refusal = shares_.Take(peer); refusal.has_value()) {
     return Warn(net::StrCat("refused a connection: ", *refusal));
@@ -345,7 +354,12 @@ void Acceptor::Accept(int listener_fd) {
   epoll_event event{};
   event.events = EPOLLET;  // EPOLLHUP is always reported: both directions are closed.
   event.data.fd = second.get();
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, second.get(), &event);
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, second.get(), &event) != 0) {
+    // Its end would go unnoticed, and it would hold its share for good.
+    const int error = errno;
+    shares_.GiveBack(peer);
+    return Exhausted(error, "watch a new connection");
+  }
   const int key = second.get();
   connections_.emplace(key, Connection{.fd = std::move(second), .peer = std::move(peer)});
   handler_(listener_fd, std::move(connection));

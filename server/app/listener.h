@@ -89,6 +89,7 @@ class Acceptor {
   void CutStalled();
   int NextCheckMs() const;
   // Logs that clients wait or are refused, at most once in ten seconds.
+  void Exhausted(int error, const std::string& what);
   void Warn(const std::string& what);
 
   std::vector<std::unique_ptr<ListenSocket>> sockets_;

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <deque>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -35,9 +36,9 @@ void BlockSignals() {
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
-// Blocks while the descriptor has no reader. If the write fails, as on a closed pipe, the text is lost: there is
-// nowhere to report it.
-void WriteAll(int fd, std::string_view text) {
+// Blocks while the descriptor has no reader. Returns 0, or the errno of a write that failed, as on a full disk or a
+// closed pipe: the rest of the text is lost.
+int WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(fd, text.data(), text.size());
     if (written >= 0) {
@@ -46,9 +47,21 @@ void WriteAll(int fd, std::string_view text) {
       pollfd writable{fd, POLLOUT, 0};
       poll(&writable, 1, -1);
     } else if (errno != EINTR) {
-      return;
+      return errno;
     }
   }
+  return 0;
+}
+
+// The line, behind one about those that could not be written before it. Begins with a line break then, as the last of
+// them may have been written in part.
+std::string TextOf(const LogLine& line, uint64_t failed, int failure, LogFormat format, absl::TimeZone zone) {
+  std::string text = FormatLogLine(line, format, zone);
+  if (failed == 0) return text;
+  const LogLine missing{line.time, spdlog::level::warn,
+                        net::StrCat(failed, " log lines are missing here: they could not be written: ",
+                                    std::system_category().message(failure))};
+  return net::StrCat("\n", FormatLogLine(missing, format, zone), text);
 }
 
 }  // namespace
@@ -151,6 +164,8 @@ bool LogWriter::Flush(absl::Duration patience) {
 
 void LogWriter::Run(const std::shared_ptr<State>& state) {
   LogLine line;
+  uint64_t failed = 0;
+  int failure = 0;
   while (true) {
     {
       net::MutexLock lock(&state->mutex);
@@ -159,7 +174,9 @@ void LogWriter::Run(const std::shared_ptr<State>& state) {
       if (!state->Next(&line)) return;
       state->writing = true;
     }
-    WriteAll(state->fd, FormatLogLine(line, state->format, state->zone));
+    const int error = WriteAll(state->fd, TextOf(line, failed, failure, state->format, state->zone));
+    failed = error == 0 ? 0 : failed + 1;
+    failure = error;
   }
 }
 

@@ -2,7 +2,8 @@
 // reader.
 //
 // The queue is bounded in bytes. A line that does not fit is dropped, and a line in its place says how many are
-// missing. The last quarter of the queue is reserved for warnings and errors.
+// missing. So does one after lines that could not be written, as on a full disk. The last quarter of the queue is
+// reserved for warnings and errors.
 
 #ifndef MCGW_APP_LOG_WRITER_H_
 #define MCGW_APP_LOG_WRITER_H_

@@ -230,7 +230,8 @@ bool ReceiveShard::Receive(Receiver* receiver) {
   MCGW_INVARIANT(!receiver->sinks.empty() && (receiver->shared || receiver->sinks.size() == 1));
   bool drained = false;
   for (int reads = 0; reads < kReadsInARow && !drained; ++reads) {
-    if (!ReadOnce(receiver, &drained)) return false;
+    // What is queued behind an error still comes.
+    if (!ReadOnce(receiver, &drained)) return true;
   }
   if (drained) drained = AccountTrailing(receiver);
   return !drained;

@@ -1,21 +1,33 @@
 #include "server/net/kernel_memberships.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <sstream>
 
+#include "server/net/owned_fd.h"
 #include "server/net/status.h"
 
 namespace mcgw::net {
 namespace {
 
-// thread-self, because /proc/net shows the namespace of the process's first thread.
-constexpr char kIgmp[] = "/proc/thread-self/net/igmp";
-constexpr char kIgmp6[] = "/proc/thread-self/net/igmp6";
+// A file as a whole: a part of it would look as if the other memberships were gone.
+absl::StatusOr<std::string> ReadAll(const std::string& path) {
+  const OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return ErrnoStatus(errno, path);
+  std::string text;
+  char part[16'384];
+  while (true) {
+    const ssize_t got = read(file.get(), part, sizeof(part));
+    if (got == 0) return text;
+    if (got < 0 && errno != EINTR) return ErrnoStatus(errno, path);
+    if (got > 0) text.append(part, static_cast<size_t>(got));
+  }
+}
 
 }  // namespace
 
@@ -59,20 +71,21 @@ void ParseIgmp6(const std::string& text, KernelMemberships* out) {
   }
 }
 
-absl::StatusOr<KernelMemberships> ReadKernelMemberships() {
+absl::StatusOr<KernelMemberships> ReadKernelMembershipsIn(const std::string& directory) {
   KernelMemberships memberships;
-  const auto read = [](const char* path, std::string* text) {
-    std::ifstream file(path);
-    std::ostringstream all;
-    all << file.rdbuf();
-    *text = all.str();
-    return file.good() || file.eof();
-  };
-  std::string text;
-  if (!read(kIgmp, &text)) return ErrnoStatus(ENOENT, kIgmp);
-  ParseIgmp(text, &memberships);
-  if (read(kIgmp6, &text)) ParseIgmp6(text, &memberships);
+  const absl::StatusOr<std::string> igmp = ReadAll(directory + "/igmp");
+  if (!igmp.ok()) return igmp.status();
+  ParseIgmp(*igmp, &memberships);
+  const absl::StatusOr<std::string> igmp6 = ReadAll(directory + "/igmp6");
+  if (igmp6.ok()) {
+    ParseIgmp6(*igmp6, &memberships);
+  } else if (ErrnoOf(igmp6.status()) != ENOENT) {  // Without IPv6 there is no such file.
+    return igmp6.status();
+  }
   return memberships;
 }
+
+// thread-self, because /proc/net shows the namespace of the process's first thread.
+absl::StatusOr<KernelMemberships> ReadKernelMemberships() { return ReadKernelMembershipsIn("/proc/thread-self/net"); }
 
 }  // namespace mcgw::net

@@ -21,8 +21,10 @@ struct KernelMemberships {
   std::map<uint32_t, uint32_t> igmp_version;
 };
 
-// Reads both files. A kernel without IPv6 has no igmp6, which is not an error.
+// Reads both files, of /proc or of another directory. A kernel without IPv6 has no igmp6, which is not an error. Fails
+// if a file cannot be read to its end, since a part would look as if the other memberships were gone.
 absl::StatusOr<KernelMemberships> ReadKernelMemberships();
+absl::StatusOr<KernelMemberships> ReadKernelMembershipsIn(const std::string& directory);
 
 // The parsers of the two files' text. They skip malformed lines.
 void ParseIgmp(const std::string& text, KernelMemberships* out);

@@ -55,6 +55,7 @@ size_t PutControl(char* at, int level, int type, const T& value) {
   header.cmsg_len = CMSG_LEN(sizeof(value));
   std::memcpy(at, &header, sizeof(header));
   std::memcpy(at + CMSG_LEN(0), &value, sizeof(value));
+  std::memset(at + CMSG_LEN(sizeof(value)), 0, CMSG_SPACE(sizeof(value)) - CMSG_LEN(sizeof(value)));
   return CMSG_SPACE(sizeof(value));
 }
 

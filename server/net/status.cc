@@ -126,6 +126,12 @@ ReasonTraits TraitsOf(Reason reason) {
   return {"UNSPECIFIED", Code::kUnknown};
 }
 
+// The host is out of something, whatever was tried.
+bool IsShortage(int error_number) {
+  return error_number == ENOBUFS || error_number == ENOMEM || error_number == EMFILE || error_number == ENFILE ||
+         error_number == ENOSPC;
+}
+
 absl::StatusCode CodeOf(int error_number) {
   switch (error_number) {
     case EADDRNOTAVAIL:
@@ -133,9 +139,6 @@ absl::StatusCode CodeOf(int error_number) {
       return absl::StatusCode::kNotFound;
     case EMSGSIZE:
       return absl::StatusCode::kInvalidArgument;
-    case ENOBUFS:
-    case ENOMEM:
-      return absl::StatusCode::kResourceExhausted;
     case ENETUNREACH:
     case EHOSTUNREACH:
     case ENETDOWN:
@@ -187,9 +190,12 @@ absl::Status WithFieldPrefix(const absl::Status& status, std::string_view prefix
 }
 
 absl::Status ErrnoStatus(int error_number, std::string_view what) {
+  const absl::Status plain = absl::ErrnoToStatus(error_number, ToAbsl(what));
+  if (IsShortage(error_number)) {
+    return ErrnoError(error_number, Reason::kHostLimit, "", ToStd(plain.message()));
+  }
   const absl::StatusCode code = CodeOf(error_number);
-  absl::Status status(code == absl::StatusCode::kOk ? absl::StatusCode::kInternal : code,
-                      absl::ErrnoToStatus(error_number, ToAbsl(what)).message());
+  absl::Status status(code == absl::StatusCode::kOk ? absl::StatusCode::kInternal : code, plain.message());
   SetText(&status, kErrnoPayload, absl::StrCat(error_number));
   return status;
 }

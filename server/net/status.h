@@ -94,8 +94,8 @@ absl::Status WithFieldPrefix(const absl::Status& status, std::string_view prefix
 
 // The only place that converts errno to a Status. `what` says what was tried: "bind 239.1.1.1:5000". The codes are
 // those of absl::ErrnoToStatus, except where they would mislead: EADDRNOTAVAIL and ENODEV are NOT_FOUND, EMSGSIZE is
-// INVALID_ARGUMENT, ENOBUFS and ENOMEM are RESOURCE_EXHAUSTED, ENETUNREACH, EHOSTUNREACH and ENETDOWN are UNAVAILABLE,
-// EADDRINUSE is FAILED_PRECONDITION.
+// INVALID_ARGUMENT, ENETUNREACH, EHOSTUNREACH and ENETDOWN are UNAVAILABLE, EADDRINUSE is FAILED_PRECONDITION. What
+// means a shortage (ENOBUFS, ENOMEM, EMFILE, ENFILE, ENOSPC) has the reason HOST_LIMIT; the others have no reason.
 absl::Status ErrnoStatus(int error_number, std::string_view what);
 
 // Error(reason, field, message) that also carries the errno, for an errno whose cause is known.

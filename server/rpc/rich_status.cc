@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "server/net/status.h"
@@ -13,11 +14,22 @@ namespace {
 namespace v1 = multicast::gateway::v1;
 
 constexpr char kDomain[] = "multicast.gateway";
-constexpr int kRetryAfterSeconds = 1;
 
-bool WaitingHelps(net::Reason reason) {
-  return reason == net::Reason::kDraining || reason == net::Reason::kRateLimited ||
-         reason == net::Reason::kInterfaceDown || reason == net::Reason::kNoCarrier;
+// How long to wait before another attempt; zero if waiting does not help. What other clients hold becomes free when
+// they leave, which takes longer than a burst of calls.
+absl::Duration RetryDelay(net::Reason reason) {
+  switch (reason) {
+    case net::Reason::kSubscriberTooSlow:  // The stream may resume: what it has not read may soon be gone.
+      return absl::Milliseconds(100);
+    case net::Reason::kRateLimited:
+    case net::Reason::kHostLimit:
+    case net::Reason::kDraining:
+    case net::Reason::kInterfaceDown:
+    case net::Reason::kNoCarrier:
+      return absl::Seconds(1);
+    default:
+      return net::ReasonCode(reason) == absl::StatusCode::kResourceExhausted ? absl::Seconds(5) : absl::ZeroDuration();
+  }
 }
 
 // A failure without a reason is an unexpected kernel error.
@@ -53,9 +65,10 @@ grpc::Status ToGrpc(const absl::Status& status) {
     violation->set_description(message);
     rich.add_details()->PackFrom(bad_request);
   }
-  if (WaitingHelps(reason)) {
+  if (const int64_t delay_ns = absl::ToInt64Nanoseconds(RetryDelay(reason)); delay_ns > 0) {
     google::rpc::RetryInfo retry;
-    retry.mutable_retry_delay()->set_seconds(kRetryAfterSeconds);
+    retry.mutable_retry_delay()->set_seconds(delay_ns / 1'000'000'000);
+    retry.mutable_retry_delay()->set_nanos(static_cast<int32_t>(delay_ns % 1'000'000'000));
     rich.add_details()->PackFrom(retry);
   }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message, rich.SerializeAsString());

@@ -1,7 +1,8 @@
 // Converts a failure to a gRPC status with google.rpc details.
 //
 // Code and text are the Status's own. ErrorInfo carries the reason (an ErrorReason without its prefix, domain
-// "multicast.gateway"), BadRequest the field at fault, RetryInfo a delay if waiting helps.
+// "multicast.gateway"), BadRequest the field at fault, RetryInfo a delay if waiting helps: for RESOURCE_EXHAUSTED
+// always.
 
 #ifndef MCGW_RPC_RICH_STATUS_H_
 #define MCGW_RPC_RICH_STATUS_H_

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <memory>
@@ -110,6 +112,36 @@ TEST_F(LogWriterTest, AClosedReaderIsNoHarm) {
   read_end_.Reset();
   for (int i = 0; i < 100; ++i) writer.Write(spdlog::level::debug, "into nothing");
   EXPECT_TRUE(writer.Flush(absl::Seconds(60)));
+}
+
+// A file may not grow past a limit of the process, which is as a full disk that has room again once the limit is gone.
+TEST_F(LogWriterTest, WhatAFullDiskTookIsCountedOnceThereIsRoom) {
+  char name[] = "/tmp/mcgw-log-XXXXXX";
+  const net::OwnedFd file(mkstemp(name));
+  ASSERT_TRUE(file.valid());
+  unlink(name);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  LogWriter writer(file.get(), LogFormat::kText);
+  writer.Write(spdlog::level::debug, "before");
+  ASSERT_TRUE(writer.Flush(absl::Seconds(60)));
+  const rlimit full{.rlim_cur = static_cast<rlim_t>(lseek(file.get(), 0, SEEK_END)) + 10, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &full), 0);
+  for (int i = 0; i < 7; ++i) writer.Write(spdlog::level::debug, "lost");
+  EXPECT_TRUE(writer.Flush(absl::Seconds(60)));
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  writer.Write(spdlog::level::debug, "after");
+  writer.Write(spdlog::level::debug, "later");
+  EXPECT_TRUE(writer.Flush(absl::Seconds(60)));
+
+  std::string text(static_cast<size_t>(lseek(file.get(), 0, SEEK_END)), '\0');
+  ASSERT_EQ(pread(file.get(), text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+  const std::vector<std::string> lines = absl::StrSplit(text, '\n', absl::SkipEmpty());
+  ASSERT_EQ(lines.size(), 5u) << text;  // The second is the 10 bytes for which there was room.
+  EXPECT_THAT(lines[0], HasSubstr("before"));
+  EXPECT_THAT(lines[2], HasSubstr("warning 7 log lines are missing here: they could not be written: File too large"));
+  EXPECT_THAT(lines[3], HasSubstr("after"));
+  EXPECT_THAT(lines[4], HasSubstr("later"));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -10,6 +11,8 @@
 
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
 #include "mcgw/resuming_subscription.h"
 #include "tests/client/fake_gateway.h"
@@ -266,6 +269,45 @@ TEST_F(ResumeTest, TheWaitGrowsToItsLimitAndIsPartlyRandom) {
   }
   EXPECT_GT(different.size(), kAttempts / 2);  // So that many clients do not come back at once.
   EXPECT_LE(waits.back(), kFirst);             // A stream has stood again.
+}
+
+TEST_F(ResumeTest, ARefusalForLackOfRoomIsTriedAgainAfterTheDelayThatItNames) {
+  const absl::Duration delay = absl::Milliseconds(20);
+  const auto exhausted = [](const std::string& reason, std::optional<absl::Duration> retry) {
+    google::rpc::Status rich;
+    google::rpc::ErrorInfo info;
+    info.set_reason(reason);
+    rich.add_details()->PackFrom(info);
+    if (retry.has_value()) {
+      google::rpc::RetryInfo detail;
+      detail.mutable_retry_delay()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*retry)));
+      rich.add_details()->PackFrom(detail);
+    }
+    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full", rich.SerializeAsString());
+  };
+  const Script refuses = [&](const auto&, const auto&) { return exhausted("SUBSCRIBER_LIMIT", delay); };
+  Play({[](const auto&, const auto& write) {
+          write(Subscribed(1, 5, 1));
+          return Broken();
+        },
+        refuses, refuses,
+        // As the transport says it of a message that is too large: no delay.
+        [&](const auto&, const auto&) { return exhausted("", std::nullopt); }});
+  ResumeOptions options;
+  options.first_wait = options.most_wait = absl::Milliseconds(1);
+  std::vector<absl::Duration> waits;
+  ResumingSubscription stream(gateway_.client(), {}, options,
+                              [&](const absl::Status&, absl::Duration wait) { waits.push_back(wait); });
+  const absl::Time begin = absl::Now();
+  ReadAll(&stream);
+  EXPECT_GE(absl::Now() - begin, 2 * delay);
+  EXPECT_EQ(stream.Finish().code(), absl::StatusCode::kResourceExhausted);
+  ASSERT_THAT(waits, SizeIs(3));
+  EXPECT_LE(waits[0], options.most_wait);
+  for (const size_t refused : {1, 2}) {
+    EXPECT_GE(waits[refused], delay);
+    EXPECT_LE(waits[refused], 2 * delay);
+  }
 }
 
 TEST_F(ResumeTest, CancelEndsAlsoAWait) {

@@ -232,6 +232,18 @@ TEST_F(ReceiveShardTest, StopReadsAllThatIsQueuedAndItsDrops) {
   EXPECT_EQ(Read(channel).back(), Lost(1001, 1007));
 }
 
+TEST_F(ReceiveShardTest, StopReadsWhatIsQueuedBehindAnError) {
+  Channel channel = NewChannel(NewLog(1));
+  shard_->Start({.socket = channel.socket, .log = channel.log, .counters = channel.counters});
+  loop_->RunOnce(kPoll);
+  Inject(channel, 1000);
+  channel.kernel->FailNextRead(absl::ResourceExhaustedError("recvmmsg"));
+  shard_->Stop(std::move(channel.socket), nullptr);
+  loop_->RunOnce(kPoll);
+  EXPECT_EQ(channel.counters->errors.load(), 1u);
+  EXPECT_EQ(channel.log->logged(), 1000u);
+}
+
 TEST_F(ReceiveShardTest, StopClosesTheSocketOnTheLoopsThread) {
   Channel channel = NewChannel(NewLog(1));
   shard_->Start({.socket = channel.socket, .log = channel.log, .counters = channel.counters});

@@ -1,6 +1,15 @@
 #include "server/net/kernel_memberships.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "server/net/status.h"
 
 namespace mcgw::net {
 namespace {
@@ -43,6 +52,30 @@ TEST(KernelMembershipsTest, LinesThatMakeNoSenseAreSkipped) {
 }
 
 TEST(KernelMembershipsTest, TheKernelHasAnAnswer) { EXPECT_TRUE(ReadKernelMemberships().ok()); }
+
+TEST(KernelMembershipsTest, AFileThatCannotBeReadIsNoListWithoutMemberships) {
+  char name[] = "/tmp/mcgw-test-XXXXXX";
+  const std::filesystem::path directory = mkdtemp(name);
+  const auto read = [&directory] { return ReadKernelMembershipsIn(directory.string()).status(); };
+  EXPECT_EQ(ErrnoOf(read()), ENOENT);
+  std::ofstream(directory / "igmp") << "Idx\n";
+  EXPECT_TRUE(read().ok()) << "a kernel without IPv6: " << read();
+  std::filesystem::create_directory(directory / "igmp6");
+  EXPECT_EQ(ErrnoOf(read()), EISDIR);
+  std::filesystem::remove(directory / "igmp6");
+  std::ofstream(directory / "igmp6") << "";
+  EXPECT_TRUE(read().ok());
+
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status exhausted = read();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(ReasonOf(exhausted), Reason::kHostLimit) << exhausted;
+  EXPECT_NE(exhausted.message().find("igmp"), absl::string_view::npos) << exhausted;
+  std::filesystem::remove_all(directory);
+}
 
 }  // namespace
 }  // namespace mcgw::net

@@ -87,6 +87,15 @@ TEST(ErrnoStatus, HasCodesThatDoNotMislead) {
   for (const auto& [error, code] : expected) EXPECT_EQ(ErrnoStatus(error, "try").code(), code) << error;
 }
 
+TEST(ErrnoStatus, AShortageIsKnownAsOne) {
+  for (const int error : {ENOBUFS, ENOMEM, EMFILE, ENFILE, ENOSPC}) {
+    const absl::Status status = ErrnoStatus(error, "try");
+    EXPECT_EQ(ReasonOf(status), Reason::kHostLimit) << error;
+    EXPECT_EQ(ErrnoOf(status), error);
+    EXPECT_EQ(status.message(), absl::ErrnoToStatus(error, "try").message());
+  }
+}
+
 TEST(ErrnoStatus, OfZeroIsAFailureAllTheSame) { EXPECT_FALSE(ErrnoStatus(0, "try").ok()); }
 
 TEST(ErrnoError, CarriesReasonAndErrno) {

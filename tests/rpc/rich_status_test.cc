@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <map>
 #include <string>
 
+#include "absl/time/time.h"
+#include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "multicast/gateway/v1/errors.pb.h"
 #include "server/net/status.h"
@@ -12,6 +16,20 @@ namespace mcgw::rpc {
 namespace {
 
 namespace v1 = multicast::gateway::v1;
+
+// The delay of RetryInfo; zero without one.
+absl::Duration DelayOf(const absl::Status& error) {
+  google::rpc::Status rich;
+  EXPECT_TRUE(rich.ParseFromString(ToGrpc(error).error_details()));
+  absl::Duration delay;
+  for (const google::protobuf::Any& any : rich.details()) {
+    google::rpc::RetryInfo retry;
+    if (any.UnpackTo(&retry)) {
+      delay += absl::Seconds(retry.retry_delay().seconds()) + absl::Nanoseconds(retry.retry_delay().nanos());
+    }
+  }
+  return delay;
+}
 
 TEST(RichStatusTest, EveryReasonOfTheGatewayIsOneOfTheApiAndTheOtherWayRound) {
   int known = 0;
@@ -47,6 +65,39 @@ TEST(RichStatusTest, NoErrorOutgrowsTheHeaders) {
     EXPECT_EQ(rich.message(), status.error_message());
     EXPECT_EQ(ToFailure(error).message(), status.error_message());
     EXPECT_NE(status.error_message().find(" bytes)"), std::string::npos);
+  }
+}
+
+TEST(RichStatusTest, WhateverIsExhaustedOrAwaySaysWhenToTryAgain) {
+  using net::Reason;
+  const std::map<Reason, absl::Duration> delays = {{Reason::kChannelLimit, absl::Seconds(5)},
+                                                   {Reason::kSessionLimit, absl::Seconds(5)},
+                                                   {Reason::kSubscriberLimit, absl::Seconds(5)},
+                                                   {Reason::kMembershipLimit, absl::Seconds(5)},
+                                                   {Reason::kSourceLimit, absl::Seconds(5)},
+                                                   {Reason::kRateLimited, absl::Seconds(1)},
+                                                   {Reason::kSubscriberTooSlow, absl::Milliseconds(100)},
+                                                   {Reason::kHostLimit, absl::Seconds(1)},
+                                                   {Reason::kDraining, absl::Seconds(1)},
+                                                   {Reason::kInterfaceDown, absl::Seconds(1)},
+                                                   {Reason::kNoCarrier, absl::Seconds(1)}};
+  for (int i = 1; i <= static_cast<int>(Reason::kKernelError); ++i) {
+    const auto reason = static_cast<Reason>(i);
+    const auto expected = delays.find(reason);
+    EXPECT_EQ(DelayOf(net::Error(reason, "", "text")),
+              expected == delays.end() ? absl::ZeroDuration() : expected->second)
+        << net::ReasonName(reason);
+    if (net::ReasonCode(reason) == absl::StatusCode::kResourceExhausted) EXPECT_NE(expected, delays.end());
+  }
+}
+
+// What is exhausted in the kernel is known, so it is not an unexpected error.
+TEST(RichStatusTest, AnErrorOfTheKernelThatMeansAShortageIsOne) {
+  for (const int error : {ENOBUFS, ENOMEM, EMFILE, ENFILE, ENOSPC}) {
+    const absl::Status status = net::ErrnoStatus(error, "open a netlink socket");
+    EXPECT_EQ(ToFailure(status).reason(), v1::ERROR_REASON_HOST_LIMIT) << error;
+    EXPECT_EQ(ToGrpc(status).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << error;
+    EXPECT_EQ(DelayOf(status), absl::Seconds(1)) << error;
   }
 }
 

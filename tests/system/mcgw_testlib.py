@@ -629,6 +629,11 @@ class Daemon(Process):
         assert not _SANITIZER.search(self.errors()), self.errors()
 
 
+def resident_bytes(daemon):
+    status = pathlib.Path(f"/proc/{daemon.popen.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s*(\d+) kB", status)[1]) << 10
+
+
 class Mcgw:
     """The command-line client, speaking to one gateway."""
 

@@ -1,7 +1,9 @@
 """The daemon at its edges: descriptors, signals, output that is not taken, configurations that turn bad while it runs."""
+import contextlib
 import fcntl
 import os
 import pathlib
+import re
 import signal
 import socket
 import stat
@@ -9,7 +11,7 @@ import subprocess
 
 import pytest
 
-from mcgw_testlib import BIN, Daemon, Mcgw, channel, igmp_users, wait_until
+from mcgw_testlib import BIN, Daemon, Mcgw, channel, igmp_users, sender_to, wait_until
 
 FAILED, BAD_INPUT, NO_GATEWAY = 1, 2, 3  # The exit codes of mcgw, as its help has them.
 GROUP = "239.5.5.1"
@@ -186,6 +188,78 @@ def test_a_log_that_nobody_reads_stops_nothing(net, binaries):
         daemon.kill()
         os.close(read_end)
     assert not [group for group in igmp_users("a0") if group.startswith("239.5.6.")]
+
+
+def fill(path):
+    """Leaves no room on the file system of the path."""
+    with contextlib.suppress(OSError), open(path, "ab", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_log_on_a_full_disk_stops_nothing_and_says_what_is_missing(net, binaries, tmp_path):
+    del net, binaries
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path], check=True)
+    try:
+        log, ballast = tmp_path / "log", tmp_path / "ballast"
+        with open(log, "wb") as stderr:
+            daemon = subprocess.Popen([BIN / "mcgwd", "--log-level", "debug"], stderr=stderr)
+        try:
+            wait_until(lambda: b"ready" in log.read_bytes(), "ready")
+            mcgw = Mcgw()
+            fill(ballast)
+            groups = [channel(f"239.5.6.{n}", 5000, "a0") for n in range(1, 101)]
+            session = mcgw.ok("join", *groups).stdout.split()[1]
+            mcgw.ok("leave", "--session", session)
+            with mcgw.subscribe(channel(GROUP, 5000, "a0"), "--count", "1") as subscriber:
+                with sender_to(GROUP, "b0") as sender:
+                    sender.send(GROUP, 5000, b"x")
+                assert subscriber.wait() == 0
+            ballast.unlink()
+            mcgw.ok("join", channel(GROUP, 5000, "a0"))
+            missing = wait_until(
+                lambda: re.search(rb"(?m)^\S+ warning (\d+) log lines are missing here: they could not be written: "
+                                  rb"No space left on device\n\S+ ", log.read_bytes()), "the missing lines")
+            assert int(missing[1]) > 100  # Held and let go, each of 100 groups, but for what still fitted.
+            daemon.send_signal(signal.SIGTERM)
+            assert daemon.wait(20) == 0
+        finally:
+            daemon.kill()
+            daemon.wait()
+    finally:
+        subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+@pytest.mark.parametrize("output", ["/dev/full", "closed", "a reader that dies"])
+def test_a_log_that_cannot_be_written_stops_nothing(net, binaries, tmp_path, output):
+    del net, binaries
+    path = tmp_path / "s"
+    command = [BIN / "mcgwd", "--log-level", "debug", "--listen", f"unix:{path}"]
+    read_end, write_end = os.pipe()
+    try:
+        if output == "/dev/full":
+            with open(output, "wb") as full:
+                daemon = subprocess.Popen(command, stderr=full)
+        elif output == "closed":
+            daemon = subprocess.Popen(closing("2>&-", command))
+        else:
+            daemon = subprocess.Popen(command, stderr=write_end)
+        wait_until(path.exists, "the socket")
+        os.close(read_end)  # SIGPIPE for the writer, from now on.
+        mcgw = Mcgw(f"unix:{path}")
+        for _ in range(2):
+            session = mcgw.ok("join", channel(GROUP, 5000, "a0")).stdout.split()[1]
+            mcgw.ok("leave", "--session", session)
+        with mcgw.subscribe(channel(GROUP, 5000, "a0"), "--count", "1") as subscriber:
+            with sender_to(GROUP, "b0") as sender:
+                sender.send(GROUP, 5000, b"x")
+            assert subscriber.wait() == 0
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(20) == 0
+    finally:
+        daemon.kill()
+        daemon.wait()
+        os.close(write_end)
 
 
 # --------------------------------------------------------------------------------------------------------- the way down

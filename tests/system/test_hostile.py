@@ -1,9 +1,13 @@
 """One hostile client: the gateway goes on serving, ends in order, and its log stays small."""
+import contextlib
 import os
 import signal
 import subprocess
 
-from mcgw_testlib import DEADLINE_S, Daemon, Mcgw, channel, wait_until
+import pytest
+
+from mcgw_testlib import DEADLINE_S, Daemon, Mcgw, channel, resident_bytes, wait_until
+from raw_client import DATA, HEALTH, RST_STREAM, RawClient, field
 
 CALLS = int(os.environ.get("MCGW_FUZZ_CALLS", "400"))
 OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 0, 1, 2, 3, 12, 13, 14
@@ -77,3 +81,29 @@ def test_what_cannot_be_parsed_is_not_logged_past_level_and_format(net, binaries
         daemon.stop()
         for line in daemon.stderr.items():
             assert line.startswith('{"time":"') and line.endswith('"}'), line
+
+
+@pytest.mark.parametrize(("service", "method", "body"), [
+    (HEALTH, "Watch", b""), ("grpc.reflection.v1alpha.ServerReflection", "ServerReflectionInfo", field(7, ""))])
+def test_streams_of_other_services_are_bounded_too(daemon, mcgw, service, method, body):
+    """A connection has 100 calls at a time, whatever they are; what they cost is small and comes back."""
+    before = resident_bytes(daemon)
+    for _ in range(2):
+        with contextlib.ExitStack() as clients:
+            for _ in range(4):
+                client = clients.enter_context(RawClient(daemon.address))
+                client.call(HEALTH, "Check")  # From its answer on, what the gateway allows is agreed.
+                waiting = set()
+                for _ in range(100):
+                    waiting.add(client.begin(service, method))
+                    client.message(max(waiting), body)
+                while waiting:
+                    kind, _, stream, _ = client.read()
+                    if kind == DATA:
+                        waiting.discard(stream)
+                with contextlib.suppress(ConnectionError):
+                    client.message(client.begin(service, method), body)
+                    while client.read():  # Until the gateway has closed the connection.
+                        pass
+            mcgw.ok("health")
+    assert resident_bytes(daemon) - before < 30 << 20

@@ -1,6 +1,5 @@
 """A host that refuses memory or threads: the daemon serves, or ends with a sentence and exit code 1. And clients that
 take memory."""
-import pathlib
 import re
 import resource
 import signal
@@ -8,7 +7,7 @@ import subprocess
 
 import pytest
 
-from mcgw_testlib import BIN, Process, channel
+from mcgw_testlib import BIN, Process, channel, resident_bytes
 from raw_client import GATEWAY, RawClient
 
 MEBIBYTE = 1 << 20
@@ -34,11 +33,6 @@ def test_no_descriptors(net, binaries):
     result = subprocess.run([BIN / "mcgwd"], capture_output=True, text=True, timeout=20, check=False,
                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8)))
     assert result.returncode == 1 and re.search("(?m)^mcgwd: ", result.stderr), result
-
-
-def resident_bytes(daemon):
-    status = pathlib.Path(f"/proc/{daemon.popen.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s*(\d+) kB", status)[1]) << 10
 
 
 def announce_and_withhold(client):

@@ -66,8 +66,9 @@ struct ResumeOptions {
 // while the stream is broken.
 //
 // A stream breaks when the connection does (UNAVAILABLE), when the gateway stops (DRAINING), or when the gateway gives
-// up a slow reader (CANCELLED without a reason, or SUBSCRIBER_TOO_SLOW). Any other end is final, also during an attempt
-// to resume, and so is a failure before the first stream was open.
+// up a slow reader (CANCELLED without a reason, or SUBSCRIBER_TOO_SLOW). A stream that returns and is refused with
+// RESOURCE_EXHAUSTED waits at least as long as RetryInfo says, whatever the options are, and tries again. Any other end
+// is final, also during an attempt to resume, and so is a failure before the first stream was open.
 //
 // One thread reads and finishes; Cancel may be called by any thread while the object lives.
 class ResumingSubscription {

@@ -49,8 +49,7 @@ const (
 	// one of those that ListInterfaces shows, or none.
 	ErrorReason_ERROR_REASON_SOURCE_NOT_LOCAL ErrorReason = 7
 	// INVALID_ARGUMENT. The payload exceeds the family's maximum (IPv4 65507, IPv6 65527 bytes), or
-	// with dont_fragment the interface's MTU. Metadata `limit`: the largest payload. Remedy: send
-	// less per datagram, or allow fragments.
+	// with dont_fragment the interface's MTU. Remedy: send less per datagram, or allow fragments.
 	ErrorReason_ERROR_REASON_PAYLOAD_TOO_LARGE ErrorReason = 8
 	// INVALID_ARGUMENT. The hop limit is greater than 255. Remedy: 0 to 255.
 	ErrorReason_ERROR_REASON_INVALID_HOP_LIMIT ErrorReason = 9
@@ -100,8 +99,8 @@ const (
 	// PERMISSION_DENIED. The gateway's policy does not allow this group or source to the caller.
 	// Remedy: an allowed one, or a change of the policy.
 	ErrorReason_ERROR_REASON_GROUP_NOT_ALLOWED ErrorReason = 51
-	// PERMISSION_DENIED. The hop limit is greater than the gateway's policy allows. Metadata `limit`.
-	// Remedy: a smaller one, or a change of the policy.
+	// PERMISSION_DENIED. The hop limit is greater than the gateway's policy allows. Remedy: a
+	// smaller one, or a change of the policy.
 	ErrorReason_ERROR_REASON_HOP_LIMIT_NOT_ALLOWED ErrorReason = 52
 	// PERMISSION_DENIED. The interface exists but the gateway may not use it. Remedy: another
 	// interface, or a change of the configuration's interfaces.
@@ -110,22 +109,21 @@ const (
 	// of the policy.
 	ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED ErrorReason = 54
 	// RESOURCE_EXHAUSTED. The gateway has reached its limit of channels, and each has a holder.
-	// Metadata `limit`. Remedy: leave channels that are not needed, or raise max_channels.
+	// Remedy: leave channels that are not needed, or raise max_channels.
 	ErrorReason_ERROR_REASON_CHANNEL_LIMIT ErrorReason = 70
-	// RESOURCE_EXHAUSTED. The gateway or the caller has reached its limit of sessions. Metadata
-	// `limit`. Remedy: leave sessions that are not needed, or raise max_sessions.
+	// RESOURCE_EXHAUSTED. The gateway or the caller has reached its limit of sessions. Remedy:
+	// leave sessions that are not needed, or raise max_sessions.
 	ErrorReason_ERROR_REASON_SESSION_LIMIT ErrorReason = 71
-	// RESOURCE_EXHAUSTED. The gateway has reached its limit of Subscribe streams. Metadata `limit`.
-	// Remedy: use one stream with several memberships, or raise max_subscribers.
+	// RESOURCE_EXHAUSTED. The gateway has reached its limit of Subscribe streams. Remedy: use
+	// one stream with several memberships, or raise max_subscribers.
 	ErrorReason_ERROR_REASON_SUBSCRIBER_LIMIT ErrorReason = 72
 	// RESOURCE_EXHAUSTED. The session or stream has reached its limit of memberships, or all of them
-	// together have reached theirs. Metadata `limit`; the message names the limit. Remedy: use
-	// several sessions or streams, or raise max_memberships; for the total, leave some, or raise
-	// max_total_memberships.
+	// together have reached theirs. The message names the limit. Remedy: use several sessions or
+	// streams, or raise max_memberships; for the total, leave some, or raise max_total_memberships.
 	ErrorReason_ERROR_REASON_MEMBERSHIP_LIMIT ErrorReason = 73
 	// RESOURCE_EXHAUSTED. The filter, all filters of the session or stream, or all clients' filters
-	// together list more sources than allowed. Metadata `limit`; the message names the limit. Remedy:
-	// fewer sources, or raise max_sources, max_holder_sources or max_total_sources.
+	// together list more sources than allowed. The message names the limit. Remedy: fewer sources, or
+	// raise max_sources, max_holder_sources or max_total_sources.
 	ErrorReason_ERROR_REASON_SOURCE_LIMIT ErrorReason = 74
 	// RESOURCE_EXHAUSTED. The caller sends or calls faster than allowed. Remedy: wait as long as
 	// RetryInfo says.
@@ -135,8 +133,8 @@ const (
 	// (or 256 changes of one channel). Remedy: read faster, filter, raise the lag limit, choose a
 	// policy that skips, or change memberships less often; resume from the last Position.
 	ErrorReason_ERROR_REASON_SUBSCRIBER_TOO_SLOW ErrorReason = 76
-	// RESOURCE_EXHAUSTED. The gateway's host is out of descriptors or kernel memory. Metadata
-	// `limit`. Remedy: raise the limit that the text names.
+	// RESOURCE_EXHAUSTED. The gateway's host is out of descriptors, kernel memory or another
+	// resource, which the text names. Remedy: raise the limit that it names.
 	ErrorReason_ERROR_REASON_HOST_LIMIT ErrorReason = 77
 	// UNAVAILABLE. The gateway is stopping. Remedy: connect again, to another gateway if there is
 	// one; RetryInfo.
@@ -150,7 +148,7 @@ const (
 	// FAILED_PRECONDITION. The host has no route to the group. Remedy: name an interface, or add a
 	// route such as `ip route add 224.0.0.0/4 dev NAME`.
 	ErrorReason_ERROR_REASON_NO_ROUTE ErrorReason = 110
-	// FAILED_PRECONDITION. Another process holds the port without sharing it. Metadata `holder`, if
+	// FAILED_PRECONDITION. Another process holds the port without sharing it; the message names it, if
 	// visible. Remedy: let that process set SO_REUSEADDR, or stop it; or use another port.
 	ErrorReason_ERROR_REASON_PORT_IN_USE ErrorReason = 111
 	// FAILED_PRECONDITION. The host refused to send: a firewall's output rule or a prohibiting route.
@@ -169,8 +167,8 @@ const (
 	// UNIMPLEMENTED. This version of the gateway does not support the request. Remedy: use a newer
 	// gateway.
 	ErrorReason_ERROR_REASON_NOT_IMPLEMENTED ErrorReason = 130
-	// INTERNAL. The kernel returned an error that the gateway does not expect; the text names it.
-	// Remedy: report it.
+	// INTERNAL, or the canonical code of the kernel's error. The kernel returned an error that the
+	// gateway does not expect; the text names it. Remedy: report it.
 	ErrorReason_ERROR_REASON_KERNEL_ERROR ErrorReason = 131
 )
 
@@ -312,8 +310,9 @@ func (ErrorReason) EnumDescriptor() ([]byte, []int) {
 // code, the text, and in its details a google.rpc.ErrorInfo whose reason is the name of the
 // ErrorReason without its prefix (`NOT_A_MULTICAST_GROUP`) and whose domain is `multicast.gateway`;
 // a google.rpc.BadRequest that names the field at fault, if there is one; and a
-// google.rpc.RetryInfo if waiting helps. No text is longer than 1000 bytes: long lists and long
-// values of a request are cut and marked as cut.
+// google.rpc.RetryInfo if waiting helps, as for every RESOURCE_EXHAUSTED of the gateway: wait at
+// least that long before another attempt, and longer after each refusal. No text is longer than
+// 1000 bytes: long lists and long values of a request are cut and marked as cut.
 type Failure struct {
 	state         protoimpl.MessageState
 	sizeCache     protoimpl.SizeCache
