@@ -89,7 +89,10 @@ Reader::Reader(std::unique_ptr<gateway::Subscription> stream, const gateway::Sub
     place.channel = channel;
     place.epoch = channel.epoch;
     place.next = channel.next_sequence;
-    if (request.start == gateway::Start::kLive) place.live_since = witness->step();
+    // Without a point of its own a channel starts live, even in a stream that resumes.
+    if (request.start == gateway::Start::kLive || request.start == gateway::Start::kResume) {
+      place.live_since = witness->step();
+    }
     for (const gateway::MembershipRequest& each : request.memberships) {
       const bool same = each.group == channel.group && each.port == channel.port;
       if (same && request.session_id.empty()) place.filter = each.filter;
@@ -97,7 +100,9 @@ Reader::Reader(std::unique_ptr<gateway::Subscription> stream, const gateway::Sub
     for (const gateway::ResumePoint& point : request.resume) {
       const bool same = point.interface_name == channel.interface_name && point.group == channel.group &&
                         point.port == channel.port && point.epoch == channel.epoch;
-      if (same) place.next = point.next_sequence;
+      if (!same) continue;
+      place.next = point.next_sequence;
+      place.live_since = 0;
     }
   }
 }
@@ -209,6 +214,10 @@ void Reader::Hear(const fanout::Event& event) {
     if (place.reads) place.filter = changed->filter;
   } else if (const auto* entry = std::get_if<fanout::LedgerEntry>(&event)) {
     if (entry->Difference() != 0) Fail(StrCat("a ledger with a difference of ", entry->Difference()));
+  } else if (const auto* renamed = std::get_if<fanout::InterfaceRenamed>(&event)) {
+    for (auto& [id, place] : places_) {
+      if (place.channel.interface_index == renamed->interface_index) place.channel.interface_name = renamed->new_name;
+    }
   } else if (std::holds_alternative<fanout::Draining>(event)) {
     draining_ = true;
   }
