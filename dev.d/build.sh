@@ -6,7 +6,7 @@ help_build() {
 Usage: ./dev build [--preset NAME] [TARGET...]
 
 Builds the preset (default: release, in build/; others in build/NAME), or only the targets named.
-Presets: release dev asan asan-floors tsan tidy coverage (CMakePresets.json explains each).
+Presets: release dev asan asan-floors tsan tidy fuzz coverage (CMakePresets.json explains each).
 END
 }
 
@@ -53,7 +53,7 @@ root and, if the kernel allows user namespaces, as an ordinary user. With CI=tru
   --sanitizers    also test the floors below gRPC under AddressSanitizer with UndefinedBehaviorSanitizer, and under
                   ThreadSanitizer
   --long          also run the long tests, the kernel tests under a second kernel, all tests under
-                  AddressSanitizer, and the floors under ThreadSanitizer
+                  AddressSanitizer, the floors under ThreadSanitizer, and each fuzz target for a minute
   --preset NAME   test only this preset
   --filter REGEX  run only tests whose CTest name matches; without --preset only in the release preset
 END
@@ -102,6 +102,7 @@ cmd_test() {
     build_preset "$suite" # Not inside a condition, so that a failed build ends the run.
     run_suite "$suite" "${arguments[@]}" || status=1
   done
+  if [[ -n $long && -z $preset && -z $filter ]]; then cmd_fuzz --seconds 60 || status=1; fi
   say "test: took $SECONDS s"
   tests/support/summary "${reports[@]}" || status=1
   return $status

@@ -10,6 +10,7 @@ packages_test=(tcpdump tshark socat smcroute ffmpeg multicat faketime nftables p
 packages_container=(podman buildah debootstrap runc netavark catatonit debian-archive-keyring)
 packages_languages=(python3-venv)
 packages_bench=(libzmq3-dev) # Optional references; nats-server is unpacked, see unpack_nats_server.
+packages_fuzz=(clang libclang-rt-dev)
 packages_lint=(clang clang-tidy clang-format libclang-rt-dev shellcheck)
 buf_version=1.75.0
 kubernetes_validate_version=1.37.0
@@ -25,9 +26,10 @@ export MCGW_KUBERNETES_VALIDATE=$tools/kubernetes-validate-$kubernetes_validate_
 
 help_setup() {
   cat <<'END'
-Usage: ./dev setup [build] [demo] [test] [languages] [lint] [container] [long] [bench]
+Usage: ./dev setup [build] [demo] [test] [languages] [lint] [fuzz] [container] [long] [bench]
 
-Installs the missing distribution packages of these groups (default: all except container, long and bench). Without
+Installs the missing distribution packages of these groups (default: all except fuzz, container, long and
+bench). Without
 root, it asks before it calls sudo, unless CI=true or MCGW_INSTALL=yes. Tools go into
 ${XDG_CACHE_HOME:-~/.cache}/mcgw/tools.
 
@@ -36,6 +38,7 @@ ${XDG_CACHE_HOME:-~/.cache}/mcgw/tools.
   languages    the toolchains of the clients in Go, Java and Python, unless others are on the PATH. A first build
                fetches their dependencies, in the versions of go.sum, pom.xml and requirements-dev.txt
   lint         packages, and the protobuf linter
+  fuzz         packages: clang with its sanitizers and libFuzzer
   container    packages to build and run the container image
   long         packages for long tests; unpacks a second kernel, which runs as a process (user-mode-linux), and two
                routing daemons
@@ -189,11 +192,12 @@ cmd_setup() {
       container) wanted+=("${packages_container[@]}") ;;
       long) wanted+=("${packages_long[@]}") ;; # And setup_long unpacks others.
       bench) ;; # setup_bench installs these; all are optional.
+      fuzz) wanted+=("${packages_fuzz[@]}") ;;
       lint)
         wanted+=("${packages_lint[@]}")
         command -v npm >/dev/null || wanted+=(npm)
         ;;
-      *) die "no such group: $group (build, demo, test, languages, lint, container, long, bench)" ;;
+      *) die "no such group: $group (build, demo, test, languages, lint, fuzz, container, long, bench)" ;;
     esac
   done
   missing=()

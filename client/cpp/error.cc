@@ -43,6 +43,20 @@ std::string Line(absl::string_view label, absl::string_view message, const std::
   return text;
 }
 
+// Other bytes as \xff: the details can hold nothing but UTF-8, and what was typed can be anything.
+std::string Ascii(absl::string_view text) {
+  std::string ascii;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80) {
+      ascii.push_back(c);
+    } else {
+      absl::StrAppend(&ascii, "\\x", absl::Hex(byte, absl::kZeroPad2));
+    }
+  }
+  return ascii;
+}
+
 absl::Status WithDetails(absl::StatusCode code, absl::string_view message, absl::string_view serialized_details) {
   absl::Status status(code, message);
   if (!serialized_details.empty()) status.SetPayload(kPayloadUrl, absl::Cord(serialized_details));
@@ -115,10 +129,11 @@ absl::Status FromGrpc(const grpc::Status& status, absl::string_view gateway, boo
   return result;
 }
 
-absl::Status InvalidInput(v1::ErrorReason reason, absl::string_view field, absl::string_view message) {
+absl::Status InvalidInput(v1::ErrorReason reason, absl::string_view field, absl::string_view text) {
+  const std::string message = Ascii(text);
   google::rpc::Status rich;
   rich.set_code(static_cast<int>(absl::StatusCode::kInvalidArgument));
-  rich.set_message(std::string(message));
+  rich.set_message(message);
   google::rpc::ErrorInfo info;
   info.set_reason(ReasonName(reason));
   info.set_domain(kDomain);
@@ -127,7 +142,7 @@ absl::Status InvalidInput(v1::ErrorReason reason, absl::string_view field, absl:
     google::rpc::BadRequest bad_request;
     auto* violation = bad_request.add_field_violations();
     violation->set_field(std::string(field));
-    violation->set_description(std::string(message));
+    violation->set_description(message);
     rich.add_details()->PackFrom(bad_request);
   }
   return WithDetails(absl::StatusCode::kInvalidArgument, message, rich.SerializeAsString());

@@ -16,6 +16,13 @@ namespace v1 = multicast::gateway::v1;
 
 // ---- ResumePoints ----
 
+namespace {
+
+// The number after a sequence; the greatest has none, and 0 is not a place to resume at.
+uint64_t After(uint64_t sequence) { return std::max(sequence, sequence + 1); }
+
+}  // namespace
+
 ResumePoints::Key ResumePoints::KeyOf(const v1::Channel& channel) {
   return absl::StrCat(channel.interface_name(), " ", channel.group(), " ", channel.port());
 }
@@ -25,7 +32,7 @@ void ResumePoints::Take(const v1::SubscribeResponse& message) {
   for (const v1::Datagram& datagram : message.datagrams()) {
     v1::ResumePoint* const point = PointOf(datagram.channel_id());
     if (point == nullptr) continue;
-    point->set_next_sequence(datagram.sequence() + 1);
+    point->set_next_sequence(After(datagram.sequence()));
     point->set_last_receive_time_unix_ns(datagram.receive_time_unix_ns());
   }
 }
@@ -65,7 +72,7 @@ void ResumePoints::TakeEvent(const v1::Event& event) {
   } else if (event.has_gap()) {
     v1::ResumePoint* const point = PointOf(event.gap().channel_id());
     const uint64_t next =
-        event.gap().has_range() ? event.gap().range().last() + 1 : event.gap().unknown().before_sequence();
+        event.gap().has_range() ? After(event.gap().range().last()) : event.gap().unknown().before_sequence();
     if (point != nullptr) point->set_next_sequence(std::max(point->next_sequence(), next));
   } else if (event.has_position()) {
     v1::ResumePoint* const point = PointOf(event.position().channel_id());

@@ -105,6 +105,12 @@ int ShardsForCores() {
   return std::clamp(CPU_COUNT(&cores) / kCoresForEach, 1, kMost);
 }
 
+std::vector<std::string_view> KeyNames() {
+  std::vector<std::string_view> names;
+  for (const Key& key : kKeys) names.push_back(key.name);
+  return names;
+}
+
 std::string FlagOf(const Key& key) {
   if (key.name == "interfaces") return "--interface";
   if (key.name == "logs") return "--log";
@@ -362,9 +368,7 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   }
   Settings settings;
   if (!line.config_file.empty()) {
-    std::vector<std::string_view> names;
-    for (const Key& key : kKeys) names.push_back(key.name);
-    if (absl::Status status = ReadConfigFile(line.config_file, names, &settings); !status.ok()) return status;
+    if (absl::Status status = ReadConfigFile(line.config_file, KeyNames(), &settings); !status.ok()) return status;
   }
   ReadEnvironment(&settings);
   for (const Key& key : kKeys) {
@@ -375,6 +379,12 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   line.config = *std::move(config);
   line.warnings = UnknownVariables();
   return line;
+}
+
+absl::StatusOr<Config> ReadConfigText(const std::string& path, const std::string& text) {
+  Settings settings;
+  if (absl::Status status = ParseConfigFile(path, text, KeyNames(), &settings); !status.ok()) return status;
+  return Merge(settings);
 }
 
 absl::Duration ToDuration(const google::protobuf::Duration& message) {

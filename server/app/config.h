@@ -30,6 +30,9 @@ struct CommandLine {
 // or file and line), the key, the value, and what would be right.
 absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv);
 
+// The configuration that a file of this text gives alone: no flags, no environment. `path` is for its errors.
+absl::StatusOr<Config> ReadConfigText(const std::string& path, const std::string& text);
+
 absl::Duration ToDuration(const google::protobuf::Duration& message);
 
 // The part of the configuration that concerns the gateway.

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -84,15 +86,41 @@ absl::Status ReadNode(const std::string& key, const YAML::Node& node, Setting* s
   return absl::OkStatus();
 }
 
+// Counts the documents of a text. On some texts, such as a lone comma, the library finds empty ones without end, and
+// YAML::LoadAll takes all of them.
+class DocumentCounter final : public YAML::EventHandler {
+ public:
+  // 0, 1, or 2 for more than one.
+  static int Count(const std::string& text) {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    DocumentCounter counter;
+    while (counter.documents_ < 2 && parser.HandleNextDocument(counter)) continue;
+    return counter.documents_;
+  }
+
+  void OnDocumentStart(const YAML::Mark&) override { ++documents_; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  int documents_ = 0;
+};
+
 absl::Status ReadDocument(const std::string& path, const std::string& text, const std::vector<std::string_view>& keys,
                           Settings* settings) {
-  const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-  if (documents.empty() || (documents.size() == 1 && documents[0].IsNull())) return absl::OkStatus();
-  if (documents.size() > 1) {
+  if (DocumentCounter::Count(text) > 1) {
     return absl::InvalidArgumentError(
-        net::StrCat(path, ": ", documents.size(), " YAML documents: give one (a line of --- begins another)"));
+        net::StrCat(path, ": more than one YAML document: give one (a line of --- begins another)"));
   }
-  const YAML::Node& root = documents[0];
+  const YAML::Node root = YAML::Load(text);
+  if (root.IsNull()) return absl::OkStatus();
   if (!root.IsMap()) return absl::InvalidArgumentError(net::StrCat(path, ": give a map of keys and values"));
   for (const auto& entry : root) {
     const std::string key = entry.first.Scalar();
@@ -115,8 +143,13 @@ absl::Status ReadDocument(const std::string& path, const std::string& text, cons
 absl::Status ReadConfigFile(const std::string& path, const std::vector<std::string_view>& keys, Settings* settings) {
   const absl::StatusOr<std::string> text = ReadText(path);
   if (!text.ok()) return text.status();
+  return ParseConfigFile(path, *text, keys, settings);
+}
+
+absl::Status ParseConfigFile(const std::string& path, const std::string& text,
+                             const std::vector<std::string_view>& keys, Settings* settings) {
   try {
-    return ReadDocument(path, *text, keys, settings);
+    return ReadDocument(path, text, keys, settings);
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(net::StrCat(path, ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
   }

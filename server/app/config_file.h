@@ -16,6 +16,10 @@ namespace mcgw::app {
 // else is an error and never blocks. Every error names the file and, where there is one, the line.
 absl::Status ReadConfigFile(const std::string& path, const std::vector<std::string_view>& keys, Settings* settings);
 
+// The parser of the file's text; `path` is for its errors.
+absl::Status ParseConfigFile(const std::string& path, const std::string& text,
+                             const std::vector<std::string_view>& keys, Settings* settings);
+
 }  // namespace mcgw::app
 
 #endif  // MCGW_APP_CONFIG_FILE_H_

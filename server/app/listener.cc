@@ -111,6 +111,9 @@ struct Place {
       if (place.path.empty() || place.path[0] != '/') {
         return Bad(address, "the path of a Unix socket must begin with '/', as in unix:/run/mcgw/mcgw.sock");
       }
+      if (place.path.find('\0') != std::string::npos) {
+        return Bad(address, "the path of a Unix socket must not contain a NUL byte");
+      }
       if (place.path.size() >= sizeof(un->sun_path)) {
         return Bad(address,
                    net::StrCat("the path of a Unix socket must have at most ", sizeof(un->sun_path) - 1, " bytes"));

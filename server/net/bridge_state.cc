@@ -4,8 +4,6 @@
 #include <linux/if_link.h>
 #include <sys/socket.h>
 
-#include <string_view>
-
 #include "server/net/netlink.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
@@ -13,12 +11,24 @@
 namespace mcgw::net {
 namespace {
 
-bool IsSet(const nlattr* attribute) { return attribute != nullptr && mnl_attr_get_u8(attribute) != 0; }
+bool IsSet(const nlattr* attribute) { return netlink::NumberIn<uint8_t>(attribute).value_or(0) != 0; }
 
 // `timer`: time left until the other querier counts as gone; absent if there is no other querier.
-bool Runs(const nlattr* timer) { return timer != nullptr && mnl_attr_get_u64(timer) != 0; }
+bool Runs(const nlattr* timer) { return netlink::NumberIn<uint64_t>(timer).value_or(0) != 0; }
 
 }  // namespace
+
+std::optional<BridgeState> ReadBridgeState(const nlmsghdr& message) {
+  const auto attributes = netlink::AttributesOf<IFLA_LINKINFO>(message, sizeof(ifinfomsg));
+  const auto info = netlink::AttributesIn<IFLA_INFO_DATA>(attributes[IFLA_LINKINFO]);
+  if (netlink::TextIn(info[IFLA_INFO_KIND]) != "bridge") return std::nullopt;
+  const auto bridge = netlink::AttributesIn<IFLA_BR_MCAST_QUERIER_STATE>(info[IFLA_INFO_DATA]);
+  const auto others = netlink::AttributesIn<BRIDGE_QUERIER_MAX>(bridge[IFLA_BR_MCAST_QUERIER_STATE]);
+  return BridgeState{
+      .snooping = IsSet(bridge[IFLA_BR_MCAST_SNOOPING]),
+      .querier = IsSet(bridge[IFLA_BR_MCAST_QUERIER]),
+      .hears_querier = {Runs(others[BRIDGE_QUERIER_IP_OTHER_TIMER]), Runs(others[BRIDGE_QUERIER_IPV6_OTHER_TIMER])}};
+}
 
 absl::StatusOr<BridgeState> ReadBridgeState(uint32_t interface_index) {
   const absl::StatusOr<netlink::MnlSocket> socket = netlink::Open(0, 0);
@@ -31,24 +41,14 @@ absl::StatusOr<BridgeState> ReadBridgeState(uint32_t interface_index) {
   header->ifi_family = AF_UNSPEC;
   header->ifi_index = static_cast<int>(interface_index);
 
-  BridgeState state;
-  bool is_bridge = false;
+  std::optional<BridgeState> state;
   const int error = netlink::Ask(socket->get(), request, [&](const nlmsghdr& message) {
-    if (message.nlmsg_type != RTM_NEWLINK) return;
-    const auto attributes = netlink::AttributesOf<IFLA_LINKINFO>(message, sizeof(ifinfomsg));
-    const auto info = netlink::AttributesIn<IFLA_INFO_DATA>(attributes[IFLA_LINKINFO]);
-    is_bridge = info[IFLA_INFO_KIND] != nullptr && std::string_view(mnl_attr_get_str(info[IFLA_INFO_KIND])) == "bridge";
-    if (!is_bridge) return;
-    const auto bridge = netlink::AttributesIn<IFLA_BR_MCAST_QUERIER_STATE>(info[IFLA_INFO_DATA]);
-    state.snooping = IsSet(bridge[IFLA_BR_MCAST_SNOOPING]);
-    state.querier = IsSet(bridge[IFLA_BR_MCAST_QUERIER]);
-    const auto others = netlink::AttributesIn<BRIDGE_QUERIER_MAX>(bridge[IFLA_BR_MCAST_QUERIER_STATE]);
-    state.hears_querier[0] = Runs(others[BRIDGE_QUERIER_IP_OTHER_TIMER]);
-    state.hears_querier[1] = Runs(others[BRIDGE_QUERIER_IPV6_OTHER_TIMER]);
+    if (message.nlmsg_type == RTM_NEWLINK) state = ReadBridgeState(message);
   });
   if (error != 0) return ErrnoStatus(error, StrCat("ask for interface ", interface_index));
-  if (!is_bridge) return absl::InvalidArgumentError(absl::StrCat("interface ", interface_index, " is not a bridge"));
-  return state;
+  if (!state.has_value())
+    return absl::InvalidArgumentError(absl::StrCat("interface ", interface_index, " is not a bridge"));
+  return *state;
 }
 
 }  // namespace mcgw::net

@@ -4,8 +4,11 @@
 #define MCGW_NET_BRIDGE_STATE_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/statusor.h"
+
+struct nlmsghdr;
 
 namespace mcgw::net {
 
@@ -18,6 +21,9 @@ struct BridgeState {
 
 // Asks the kernel (rtnetlink). INVALID_ARGUMENT if the interface is not a bridge, NOT_FOUND if it does not exist.
 absl::StatusOr<BridgeState> ReadBridgeState(uint32_t interface_index);
+
+// The state in an RTM_NEWLINK message, which may have any bytes. Nothing if its link is not a bridge.
+std::optional<BridgeState> ReadBridgeState(const nlmsghdr& message);
 
 }  // namespace mcgw::net
 

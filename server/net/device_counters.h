@@ -8,6 +8,8 @@
 
 #include "absl/status/statusor.h"
 
+struct nlmsghdr;
+
 namespace mcgw::net {
 
 // Since the device was created (IFLA_STATS64).
@@ -26,6 +28,9 @@ DeviceCounters Since(const DeviceCounters& before, const DeviceCounters& now);
 
 // By interface index. Blocks only for the kernel's answer.
 absl::StatusOr<std::map<uint32_t, DeviceCounters>> ReadDeviceCounters();
+
+// Adds the counters in an RTM_NEWLINK message, which may have any bytes.
+void ReadDeviceCounters(const nlmsghdr& message, std::map<uint32_t, DeviceCounters>* counters);
 
 }  // namespace mcgw::net
 

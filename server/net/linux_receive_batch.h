@@ -10,12 +10,13 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <ctime>
 #include <new>
+#include <string_view>
 
 #include "absl/types/span.h"
 #include "server/net/address.h"
+#include "server/net/control_message.h"
 #include "server/net/datagram.h"
 #include "server/net/multicast_socket.h"
 
@@ -75,57 +76,37 @@ class LinuxReceiveBatch final : public ReceiveBatch {
 
 namespace receive_batch_internal {
 
-template <typename T>
-T ValueOf(const cmsghdr* control) {
-  T value;
-  std::memcpy(&value, CMSG_DATA(control), sizeof(value));
-  return value;
-}
-
-inline void ReadSocketControl(const cmsghdr* control, ReceivedDatagram* datagram) {
-  if (control->cmsg_type == SCM_TIMESTAMPNS) {
-    const timespec stamp = ValueOf<timespec>(control);
-    datagram->receive_time_unix_ns = int64_t{stamp.tv_sec} * 1'000'000'000 + stamp.tv_nsec;
-  } else if (control->cmsg_type == SO_RXQ_OVFL) {
-    datagram->drops_so_far = ValueOf<uint32_t>(control);
+inline void ReadSocketControl(int type, std::string_view bytes, ReceivedDatagram* datagram) {
+  if (timespec stamp; type == SCM_TIMESTAMPNS && ReadControl(bytes, &stamp)) {
+    // Unsigned, for which no time is too great.
+    datagram->receive_time_unix_ns = static_cast<int64_t>(static_cast<uint64_t>(stamp.tv_sec) * 1'000'000'000 +
+                                                          static_cast<uint64_t>(stamp.tv_nsec));
+  } else if (type == SO_RXQ_OVFL) {
+    ReadControl(bytes, &datagram->drops_so_far);
   }
 }
 
-inline void ReadIpv4Control(const cmsghdr* control, ReceivedDatagram* datagram) {
-  switch (control->cmsg_type) {
-    case IP_PKTINFO: {
-      const in_pktinfo info = ValueOf<in_pktinfo>(control);
-      datagram->destination = IpAddress::FromV4(info.ipi_addr);
-      datagram->interface_index = static_cast<uint32_t>(info.ipi_ifindex);
-      break;
-    }
-    case IP_TTL:
-      datagram->hop_limit = static_cast<uint8_t>(ValueOf<int>(control));
-      break;
-    case IP_TOS:
-      datagram->traffic_class = ValueOf<uint8_t>(control);
-      break;
-    default:
-      break;
+inline void ReadIpv4Control(int type, std::string_view bytes, ReceivedDatagram* datagram) {
+  int number = 0;
+  if (in_pktinfo info; type == IP_PKTINFO && ReadControl(bytes, &info)) {
+    datagram->destination = IpAddress::FromV4(info.ipi_addr);
+    datagram->interface_index = static_cast<uint32_t>(info.ipi_ifindex);
+  } else if (type == IP_TTL && ReadControl(bytes, &number)) {
+    datagram->hop_limit = static_cast<uint8_t>(number);
+  } else if (type == IP_TOS) {
+    ReadControl(bytes, &datagram->traffic_class);
   }
 }
 
-inline void ReadIpv6Control(const cmsghdr* control, ReceivedDatagram* datagram) {
-  switch (control->cmsg_type) {
-    case IPV6_PKTINFO: {
-      const in6_pktinfo info = ValueOf<in6_pktinfo>(control);
-      datagram->destination = IpAddress::FromV6(info.ipi6_addr);
-      datagram->interface_index = info.ipi6_ifindex;
-      break;
-    }
-    case IPV6_HOPLIMIT:
-      datagram->hop_limit = static_cast<uint8_t>(ValueOf<int>(control));
-      break;
-    case IPV6_TCLASS:
-      datagram->traffic_class = static_cast<uint8_t>(ValueOf<int>(control));
-      break;
-    default:
-      break;
+inline void ReadIpv6Control(int type, std::string_view bytes, ReceivedDatagram* datagram) {
+  int number = 0;
+  if (in6_pktinfo info; type == IPV6_PKTINFO && ReadControl(bytes, &info)) {
+    datagram->destination = IpAddress::FromV6(info.ipi6_addr);
+    datagram->interface_index = info.ipi6_ifindex;
+  } else if (type == IPV6_HOPLIMIT && ReadControl(bytes, &number)) {
+    datagram->hop_limit = static_cast<uint8_t>(number);
+  } else if (type == IPV6_TCLASS && ReadControl(bytes, &number)) {
+    datagram->traffic_class = static_cast<uint8_t>(number);
   }
 }
 
@@ -141,15 +122,16 @@ inline ReceivedDatagram ReadDatagram(const mmsghdr& message) {
   // The port is at the same offset in sockaddr_in and sockaddr_in6.
   datagram.source_port = ntohs(reinterpret_cast<const sockaddr_in&>(name).sin_port);
   for (cmsghdr* control = CMSG_FIRSTHDR(&header); control != nullptr; control = CMSG_NXTHDR(&header, control)) {
+    const std::string_view bytes = ControlBytes(header, control);
     switch (control->cmsg_level) {
       case SOL_SOCKET:
-        receive_batch_internal::ReadSocketControl(control, &datagram);
+        receive_batch_internal::ReadSocketControl(control->cmsg_type, bytes, &datagram);
         break;
       case IPPROTO_IP:
-        receive_batch_internal::ReadIpv4Control(control, &datagram);
+        receive_batch_internal::ReadIpv4Control(control->cmsg_type, bytes, &datagram);
         break;
       case IPPROTO_IPV6:
-        receive_batch_internal::ReadIpv6Control(control, &datagram);
+        receive_batch_internal::ReadIpv6Control(control->cmsg_type, bytes, &datagram);
         break;
       default:
         break;

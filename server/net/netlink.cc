@@ -18,6 +18,13 @@ int OnMessage(const nlmsghdr* message, void* handler) {
   return MNL_CB_OK;
 }
 
+// Whether it consists of whole messages.
+bool IsWhole(std::string_view messages) {
+  size_t bytes = 0;
+  ForEachMessage(messages, [&](const nlmsghdr& message) { bytes += NLMSG_ALIGN(size_t{message.nlmsg_len}); });
+  return bytes >= messages.size();
+}
+
 }  // namespace
 
 absl::StatusOr<MnlSocket> Open(int flags, unsigned groups) {
@@ -37,6 +44,8 @@ int Ask(mnl_socket* socket, nlmsghdr* request, MessageHandler handler) {
     const ssize_t length = mnl_socket_recvfrom(socket, answer, sizeof(answer));
     if (length < 0 && errno == EINTR) continue;
     if (length < 0) return errno;
+    const std::string_view messages(answer, static_cast<size_t>(length));
+    if (!IsWhole(messages)) return EBADMSG;
     result = mnl_cb_run(answer, static_cast<size_t>(length), request->nlmsg_seq, port, OnMessage, &handler);
     // The answer to a request other than a dump has no end mark.
     if ((request->nlmsg_flags & NLM_F_DUMP) == 0) break;
@@ -64,6 +73,13 @@ absl::Status Uninterrupted(std::string_view what, const std::function<int(mnl_so
     if (error == 0) return absl::OkStatus();
   }
   return ErrnoStatus(error, what);
+}
+
+std::string_view TextIn(const nlattr* attribute) {
+  if (attribute == nullptr) return {};
+  const std::string_view bytes(static_cast<const char*>(mnl_attr_get_payload(attribute)),
+                               mnl_attr_get_payload_len(attribute));
+  return bytes.substr(0, bytes.find('\0'));
 }
 
 std::optional<IpAddress> AddressIn(const nlattr* attribute) {

@@ -6,9 +6,11 @@
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -69,6 +71,37 @@ Attributes<kMaxType> AttributesIn(const nlattr* nest) {
   if (nest != nullptr) mnl_attr_parse_nested(nest, KeepAttribute<kMaxType>, &attributes);
   return attributes;
 }
+
+// Calls `handler` with each message. Ends at one whose length cannot be true; libmnl's walk takes lengths from 2^31 on.
+// `messages` must be aligned as an nlmsghdr.
+template <typename Handler>
+void ForEachMessage(std::string_view messages, Handler handler) {
+  while (messages.size() >= sizeof(nlmsghdr)) {
+    const auto* const message = reinterpret_cast<const nlmsghdr*>(messages.data());
+    if (message->nlmsg_len < sizeof(nlmsghdr) || message->nlmsg_len > messages.size()) return;
+    handler(*message);
+    messages.remove_prefix(std::min<size_t>(messages.size(), NLMSG_ALIGN(size_t{message->nlmsg_len})));
+  }
+}
+
+// The header of a message, such as an ifinfomsg; null if the message is too short for it.
+template <typename Header>
+const Header* HeaderOf(const nlmsghdr& message) {
+  if (mnl_nlmsg_get_payload_len(&message) < sizeof(Header)) return nullptr;
+  return static_cast<const Header*>(mnl_nlmsg_get_payload(&message));
+}
+
+// Nothing if the attribute is absent or too short.
+template <typename Number>
+std::optional<Number> NumberIn(const nlattr* attribute) {
+  if (attribute == nullptr || mnl_attr_get_payload_len(attribute) < sizeof(Number)) return std::nullopt;
+  Number number;
+  std::memcpy(&number, mnl_attr_get_payload(attribute), sizeof(number));
+  return number;
+}
+
+// The text of an attribute up to its end or its first NUL; empty if it is absent.
+std::string_view TextIn(const nlattr* attribute);
 
 // Nothing if the attribute is absent or is not an address.
 std::optional<IpAddress> AddressIn(const nlattr* attribute);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <istream>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -41,8 +42,7 @@ inline std::string HexWords(const IpAddress& address) {
 }
 
 // Appends the sockets of one table that collide with a bind to address and port.
-inline void AppendSockets(const char* table, const IpAddress& address, uint16_t port, std::vector<UdpSocket>* found) {
-  std::ifstream lines(table);
+inline void AppendSockets(std::istream& lines, const IpAddress& address, uint16_t port, std::vector<UdpSocket>* found) {
   const std::string wanted_port = absl::StrFormat(":%04X", port);
   const std::string wanted = HexWords(address);
   std::string line;
@@ -100,8 +100,10 @@ inline std::string DescribePortHolder(const IpAddress& address, uint16_t port) {
   std::vector<port_holder_internal::UdpSocket> sockets;
   // The tables of the thread's namespace, which can differ from the process's. An IPv6 socket can hold the port for
   // IPv4 too.
-  port_holder_internal::AppendSockets("/proc/thread-self/net/udp", address, port, &sockets);
-  port_holder_internal::AppendSockets("/proc/thread-self/net/udp6", address, port, &sockets);
+  for (const char* table : {"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"}) {
+    std::ifstream lines(table);
+    port_holder_internal::AppendSockets(lines, address, port, &sockets);
+  }
   if (sockets.empty()) return "an unknown process";
   const std::string holder = port_holder_internal::ProcessHolding(sockets);
   if (!holder.empty()) return holder;

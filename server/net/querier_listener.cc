@@ -5,11 +5,11 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string_view>
 #include <utility>
 
 #include "server/net/clock.h"
+#include "server/net/control_message.h"
 #include "server/net/status.h"
 
 namespace mcgw::net {
@@ -52,8 +52,8 @@ absl::StatusOr<OwnedFd> OpenMld() {
 
 // Ancillary data of a packet.
 struct Ancillary {
-  uint32_t interface_index = 0;  // 0 if absent.
-  IpAddress destination;         // This and the following: IPv6 only.
+  uint32_t interface_index = 0;                                   // 0 if absent.
+  IpAddress destination = IpAddress::Unspecified(Family::kIpv6);  // This and the following: IPv6 only.
   int hop_limit = 0;
   std::string_view hop_by_hop;
 };
@@ -61,27 +61,42 @@ struct Ancillary {
 Ancillary AncillaryOf(msghdr* message) {
   Ancillary result;
   for (cmsghdr* control = CMSG_FIRSTHDR(message); control != nullptr; control = CMSG_NXTHDR(message, control)) {
+    const std::string_view bytes = ControlBytes(*message, control);
     const auto is = [&](int level, int type) { return control->cmsg_level == level && control->cmsg_type == type; };
-    if (is(IPPROTO_IP, IP_PKTINFO)) {
-      in_pktinfo info;
-      std::memcpy(&info, CMSG_DATA(control), sizeof(info));
-      result.interface_index = static_cast<uint32_t>(info.ipi_ifindex);
-    } else if (is(IPPROTO_IPV6, IPV6_PKTINFO)) {
-      in6_pktinfo info;
-      std::memcpy(&info, CMSG_DATA(control), sizeof(info));
-      result.interface_index = info.ipi6_ifindex;
-      result.destination = IpAddress::FromV6(info.ipi6_addr);
+    in_pktinfo v4;
+    in6_pktinfo v6;
+    if (is(IPPROTO_IP, IP_PKTINFO) && ReadControl(bytes, &v4)) {
+      result.interface_index = static_cast<uint32_t>(v4.ipi_ifindex);
+    } else if (is(IPPROTO_IPV6, IPV6_PKTINFO) && ReadControl(bytes, &v6)) {
+      result.interface_index = v6.ipi6_ifindex;
+      result.destination = IpAddress::FromV6(v6.ipi6_addr);
     } else if (is(IPPROTO_IPV6, IPV6_HOPLIMIT)) {
-      std::memcpy(&result.hop_limit, CMSG_DATA(control), sizeof(result.hop_limit));
+      ReadControl(bytes, &result.hop_limit);
     } else if (is(IPPROTO_IPV6, IPV6_HOPOPTS)) {
-      result.hop_by_hop =
-          std::string_view(reinterpret_cast<const char*>(CMSG_DATA(control)), control->cmsg_len - CMSG_LEN(0));
+      result.hop_by_hop = bytes;
     }
   }
   return result;
 }
 
 }  // namespace
+
+std::optional<HeardPacket> JudgePacket(msghdr message, size_t bytes) {
+  // A query is never longer than a frame.
+  if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return std::nullopt;
+  const Ancillary beside = AncillaryOf(&message);
+  if (beside.interface_index == 0) return std::nullopt;
+  const std::string_view packet(static_cast<const char*>(message.msg_iov->iov_base), bytes);
+  const IpAddress source = IpAddress::FromSockaddr(*static_cast<const sockaddr_storage*>(message.msg_name));
+  return HeardPacket{.interface_index = beside.interface_index,
+                     .source = source,
+                     .verdict = source.is_v4() ? JudgeIgmpQuery(packet)
+                                               : JudgeMldQuery({.message = packet,
+                                                                .source = source,
+                                                                .destination = beside.destination,
+                                                                .hop_limit = beside.hop_limit,
+                                                                .hop_by_hop = beside.hop_by_hop})};
+}
 
 QuerierListener::QuerierListener(OwnedFd igmp, OwnedFd mld)
     : igmp_(std::move(igmp)), mld_(std::move(mld)), since_ns_(MonotonicNs()) {}
@@ -95,11 +110,11 @@ absl::StatusOr<std::unique_ptr<QuerierListener>> QuerierListener::Create() {
 }
 
 void QuerierListener::Drain() {
-  DrainSocket(igmp_.get(), Family::kIpv4);
-  if (mld_.valid()) DrainSocket(mld_.get(), Family::kIpv6);
+  DrainSocket(igmp_.get());
+  if (mld_.valid()) DrainSocket(mld_.get());
 }
 
-void QuerierListener::DrainSocket(int fd, Family family) {
+void QuerierListener::DrainSocket(int fd) {
   for (int i = 0; i < kMostPacketsPerDrain; ++i) {
     char packet[kQueryPacketBytes];
     alignas(cmsghdr) char control[kQueryControlBytes];
@@ -115,29 +130,20 @@ void QuerierListener::DrainSocket(int fd, Family family) {
     const ssize_t length = recvmsg(fd, &message, 0);
     if (length < 0 && errno == EINTR) continue;
     if (length < 0) return;
-    // A query is never longer than a frame.
-    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) continue;
-    const std::string_view bytes(packet, static_cast<size_t>(length));
-    const Ancillary beside = AncillaryOf(&message);
-    if (beside.interface_index == 0) continue;
-    const IpAddress source = IpAddress::FromSockaddr(from);
-    Keep(beside.interface_index, source,
-         family == Family::kIpv4 ? JudgeIgmpQuery(bytes)
-                                 : JudgeMldQuery({.message = bytes,
-                                                  .source = source,
-                                                  .destination = beside.destination,
-                                                  .hop_limit = beside.hop_limit,
-                                                  .hop_by_hop = beside.hop_by_hop}));
+    std::optional<HeardPacket> heard = JudgePacket(message, static_cast<size_t>(length));
+    if (heard.has_value()) Keep(*std::move(heard));
   }
 }
 
-void QuerierListener::Keep(uint32_t interface_index, const IpAddress& source, QueryVerdict verdict) {
+void QuerierListener::Keep(HeardPacket heard) {
+  const IpAddress& source = heard.source;
   MutexLock lock(&mutex_);
-  if (verdict.version != 0) {
-    last_[{interface_index, source.family(), verdict.version}] = {source, verdict.version, MonotonicNs()};
-  } else if (!verdict.fault.empty()) {
-    InvalidQuery& last = invalid_[{interface_index, source.family()}];
-    last = {source, std::move(verdict.fault), MonotonicNs(), last.count + 1};
+  if (heard.verdict.version != 0) {
+    last_[{heard.interface_index, source.family(), heard.verdict.version}] = {source, heard.verdict.version,
+                                                                              MonotonicNs()};
+  } else if (!heard.verdict.fault.empty()) {
+    InvalidQuery& last = invalid_[{heard.interface_index, source.family()}];
+    last = {source, std::move(heard.verdict.fault), MonotonicNs(), last.count + 1};
   }
 }
 

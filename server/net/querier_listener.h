@@ -7,6 +7,8 @@
 #ifndef MCGW_NET_QUERIER_LISTENER_H_
 #define MCGW_NET_QUERIER_LISTENER_H_
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -38,6 +40,17 @@ struct InvalidQuery {
   uint64_t count = 0;    // All such queries from any sender, since the listener started.
 };
 
+// A packet that a raw socket has received.
+struct HeardPacket {
+  uint32_t interface_index = 0;
+  IpAddress source;
+  QueryVerdict verdict;
+};
+
+// Judges a packet of `bytes` bytes as recvmsg(2) has filled `message`, with the sender in a sockaddr_storage. Nothing
+// if it was cut or its interface is unknown. Any bytes may be in the packet and beside it.
+std::optional<HeardPacket> JudgePacket(msghdr message, size_t bytes);
+
 // Thread-safe. Never blocks.
 class QuerierListener {
  public:
@@ -60,8 +73,8 @@ class QuerierListener {
 
  private:
   QuerierListener(OwnedFd igmp, OwnedFd mld);
-  void DrainSocket(int fd, Family family);
-  void Keep(uint32_t interface_index, const IpAddress& source, QueryVerdict verdict);
+  void DrainSocket(int fd);
+  void Keep(HeardPacket heard);
 
   const OwnedFd igmp_;
   const OwnedFd mld_;  // May be invalid.

@@ -7,11 +7,12 @@
 #include "server/net/text.h"
 
 namespace mcgw::net {
-namespace {
 
 Route ReadRoute(const nlmsghdr& message) {
   Route route;
-  switch (static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message))->rtm_type) {
+  const auto* const header = netlink::HeaderOf<rtmsg>(message);
+  if (header == nullptr) return route;
+  switch (header->rtm_type) {
     case RTN_UNREACHABLE:
     case RTN_BLACKHOLE:
     case RTN_PROHIBIT:
@@ -26,12 +27,10 @@ Route ReadRoute(const nlmsghdr& message) {
       break;
   }
   const auto attributes = netlink::AttributesOf<RTA_PREFSRC>(message, sizeof(rtmsg));
-  if (attributes[RTA_OIF] != nullptr) route.interface_index = mnl_attr_get_u32(attributes[RTA_OIF]);
+  route.interface_index = netlink::NumberIn<uint32_t>(attributes[RTA_OIF]).value_or(0);
   route.source = netlink::AddressIn(attributes[RTA_PREFSRC]);
   return route;
 }
-
-}  // namespace
 
 absl::StatusOr<Route> LookUpRoute(const IpAddress& destination, uint32_t interface_index) {
   const absl::StatusOr<netlink::MnlSocket> socket = netlink::Open(0, 0);

@@ -9,6 +9,8 @@
 #include "absl/status/statusor.h"
 #include "server/net/address.h"
 
+struct nlmsghdr;
+
 namespace mcgw::net {
 
 struct Route {
@@ -28,6 +30,9 @@ struct Route {
 // interface, like SO_BINDTODEVICE or IP_PKTINFO; a VRF's index asks for the route in its table. Blocks only for the
 // kernel's answer. A missing route is kNone, not an error.
 absl::StatusOr<Route> LookUpRoute(const IpAddress& destination, uint32_t interface_index = 0);
+
+// The route in an RTM_NEWROUTE message, which may have any bytes.
+Route ReadRoute(const nlmsghdr& message);
 
 }  // namespace mcgw::net
 

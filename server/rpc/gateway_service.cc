@@ -4,6 +4,7 @@
 
 #include "server/net/status.h"
 #include "server/net/text.h"
+#include "server/rpc/calls.h"
 #include "server/rpc/read_request.h"
 #include "server/rpc/rich_status.h"
 #include "server/rpc/unary_call.h"
@@ -20,6 +21,8 @@ constexpr size_t kMostJoinBytes = 512 << 10;
 
 // In this version every listener is local, and all local callers are one.
 gateway::Caller CallerOf(const grpc::CallbackServerContext&) { return {.identity = "local"}; }
+
+}  // namespace
 
 absl::Status Join(gateway::Gateway* gateway, const gateway::Caller& caller, const v1::JoinRequest& request,
                   v1::JoinResponse* response) {
@@ -102,6 +105,8 @@ absl::Status FinishSend(gateway::DatagramJob* job, v1::SendResponse* response) {
   }
   return any_left ? absl::OkStatus() : results->front().status;
 }
+
+namespace {
 
 // A Send that must wait. Frees itself in OnDone.
 class WaitingSend final : public grpc::ServerUnaryReactor {

@@ -1,4 +1,4 @@
-#include "server/rpc/inspect_accounts.h"
+#include "server/rpc/calls.h"
 
 #include <algorithm>
 #include <optional>

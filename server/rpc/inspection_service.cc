@@ -8,7 +8,7 @@
 #include "server/gateway/rules/group_description.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
-#include "server/rpc/inspect_accounts.h"
+#include "server/rpc/calls.h"
 #include "server/rpc/page.h"
 #include "server/rpc/read_request.h"
 #include "server/rpc/unary_call.h"
@@ -39,6 +39,8 @@ std::set<std::string> NamesOf(const net::InterfaceTable& table, const std::strin
   if (names.empty() && !filter.empty()) names.insert(filter);
   return names;
 }
+
+}  // namespace
 
 absl::Status ListInterfaces(gateway::Gateway* gateway, const v1::ListInterfacesRequest& request,
                             v1::ListInterfacesResponse* response) {
@@ -129,8 +131,6 @@ absl::Status Diagnose(gateway::Gateway* gateway, const v1::DiagnoseRequest& requ
   for (const gateway::Finding& finding : *findings) WriteFinding(finding, response->add_findings());
   return absl::OkStatus();
 }
-
-}  // namespace
 
 grpc::ServerUnaryReactor* InspectionService::ListInterfaces(grpc::CallbackServerContext* context,
                                                             const v1::ListInterfacesRequest* request,

@@ -7,6 +7,7 @@
 #include "multicast/gateway/v1/gateway_service.grpc.pb.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
+#include "server/rpc/calls.h"
 #include "server/rpc/read_request.h"
 #include "server/rpc/rich_status.h"
 
@@ -46,6 +47,40 @@ class RequestBursts final : public gateway::Bursts {
 };
 
 }  // namespace
+
+absl::Status CheckBatch(const v1::PublishRequest& request) {
+  size_t items = 0;
+  for (const v1::Burst& burst : request.bursts()) items += burst.payloads_size();
+  if (items == 0) return Error(Reason::kInvalidBatch, "bursts", "the batch has no payload");
+  if (items > kMostPayloads || request.bursts_size() > kMostPayloads) {
+    return Error(Reason::kInvalidBatch, "bursts",
+                 net::StrCat("a batch of ", items, " payloads in ", request.bursts_size(), " bursts: at most ",
+                             kMostPayloads, " payloads and as many bursts"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<gateway::BatchJob>> StartBatch(gateway::Gateway* gateway, const gateway::Caller& caller,
+                                                              const std::string& session_id,
+                                                              const v1::PublishRequest& request) {
+  return gateway->StartPublish(caller, session_id, std::make_unique<RequestBursts>(&request));
+}
+
+v1::PublishResponse FinishBatch(gateway::BatchJob* job, const v1::PublishRequest& request) {
+  const gateway::PublishResult result = job->TakeResult();
+  v1::PublishResponse response;
+  response.set_batch_id(request.batch_id());
+  response.set_accepted_items(result.accepted);
+  response.set_rest_merged(result.rest_merged);
+  for (const gateway::ItemFailure& failure : result.failures) {
+    v1::PublishFailure* const out = response.add_failures();
+    out->set_first_item(failure.first);
+    out->set_item_count(failure.count);
+    *out->mutable_failure() = ToFailure(failure.status);
+    out->set_interface_name(failure.interface_name);
+  }
+  return response;
+}
 
 PublishStream* PublishStream::New(gateway::Gateway* gateway, gateway::SendLoop* sends,
                                   grpc::CallbackServerContext* context, gateway::Caller caller,
@@ -94,7 +129,7 @@ void PublishStream::OnReadDone(bool ok) {
   absl::StatusOr<std::shared_ptr<gateway::BatchJob>> job = Start();
   if (!job.ok()) return Answer(job.status());
   const gateway::SendJob::Next next = (*job)->Step(gateway::SendJob::FirstTurn());
-  if (next == gateway::SendJob::Next::kDone) return Answer(Respond(job->get()));
+  if (next == gateway::SendJob::Next::kDone) return Answer(FinishBatch(job->get(), request_));
   if (absl::Status status = Wait(*std::move(job), next); !status.ok()) Answer(status);
 }
 
@@ -120,7 +155,7 @@ absl::Status PublishStream::Wait(std::shared_ptr<gateway::BatchJob> job, gateway
       self->waiting_ = nullptr;
     }
     self->Answer(job->cancelled() ? absl::StatusOr<Response>(absl::CancelledError("the client has gone"))
-                                  : self->Respond(job.get()));
+                                  : FinishBatch(job.get(), self->request_));
   });
   return absl::OkStatus();
 }
@@ -207,32 +242,9 @@ absl::StatusOr<std::shared_ptr<gateway::BatchJob>> PublishStream::Start() {
   if (!grpc::SerializationTraits<Request>::Deserialize(&received_, &request_).ok()) {
     return absl::InvalidArgumentError("the request cannot be parsed as a PublishRequest");
   }
-  size_t items = 0;
-  for (const v1::Burst& burst : request_.bursts()) items += burst.payloads_size();
-  if (items == 0) return Error(Reason::kInvalidBatch, "bursts", "the batch has no payload");
-  if (items > kMostPayloads || request_.bursts_size() > kMostPayloads) {
-    return Error(Reason::kInvalidBatch, "bursts",
-                 net::StrCat("a batch of ", items, " payloads in ", request_.bursts_size(), " bursts: at most ",
-                             kMostPayloads, " payloads and as many bursts"));
-  }
+  if (absl::Status status = CheckBatch(request_); !status.ok()) return status;
   if (absl::Status status = ReadSession(); !status.ok()) return status;
-  return gateway_->StartPublish(caller_, *session_id_, std::make_unique<RequestBursts>(&request_));
-}
-
-PublishStream::Response PublishStream::Respond(gateway::BatchJob* job) const {
-  const gateway::PublishResult result = job->TakeResult();
-  Response response;
-  response.set_batch_id(request_.batch_id());
-  response.set_accepted_items(result.accepted);
-  response.set_rest_merged(result.rest_merged);
-  for (const gateway::ItemFailure& failure : result.failures) {
-    v1::PublishFailure* const out = response.add_failures();
-    out->set_first_item(failure.first);
-    out->set_item_count(failure.count);
-    *out->mutable_failure() = ToFailure(failure.status);
-    out->set_interface_name(failure.interface_name);
-  }
-  return response;
+  return StartBatch(gateway_, caller_, *session_id_, request_);
 }
 
 void PublishStreams::Add(PublishStream* stream) {

@@ -59,7 +59,6 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   absl::Status Wait(std::shared_ptr<gateway::BatchJob> job, gateway::SendJob::Next next);
   // Completes the batch.
   void Answer(absl::StatusOr<Response> answer);
-  Response Respond(gateway::BatchJob* job) const;
   // Starts whatever may start now: the next write, the end, or the next read, in this order. Holds the lock during a
   // write to the connection: a second thread admitted then would only take turns with this one (docs/performance.md,
   // "What sending costs").

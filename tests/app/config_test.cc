@@ -140,7 +140,8 @@ TEST_F(ConfigTest, AnEmptyValueIsNoDefault) {
 TEST_F(ConfigTest, WhatIsSaidTwiceIsRefused) {
   EXPECT_THAT(Complaint(ReadFile("max_channels: 5\nmax_sessions: 1\nmax_channels: 5\n")),
               HasSubstr(file_ + ":3: max_channels: given twice"));
-  EXPECT_THAT(Complaint(ReadFile("max_channels: 5\n---\nmax_channels: 6\n")), HasSubstr("2 YAML documents"));
+  EXPECT_THAT(Complaint(ReadFile("max_channels: 5\n---\nmax_channels: 6\n")), HasSubstr("more than one YAML document"));
+  EXPECT_THAT(Complaint(ReadFile("---\n---\nmax_channels: 6\n")), HasSubstr("more than one YAML document"));
   EXPECT_TRUE(ReadFile("---\nmax_channels: 5\n").ok());
   EXPECT_THAT(Complaint(Read({"--listen", "127.0.0.1:1", "--listen", "localhost:1"})), HasSubstr("given twice"));
   EXPECT_THAT(Complaint(Read({"--listen", "unix:/run/s", "--listen", "unix:/run/./s"})), HasSubstr("given twice"));
@@ -168,7 +169,7 @@ TEST_F(ConfigTest, YamlThatTheLibraryThrowsOnIsAnError) {
        {std::string(100'000, '['), std::string(100'000, '{'), std::string("max_channels: *nowhere\n"),
         std::string("? [a, b]\n: c\n"), std::string("&a [*a]: 1\n"), std::string("\x00\x01\x02", 3),
         std::string("a: b: c\n"), std::string("%YAML 9.9\n---\n- 1\n"), std::string("- \t- x"),
-        std::string("!<x> : !!y z"), std::string("listen: !!binary x\n")}) {
+        std::string("!<x> : !!y z"), std::string(",- "), std::string("listen: !!binary x\n")}) {
     EXPECT_FALSE(ReadFile(text).ok()) << text.substr(0, 40);
   }
 }
@@ -193,6 +194,10 @@ TEST_F(ConfigTest, AVariableThatIsNotKnownIsWarnedOf) {
   for (const char* other : {"SERVICE", "PORT", "GATEWAY"}) {
     EXPECT_THAT(line->warnings, testing::Not(testing::Contains(HasSubstr(std::string("MCGW_") + other))));
   }
+}
+
+TEST_F(ConfigTest, APathWithANulByteIsNotCutThere) {
+  EXPECT_THAT(Complaint(ReadFile("listen: \"unix:/run/a\\0b\"\n")), HasSubstr("NUL byte"));
 }
 
 TEST_F(ConfigTest, SizesMustFitEachOther) {

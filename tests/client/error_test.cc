@@ -7,6 +7,7 @@
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "mcgw/channel_text.h"
 #include "mcgw/client.h"
 #include "mcgw/gateway_address.h"
 
@@ -101,6 +102,13 @@ TEST(ErrorTest, AReasonMakesUnavailableTheGatewaysOwn) {
 
 TEST(ErrorTest, CancelledByTheGatewayIsUnavailable) {
   EXPECT_EQ(FromGrpc(grpc::Status(grpc::CANCELLED, ""), "gw:1", true).code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(ErrorTest, WhatWasTypedMayBeAnyBytesAndTheReasonStays) {
+  for (const absl::Status& status : {GatewayTarget("\xff:1:2").status(), ParseChannel("ff15::1:\xe1\xff").status()}) {
+    EXPECT_EQ(DetailsOf(status).reason, "INVALID_ADDRESS") << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("\\xff"));
+  }
 }
 
 TEST(GatewayAddressTest, GoodOnesBecomeTargets) {

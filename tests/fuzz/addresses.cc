@@ -1,0 +1,52 @@
+// IP addresses, listen addresses, the rules of logs by prefix, and the addresses of gateways, from their text.
+
+#include <optional>
+#include <string>
+
+#include "mcgw/gateway_address.h"
+#include "server/app/listener.h"
+#include "server/gateway/rules/log_rules.h"
+#include "server/net/address.h"
+#include "server/net/status.h"
+#include "tests/fuzz/fuzz_target.h"
+
+namespace mcgw {
+
+FUZZ_TARGET(addresses) {
+  using net::IpAddress;
+  const auto address = IpAddress::Parse(input);
+  const std::optional<IpAddress> same = IpAddress::ParseIfAny(input);
+  FUZZ_CHECK(address.ok() == same.has_value());
+  if (address.ok()) {
+    FUZZ_CHECK(*address == *same);
+    FUZZ_CHECK(IpAddress::Parse(address->ToString()).value() == *address);
+    sockaddr_storage storage{};
+    net::ToSockaddr(*address, 1, 0, &storage);
+    FUZZ_CHECK(IpAddress::FromSockaddr(storage) == *address);
+    FUZZ_CHECK((address->Ipv6Scope() >= 0) == (!address->is_v4() && address->IsMulticast()));
+    FUZZ_CHECK(!address->IsSourceSpecific() || address->IsMulticast());
+  } else {
+    FUZZ_CHECK(net::ReasonOf(address.status()) == net::Reason::kInvalidAddress);
+  }
+
+  const std::string text(input);
+  const auto place = app::ListenSocket::PlaceOf(text);
+  if (place.ok()) {
+    FUZZ_CHECK(app::ListenSocket::PlaceOf(*place).value() == *place);
+    // The kernel would take what stands before it.
+    FUZZ_CHECK(place->find('\0') == place->npos);
+  }
+
+  const auto rule = gateway::ParseLogRule(input);
+  if (rule.ok()) {
+    FUZZ_CHECK(rule->prefix.IsMulticast());
+    FUZZ_CHECK(rule->Covers(rule->prefix));
+    FUZZ_CHECK(rule->bytes.has_value() || rule->age.has_value());
+    if (same.has_value()) rule->Covers(*same);
+  }
+
+  const auto target = client::GatewayTarget(text);
+  if (target.ok()) FUZZ_CHECK(target->starts_with("dns:///") || target->starts_with("unix:"));
+}
+
+}  // namespace mcgw
