@@ -38,11 +38,13 @@ void LogStory::Write() {
   if (choose_(200) == 1) log_.EvictOldest();
   if (choose_(1000) == 1) log_.EvictAll();
   if (choose_(300) == 1) log_.Expire(now_ns_);
+  if (choose_(300) == 1) forgot_ |= log_.GiveUp();
+  if (choose_(300) == 1) log_.EvictIfIdle(now_ns_ + 1, static_cast<int64_t>(choose_(2)));
 }
 
 LogStory::Listener LogStory::NewListener() {
   Listener listener;
-  switch (choose_(5)) {
+  switch (choose_(6)) {
     case 0:
       listener.cursor = log_.Head();
       break;
@@ -55,6 +57,9 @@ LogStory::Listener LogStory::NewListener() {
     case 3:
       listener.cursor = log_.Resume(1 + choose_(log_.next_sequence()));
       break;
+    case 4:
+      listener.cursor = log_.NotBefore(static_cast<int64_t>(choose_(static_cast<size_t>(now_ns_) + 1)));
+      break;
     default:
       listener.cursor = log_.BytesBeforeHead(choose_(20'000));
       break;
@@ -65,15 +70,17 @@ LogStory::Listener LogStory::NewListener() {
 
 void LogStory::Pass(const Gap& gap, Listener* listener) {
   if (gap.count == 0) {
-    Require(model_.interruptions.contains(listener->expected), "an interruption that there was", listener->expected);
+    const auto next = model_.interruptions.lower_bound(listener->expected);
+    Require(next != model_.interruptions.end() && (*next == listener->expected || forgot_),
+            "an interruption that there was", listener->expected);
     return;
   }
   Require(gap.first_sequence == listener->expected, "a gap begins where the listener is", listener->expected);
   for (uint64_t i = 0; i < gap.count; ++i) {
     Require(listener->expected <= model_.numbers.size(), "a gap of numbers that there were", listener->expected);
     const bool dropped = !model_.numbers[listener->expected - 1].has_value();
-    Require(dropped == (gap.cause != GapCause::kLagged), "a gap with the cause of each of its numbers",
-            listener->expected);
+    Require(gap.cause == GapCause::kLagged ? !dropped || forgot_ : dropped,
+            "a gap with the cause of each of its numbers", listener->expected);
     ++listener->expected;
   }
 }
