@@ -52,8 +52,9 @@ root and, if the kernel allows user namespaces, as an ordinary user. With CI=tru
 
   --sanitizers    also test the floors below gRPC under AddressSanitizer with UndefinedBehaviorSanitizer, and under
                   ThreadSanitizer
-  --long          also run the long tests, the kernel tests under a second kernel, all tests under
-                  AddressSanitizer, the floors under ThreadSanitizer, and each fuzz target for a minute
+  --long          also run the long tests, the unit tests and the daemon under valgrind, the kernel tests under a
+                  second kernel, all tests under AddressSanitizer, the floors under ThreadSanitizer, and each fuzz
+                  target for a minute
   --preset NAME   test only this preset
   --filter REGEX  run only tests whose CTest name matches; without --preset only in the release preset
 END
