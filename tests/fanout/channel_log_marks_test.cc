@@ -234,5 +234,27 @@ TEST_F(ChannelLogMarksTest, AnInterruptionBehindForgottenDropsHidesNone) {
   EXPECT_EQ(next, 5003u);
 }
 
+TEST_F(ChannelLogMarksTest, InterruptionsWhoseMarksHadToGoAreToldAsOne) {
+  Append(1);
+  Cursor cursor;
+  ReadAll(log_, &cursor);
+  Interrupt();
+  Interrupt();
+  for (int i = 0; i < 5000; ++i) Drop(1);  // Push out the interruptions.
+  Append(1);
+  uint64_t next = 2;
+  int interruptions = 0;
+  for (const Step& step : ReadAll(log_, &cursor)) {
+    if (step.kind == Step::Kind::kUnknown) {
+      ++interruptions;
+      continue;
+    }
+    ASSERT_EQ(step.first, next);
+    next += step.count;
+  }
+  EXPECT_EQ(interruptions, 1);
+  EXPECT_EQ(next, 5003u);
+}
+
 }  // namespace
 }  // namespace mcgw::fanout
