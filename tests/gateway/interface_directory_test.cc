@@ -321,6 +321,19 @@ TEST_F(InterfaceDirectoryTest, RoutesAreAskedOnceUntilSomethingChanges) {
   EXPECT_EQ(host_.route_lookups.load(), 5);
 }
 
+TEST_F(InterfaceDirectoryTest, ARouteThatChangesWhileItIsAskedForIsNotRemembered) {
+  host_.watched = true;
+  const auto directory = New();
+  host_.after_lookup = [&] {
+    if (host_.ipv4_route == 3) return;
+    host_.ipv4_route = 3;
+    host_.Announce();
+    EXPECT_FALSE(directory->IsCurrent(directory->table()));  // Another call hears of the change.
+  };
+  EXPECT_THAT(Names(directory.get(), ""), ElementsAre("a0"));
+  EXPECT_THAT(Names(directory.get(), ""), ElementsAre("a1"));
+}
+
 TEST_F(InterfaceDirectoryTest, ANewReadingAsksForRoutesAgainWhateverWasHeard) {
   host_.watched = true;
   const auto directory = New();

@@ -267,6 +267,14 @@ TEST_F(SubscriptionTest, WhileDrainingNothingNewBegins) {
   EXPECT_TRUE(gateway_->Leave(me_, session, WholeSession()).ok());
 }
 
+TEST_F(SubscriptionTest, AStreamThatOpensWhileTheDrainBeginsIsRefused) {
+  host_.interfaces.push_back(testing::FakeInterface(9, "new", {"10.9.0.1/24"}));
+  host_.after_reading = [&] { gateway_->Drain(absl::Seconds(5)); };
+  EXPECT_EQ(ReasonOf(TrySubscribe({Request("new", "239.1.1.1")}).status()), Reason::kDraining);
+  host_.after_reading = nullptr;
+  EXPECT_EQ(gateway_->subscription_count(), 0u);
+}
+
 // ---- What others see ----
 
 TEST_F(SubscriptionTest, ChannelsShowTheirHolders) {

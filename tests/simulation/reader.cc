@@ -2,9 +2,11 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <tuple>
+#include <utility>
 #include <variant>
 
 #include "server/net/text.h"
@@ -28,6 +30,14 @@ std::string AddressText(const std::string& bytes) {
   return net::IpAddress::FromV6(v6).ToString();
 }
 
+// Not by SourceFilter::Allows, which is what the gateway uses.
+bool Wants(const SourceFilter& filter, const std::string& source) {
+  if (filter.IsAnySource()) return true;
+  const auto is_it = [&](const net::IpAddress& each) { return each.bytes() == source; };
+  const bool listed = std::any_of(filter.sources().begin(), filter.sources().end(), is_it);
+  return listed == (filter.mode() == net::FilterMode::kInclude);
+}
+
 }  // namespace
 
 // ---- Label ----
@@ -47,7 +57,7 @@ Label Label::Of(const std::string& payload) {
 // ---- Witness ----
 
 bool Witness::Explains(const Sieve& sieve, const Number& number) {
-  return !sieve.filter.Allows(number.source) || (sieve.exclude_own && Label::Of(number.payload).own);
+  return !Wants(sieve.filter, number.source) || (sieve.exclude_own && Label::Of(number.payload).own);
 }
 
 void Witness::Saw(const fanout::DecodedRecord& record, uint64_t epoch) {
@@ -98,9 +108,11 @@ Reader::Reader(std::unique_ptr<gateway::Subscription> stream, const gateway::Sub
       if (same && request.session_id.empty()) place.filter = each.filter;
     }
     for (const gateway::ResumePoint& point : request.resume) {
-      const bool same = point.interface_name == channel.interface_name && point.group == channel.group &&
-                        point.port == channel.port && point.epoch == channel.epoch;
+      const bool same =
+          point.interface_name == channel.interface_name && point.group == channel.group && point.port == channel.port;
       if (!same) continue;
+      place.epoch_has_changed = point.epoch != channel.epoch;
+      if (place.epoch_has_changed) continue;
       place.next = point.next_sequence;
       place.live_since = 0;
     }
@@ -134,17 +146,23 @@ bool Reader::Take() {
   }
   if (datagrams != message_.datagrams) Fail("a message does not count its datagrams right");
   in_flight_ = !farewell_;
+  heard_.in_flight += datagrams;
   return true;
 }
 
 void Reader::Written() {
   if (!in_flight_) return;
   stream_->subscriber().Written();
+  heard_.written += std::exchange(heard_.in_flight, 0);
   in_flight_ = false;
 }
 
 void Reader::Die() {
-  if (in_flight_) stream_->subscriber().Abandon();
+  if (in_flight_) {
+    stream_->subscriber().Abandon();
+    heard_.abandoned = std::exchange(heard_.in_flight, 0);
+  }
+  CheckLedger();
   message_.Clear();
   stream_.reset();
 }
@@ -165,8 +183,9 @@ void Reader::Pass(Place* place, uint64_t sequence, const char* why) {
 void Reader::Get(const fanout::DecodedRecord& record) {
   Place& place = At(record.channel_id, "a datagram");
   if (!place.reads) Fail(StrCat("a datagram of channel ", record.channel_id, ", which it has left"));
+  if (place.epoch_has_changed) Fail(StrCat("channel ", record.channel_id, " has another epoch without a word"));
   Pass(&place, record.sequence, "datagram");
-  if (place.filter.has_value() && !place.filter->Allows(record.source_address)) {
+  if (place.filter.has_value() && !Wants(*place.filter, record.source_address)) {
     Fail(StrCat("channel ", record.channel_id, ": ", record.sequence, " is from ", AddressText(record.source_address),
                 ", which the filter does not allow: ", place.filter->ToString()));
   }
@@ -192,6 +211,9 @@ void Reader::Get(const fanout::DecodedRecord& record) {
 void Reader::Hear(const fanout::Event& event) {
   if (const auto* gap = std::get_if<fanout::Gap>(&event)) {
     Place& place = At(gap->channel_id, "a gap");
+    heard_.skipped[static_cast<int>(gap->cause)] += gap->count;
+    ++(gap->count > 0 ? heard_.range_gaps : heard_.unknown_gaps);
+    if (gap->cause == fanout::GapCause::kOtherEpoch) place.epoch_has_changed = false;
     if (gap->count == 0) return place.last.reset();
     Pass(&place, gap->first_sequence, "a gap from");
     place.next = gap->first_sequence + gap->count;
@@ -255,8 +277,18 @@ void Reader::CheckLedger() const {
     if (entry.Difference() == 0) continue;
     Fail(StrCat("channel ", entry.channel_id, ": the ledger's difference is ", entry.Difference()));
   }
-  if (const int64_t difference = subscriber.Total().Difference(); difference != 0) {
-    Fail(StrCat("the total's difference is ", difference));
+  const fanout::LedgerEntry total = subscriber.Total();
+  if (total.Difference() != 0) Fail(StrCat("the total's difference is ", total.Difference()));
+  const auto agree = [this](const char* what, uint64_t counted, uint64_t heard) {
+    if (counted != heard) Fail(StrCat("the ledger has ", counted, " ", what, ", and the client ", heard));
+  };
+  agree("datagrams written", total.written, heard_.written);
+  agree("datagrams in flight", total.in_flight, heard_.in_flight);
+  agree("datagrams abandoned", total.abandoned, heard_.abandoned);
+  agree("gaps of known extent", total.range_gaps, heard_.range_gaps);
+  agree("gaps of unknown extent", total.unknown_gaps, heard_.unknown_gaps);
+  for (int cause = 0; cause < fanout::kGapCauses; ++cause) {
+    agree("numbers skipped for one cause", total.skipped[cause], heard_.skipped[cause]);
   }
 }
 

@@ -91,7 +91,7 @@ class Reader {
   std::vector<gateway::ResumePoint> ResumePoints() const;
   // That it has been told of every number up to the channel's head, where it reads the channel.
   void CheckComplete(const fanout::ChannelStatus& channel) const;
-  // That the accounts explain every number.
+  // That the accounts explain every number, and count what the client has got and heard.
   void CheckLedger() const;
 
  private:
@@ -100,6 +100,7 @@ class Reader {
     uint64_t epoch = 0;
     uint64_t next = 0;  // The first number that it has not been told of.
     bool reads = true;
+    bool epoch_has_changed = false;              // Since the point where it resumes, and it has not been told yet.
     std::optional<fanout::SourceFilter> filter;  // Unknown: a session has a say, and nothing has been heard yet.
     // Of the last datagram; nothing if it is not known how many the socket has taken since.
     std::optional<Label> last;
@@ -119,6 +120,7 @@ class Reader {
   Witness* const witness_;
   const bool exclude_own_;
   std::map<uint64_t, Place> places_;
+  fanout::LedgerEntry heard_;  // By the client's own count.
   bool draining_ = false;
   fanout::Message message_;
   bool in_flight_ = false;

@@ -71,6 +71,7 @@ struct FakeHost {
     if (write(news->get(), &one, sizeof(one)) != sizeof(one)) abort();
   }
   std::function<void()> after_reading;  // Happens when the kernel has answered, and before the gateway knows.
+  std::function<void()> after_lookup;   // The same for routes.
   FakeWatch watch;
   // What the kernel says that it has joined; without it, it does not say.
   std::function<net::KernelMemberships()> memberships;
@@ -96,6 +97,7 @@ struct FakeHost {
             .route = [this](const net::IpAddress&, uint32_t vrf_index) -> absl::StatusOr<net::Route> {
               ++route_lookups;
               const uint32_t index = vrf_index == 0 ? ipv4_route : vrf_routes[vrf_index];
+              if (after_lookup) after_lookup();
               if (index == 0) return net::Route{};
               return net::Route{
                   .kind = net::Route::Kind::kThrough, .interface_index = index, .source = ipv4_route_source};
