@@ -31,7 +31,7 @@ std::string AddressText(const std::string& bytes) {
 }
 
 // Not by SourceFilter::Allows, which is what the gateway uses.
-bool Wants(const SourceFilter& filter, const std::string& source) {
+bool Wants(const fanout::SourceFilter& filter, const std::string& source) {
   if (filter.IsAnySource()) return true;
   const auto is_it = [&](const net::IpAddress& each) { return each.bytes() == source; };
   const bool listed = std::any_of(filter.sources().begin(), filter.sources().end(), is_it);

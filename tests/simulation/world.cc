@@ -624,6 +624,13 @@ void World::CheckAtRest() {
       throw Broken(StrCat(name, " has ", channel.status.next_sequence - 1, " numbers, ", channel.account.logged,
                           " datagrams and ", channel.account.kernel_drops, " drops"));
     }
+    std::vector<SourceFilter> filters;
+    for (const gateway::Holder& holder : channel.holders) filters.push_back(holder.filter);
+    if (!filters.empty() && SourceFilter::Merge(filters) != channel.wished) {
+      throw Broken(
+          StrCat(name, " is to let through ", channel.wished.ToString(), ", which its holders do not ask for"));
+    }
+    if (filters.empty() && channel.joined) throw Broken(StrCat(name, " is joined, and nobody holds it"));
     const testing::FakeKernel::ChannelKey key{channel.status.interface_index, channel.status.group.ToString(),
                                               channel.status.port};
     if (channel.joined != kernel.contains(key)) {
@@ -683,6 +690,7 @@ void World::Finish() {
   gateway_->Sweep(net::MonotonicNs());
   Settle();
   if (!kernel_->Memberships().empty()) throw Broken("groups are joined, and nobody wants them");
+  if (!gateway_->inspector().ListChannels().value().empty()) throw Broken("channels are left, and nobody wants them");
   const std::shared_ptr<fanout::SlabPool> slabs = gateway_->slabs();
   gateway_.reset();
   for (const auto& receiver : kernel_->receivers()) {
