@@ -87,7 +87,9 @@ TEST(RichStatusTest, WhateverIsExhaustedOrAwaySaysWhenToTryAgain) {
     EXPECT_EQ(DelayOf(net::Error(reason, "", "text")),
               expected == delays.end() ? absl::ZeroDuration() : expected->second)
         << net::ReasonName(reason);
-    if (net::ReasonCode(reason) == absl::StatusCode::kResourceExhausted) EXPECT_NE(expected, delays.end());
+    if (net::ReasonCode(reason) == absl::StatusCode::kResourceExhausted) {
+      EXPECT_NE(expected, delays.end());
+    }
   }
 }
 
