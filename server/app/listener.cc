@@ -1,14 +1,12 @@
 #include "server/app/listener.h"
 
 #include <fcntl.h>
-#include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -40,10 +38,6 @@ constexpr int kBacklog = 1024;
 // Bounds the kernel memory that a stalled client pins: twice this plus one write (socket(7)). Together with the
 // daemon's memory for its stream that is at most 256 KiB. Accepted sockets inherit it.
 constexpr int kSendBufferBytes = 72 << 10;
-
-// So many checks in a row, spread over the stall timeout, must find that a peer has read nothing. A connection that is
-// filled again as soon as its peer reads looks the same to most of them; so they are many, and at uneven times.
-constexpr int kStalledChecks = 64;
 
 absl::Status Bad(const std::string& address, std::string_view why) {
   return absl::InvalidArgumentError(net::StrCat("listen address '", address, "': ", why));
@@ -219,6 +213,7 @@ Acceptor::Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, Connectio
                    absl::Duration stall_timeout, Handler handler)
     : sockets_(std::move(sockets)),
       stall_timeout_(stall_timeout),
+      checks_(PeerChecks::For(stall_timeout)),
       handler_(std::move(handler)),
       shares_(std::move(shares)) {}
 
@@ -268,7 +263,7 @@ void Acceptor::Run() {
       if (fd == wake_.get()) return;
       connections_.count(fd) == 0 ? Accept(fd) : OnConnection(fd, events[i].events);
     }
-    CutStalled();
+    CheckPeers();
   }
 }
 
@@ -281,7 +276,7 @@ void Acceptor::OnConnection(int fd, uint32_t events) {
   }
   connection->second.writable = true;
   epoll_event event{};
-  event.events = EPOLLET;  // Until the next CutStalled.
+  event.events = EPOLLET;  // Until the next CheckPeers.
   event.data.fd = fd;
   epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
@@ -291,31 +286,37 @@ int Acceptor::NextCheckMs() const {
   return static_cast<int>(std::max<int64_t>(left_ms, 0));
 }
 
-void Acceptor::CutStalled() {
+void Acceptor::CheckPeers() {
   const int64_t now_ns = net::MonotonicNs();
   if (now_ns < next_check_ns_) return;
+  const absl::Duration interval = absl::Nanoseconds(now_ns - std::exchange(last_check_ns_, now_ns));
   // From half of the mean to one and a half.
-  const int64_t mean_ns = absl::ToInt64Nanoseconds(stall_timeout_ / kStalledChecks);
+  const int64_t mean_ns = absl::ToInt64Nanoseconds(checks_.mean);
   next_check_ns_ = now_ns + std::uniform_int_distribution<int64_t>(mean_ns / 2, mean_ns * 3 / 2)(random_);
   for (auto& [fd, connection] : connections_) {
-    if (!connection.peer.unix_socket) continue;
-    // A slow reader may leave the buffer too full to count as writable (unix(7)), but what it has not read changes.
-    int queued_bytes = 0;
-    ioctl(fd, SIOCOUTQ, &queued_bytes);
-    const bool moved = std::exchange(connection.writable, false) ||
-                       std::exchange(connection.queued_bytes, queued_bytes) != queued_bytes;
-    connection.stalled_checks = moved ? 0 : connection.stalled_checks + 1;
-    if (connection.stalled_checks >= kStalledChecks) {
-      spdlog::info("cut a connection of {}: it has taken nothing for {} s", connection.peer.name,
-                   absl::ToInt64Seconds(stall_timeout_));
-      shutdown(fd, SHUT_RDWR);
-      continue;
+    const PeerWatch::Sample sample = connection.watch.Look(fd, interval, std::exchange(connection.writable, false));
+    const PeerWatch::Finding finding = connection.watch.Judge(sample, checks_);
+    if (finding != PeerWatch::Finding::kAlive) {
+      Cut(fd, connection.peer, finding);
+    } else if (connection.peer.unix_socket) {
+      epoll_event event{};
+      event.events = EPOLLET | EPOLLOUT;
+      event.data.fd = fd;
+      epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
     }
-    epoll_event event{};
-    event.events = EPOLLET | EPOLLOUT;
-    event.data.fd = fd;
-    epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
   }
+}
+
+void Acceptor::Cut(int fd, const ConnectionPeer& peer, PeerWatch::Finding finding) {
+  if (finding == PeerWatch::Finding::kVanished) {
+    spdlog::info("cut a connection of {}: its host no longer answers", peer.name);
+  } else {
+    spdlog::info("cut a connection of {}: it has taken nothing for {} s", peer.name,
+                 absl::ToInt64Seconds(stall_timeout_));
+  }
+  const linger at_once = {.l_onoff = 1, .l_linger = 0};  // What it has not taken is dropped with the last descriptor.
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  shutdown(fd, SHUT_RDWR);
 }
 
 void Acceptor::Warn(const std::string& what) {
@@ -336,24 +337,22 @@ void Acceptor::Exhausted(int error, const std::string& what) {
 void Acceptor::Accept(int listener_fd) {
   sockaddr_storage address = {};
   socklen_t length = sizeof(address);
-  net::OwnedFd connection(
-      accept4(listener_fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  // A connection takes two descriptors. If there is only one, its client waits in the backlog too.
+  net::OwnedFd second(fcntl(listener_fd, F_DUPFD_CLOEXEC, 0));
+  net::OwnedFd connection(second.valid() ? accept4(listener_fd, reinterpret_cast<sockaddr*>(&address), &length,
+                                                   SOCK_NONBLOCK | SOCK_CLOEXEC)
+                                         : -1);
   if (!connection.valid()) {
     const int error = errno;
     const bool passed = error == EAGAIN || error == EINTR || error == ECONNABORTED;
     return passed ? void() : Exhausted(error, "accept a connection");
   }
-  net::OwnedFd second(fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
-  if (!second.valid()) return Exhausted(errno, "keep a new connection");
+  if (dup3(connection.get(), second.get(), O_CLOEXEC) < 0) return Exhausted(errno, "keep a new connection");
   ConnectionPeer peer = ConnectionPeer::Of(connection.get(), address);
   if (const std::optional<std::string> refusal = shares_.Take(peer); refusal.has_value()) {
     return Warn(net::StrCat("refused a connection: ", *refusal));
   }
-  // gRPC's keepalive does not detect a dead peer while data is on the way to it.
-  if (!peer.unix_socket) {
-    const auto timeout_ms = static_cast<unsigned int>(absl::ToInt64Milliseconds(stall_timeout_));
-    setsockopt(connection.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
-  }
+  if (!peer.unix_socket) ProbeWhenIdle(connection.get());
   epoll_event event{};
   event.events = EPOLLET;  // EPOLLHUP is always reported: both directions are closed.
   event.data.fd = second.get();
@@ -364,7 +363,8 @@ void Acceptor::Accept(int listener_fd) {
     return Exhausted(error, "watch a new connection");
   }
   const int key = second.get();
-  connections_.emplace(key, Connection{.fd = std::move(second), .peer = std::move(peer)});
+  const PeerWatch watch(peer.unix_socket);
+  connections_.emplace(key, Connection{.fd = std::move(second), .peer = std::move(peer), .watch = watch});
   handler_(listener_fd, std::move(connection));
 }
 

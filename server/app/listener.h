@@ -1,8 +1,8 @@
 // Listening sockets, on loopback and Unix sockets, and their accept loop.
 //
 // gRPC's own accept loop never accepts again once descriptors have run out (CVE-2023-4785 in the packaged version);
-// this one recovers. It also bounds the number of connections and cuts stalled ones: gRPC cannot end a stream whose
-// peer reads nothing until the transport gives up.
+// this one recovers. It also bounds the number of connections, and cuts those whose peer has vanished or reads nothing:
+// gRPC cannot end such a stream until the transport gives up.
 
 #ifndef MCGW_APP_LISTENER_H_
 #define MCGW_APP_LISTENER_H_
@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/app/connection_shares.h"
+#include "server/app/peer_watch.h"
 #include "server/net/duty.h"
 #include "server/net/owned_fd.h"
 
@@ -65,7 +66,7 @@ class Acceptor {
   // Takes ownership of an accepted, non-blocking descriptor.
   using Handler = std::function<void(int listener_fd, net::OwnedFd connection)>;
 
-  // Ends a connection whose peer reads nothing for `stall_timeout`.
+  // Ends a connection whose peer reads nothing for `stall_timeout`, or whose host does not answer for 20 s.
   Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, ConnectionShares shares, absl::Duration stall_timeout,
            Handler handler);
   ~Acceptor();
@@ -84,9 +85,9 @@ class Acceptor {
   void Run();
   void Accept(int listener_fd);
   void OnConnection(int fd, uint32_t events);
-  // Shuts down Unix connections whose peer has read nothing for kStalledChecks checks, which take the stall timeout.
-  // gRPC's keepalive would wait behind unwritten data. TCP has TCP_USER_TIMEOUT; Unix sockets have no equivalent.
-  void CutStalled();
+  // Cuts the connections whose peer has vanished, or has read nothing for the stall timeout.
+  void CheckPeers();
+  void Cut(int fd, const ConnectionPeer& peer, PeerWatch::Finding finding);
   int NextCheckMs() const;
   // Logs that clients wait or are refused, at most once in ten seconds.
   void Exhausted(int error, const std::string& what);
@@ -94,6 +95,7 @@ class Acceptor {
 
   std::vector<std::unique_ptr<ListenSocket>> sockets_;
   const absl::Duration stall_timeout_;
+  const PeerChecks checks_;
   const Handler handler_;
   net::OwnedFd epoll_;
   net::OwnedFd wake_;
@@ -101,16 +103,15 @@ class Acceptor {
   struct Connection {
     net::OwnedFd fd;  // A duplicate, closed when both directions of the connection are.
     ConnectionPeer peer;
-    // Of Unix sockets. Checks are counted, not time: a gateway that was frozen has not given its peers a chance.
-    bool writable = true;  // Since the last check.
-    int queued_bytes = 0;  // Not read by the peer, at the last check.
-    int stalled_checks = 0;
+    PeerWatch watch;
+    bool writable = true;  // Since the last check. Of Unix sockets.
   };
   net::Duty duty_;
   // Of the thread; after its end, of the owner.
   ConnectionShares shares_;
   std::unordered_map<int, Connection> connections_;
   int64_t last_warning_ns_ = 0;
+  int64_t last_check_ns_ = 0;
   int64_t next_check_ns_ = 0;
   std::minstd_rand random_;
 };

@@ -12,6 +12,7 @@
 #include "grpcpp/server_builder.h"
 #include "server/app/config_warnings.h"
 #include "server/app/descriptors.h"
+#include "server/app/grace.h"
 #include "server/net/clock.h"
 #include "server/net/linux_socket_factory.h"
 #include "server/net/status.h"
@@ -33,7 +34,11 @@ constexpr size_t kMostTransportBytes = 256 << 20;
 // Separate pools for calls that may block and calls that only read, so that a diagnosis delays no join.
 constexpr net::WorkPool::Limits kCalls = {.threads = 16, .running = 4};
 constexpr net::WorkPool::Limits kLooks = {.threads = 4, .running = 2};
-constexpr int kKeepaliveMs = 10'000;
+// A peer whose host is gone is the Acceptor's to find. gRPC's ping finds one that is gone behind a proxy; it waits
+// behind unwritten data, so it must allow for a slow reader.
+constexpr int kKeepaliveMs = 60'000;
+constexpr int kKeepaliveTimeoutMs = 300'000;
+constexpr int kLeastPingIntervalMs = 5'000;  // Of a client.
 constexpr int64_t kSweepNs = 1'000'000'000;
 
 const char* const kServices[] = {"multicast.gateway.v1.MulticastGatewayService",
@@ -117,8 +122,8 @@ absl::Status Server::Serve() {
   builder.SetResourceQuota(quota.Resize(kMostTransportBytes));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreamsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kKeepaliveMs / 2);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kLeastPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   using Builder = grpc::ServerBuilder::experimental_type;
   std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> external =
@@ -183,7 +188,10 @@ void Server::WatchDuties() {
 }
 
 void Server::RunControl() {
-  const auto stall_checks = static_cast<int>(absl::Ceil(StallTimeout(config_), absl::Seconds(1)) / absl::Seconds(1));
+  // A message is taken as a whole, and may have 128 KiB: a slow reader takes bytes all the time, but messages seldom.
+  // One that takes no byte is the Acceptor's to find.
+  const absl::Duration patience = 2 * StallTimeout(config_);
+  const auto stall_checks = static_cast<int>(absl::Ceil(patience, absl::Seconds(1)) / absl::Seconds(1));
   int64_t next_sweep_ns = net::MonotonicNs() + kSweepNs;
   while (!stopping_control_) {
     int64_t now_ns = net::MonotonicNs();
@@ -203,23 +211,31 @@ void Server::RunControl() {
   }
 }
 
+void Server::WaitUntilIdle(int64_t end_ns) {
+  const auto left = [end_ns] { return absl::Nanoseconds(end_ns - net::MonotonicNs()); };
+  subscribe_server_->WaitUntilIdle(left());
+  gateway_service_->publish_streams().WaitUntilIdle(left());
+}
+
 void Server::Stop(absl::Duration grace) {
   if (grpc_server_ == nullptr) return;
   const absl::Status draining =
       net::Error(net::Reason::kDraining, "", "the gateway is stopping: connect to another one, or try again later");
   if (acceptor_ != nullptr) acceptor_->Stop();
   SetServing(false);
-  gateway_->Drain(grace);
-  subscribe_server_->WaitUntilIdle(grace);
+  const Grace divided = DivideGrace(grace);
+  const int64_t ending_ns = absl::ToInt64Nanoseconds(divided.ending);
+  const int64_t end_ns = net::MonotonicNs() + absl::ToInt64Nanoseconds(divided.serving) + ending_ns;
+  gateway_->Drain(divided.serving);
+  subscribe_server_->WaitUntilIdle(divided.serving);
   gateway_service_->publish_streams().End(draining);
   subscribe_server_->End(draining);
-  // In this time, streams whose clients read get their reason; the others are cut.
-  subscribe_server_->WaitUntilIdle(absl::Seconds(1));
-  gateway_service_->publish_streams().WaitUntilIdle(absl::Seconds(1));
+  // In half of this time, streams whose clients read get their reason; then the others are cut.
+  WaitUntilIdle(end_ns - ending_ns / 2);
   gateway_service_->publish_streams().Abandon();
-  std::thread shutdown([this] { grpc_server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1)); });
-  subscribe_server_->WaitUntilIdle(absl::Milliseconds(500));
-  gateway_service_->publish_streams().WaitUntilIdle(absl::Milliseconds(500));
+  const std::chrono::nanoseconds left(end_ns - net::MonotonicNs());
+  std::thread shutdown([this, left] { grpc_server_->Shutdown(std::chrono::system_clock::now() + left); });
+  WaitUntilIdle(end_ns - ending_ns / 4);
   if (acceptor_ != nullptr) acceptor_->CutConnections();
   shutdown.join();
   subscribe_server_->Stop();

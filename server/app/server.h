@@ -39,8 +39,8 @@ class Server {
   // The listening addresses, with actual ports.
   std::vector<std::string> addresses() const;
 
-  // Stops in order: announces the end to streams, serves them for `grace`, ends them with DRAINING, leaves every group.
-  // Returns when done. Call once.
+  // Stops in order: announces the end to streams, serves them, ends them with DRAINING, leaves every group. The streams
+  // are gone within `grace` (at least half a second), sooner if their clients leave. Returns when done. Call once.
   void Stop(absl::Duration grace);
 
  private:
@@ -50,6 +50,8 @@ class Server {
   void WatchDuties();
   void RunControl();
   void SetServing(bool serving);
+  // Waits until no stream is open, until `end_ns` (monotonic) at most.
+  void WaitUntilIdle(int64_t end_ns);
   // Reports the interfaces that have channels to the health service.
   void ReportInterfaces();
 

@@ -174,9 +174,9 @@ void ChannelLog::AddMark(const Gap& gap) {
   {
     net::MutexLock lock(&mutex_);
     while (marks_.size() >= most_marks_ && marks_.front().position < tail_position_) DropFirstMark();
-    full = marks_.full();
-    capacity = marks_.capacity();
     too_many = marks_.size() >= most_marks_;
+    full = marks_.full() && !too_many;  // Otherwise the oldest make room.
+    capacity = marks_.capacity();
   }
   while (too_many && EvictOldest()) {
     net::MutexLock lock(&mutex_);

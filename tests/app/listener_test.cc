@@ -1,15 +1,21 @@
 #include "server/app/listener.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <future>
 #include <string>
+#include <vector>
 
 #include "server/net/owned_fd.h"
 
@@ -97,6 +103,48 @@ TEST(ListenAddressTest, ItsSpellingsAreOnePlace) {
   EXPECT_EQ(*ListenSocket::PlaceOf("unix:/run//a/../s"), *ListenSocket::PlaceOf("unix:/run/s"));
   EXPECT_NE(*ListenSocket::PlaceOf("127.0.0.1:1"), *ListenSocket::PlaceOf("127.0.0.1:2"));
   EXPECT_FALSE(ListenSocket::PlaceOf("0.0.0.0:1").ok());
+}
+
+// Lets this process open only so many descriptors more.
+class ScarceDescriptors {
+ public:
+  explicit ScarceDescriptors(int more) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit scarce = before_;
+    for (scarce.rlim_cur = 0; more >= 0; ++scarce.rlim_cur) {
+      if (fcntl(static_cast<int>(scarce.rlim_cur), F_GETFD) < 0) --more;
+    }
+    --scarce.rlim_cur;
+    setrlimit(RLIMIT_NOFILE, &scarce);
+  }
+  ~ScarceDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(UnixSocketTest, AClientWaitsUntilThereAreDescriptorsForIt) {
+  for (const int more : {0, 1}) {
+    std::vector<std::unique_ptr<ListenSocket>> sockets;
+    sockets.push_back(*Open());
+    std::promise<net::OwnedFd> accepted;
+    std::future<net::OwnedFd> taken = accepted.get_future();
+    Acceptor acceptor(std::move(sockets), ConnectionShares(10, 10), absl::Seconds(60),
+                      [&](int, net::OwnedFd connection) { accepted.set_value(std::move(connection)); });
+    ASSERT_TRUE(acceptor.Start().ok());
+    const net::OwnedFd client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    {
+      const ScarceDescriptors scarce(more);
+      ASSERT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+      pollfd ended{client.get(), POLLIN, 0};
+      EXPECT_EQ(poll(&ended, 1, 100), 0) << "cut, with " << more << " descriptors left";
+    }
+    EXPECT_EQ(taken.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    acceptor.Stop();
+  }
 }
 
 }  // namespace

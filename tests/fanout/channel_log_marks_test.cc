@@ -256,5 +256,12 @@ TEST_F(ChannelLogMarksTest, InterruptionsWhoseMarksHadToGoAreToldAsOne) {
   EXPECT_EQ(next, 5003u);
 }
 
+TEST_F(ChannelLogMarksTest, TheOldestMarkMakesRoomWithoutMoreMemory) {
+  for (int i = 0; i < 4096; ++i) Interrupt();
+  const size_t used = budget_->used_bytes();
+  for (int i = 0; i < 100; ++i) Interrupt();
+  EXPECT_EQ(budget_->used_bytes(), used);
+}
+
 }  // namespace
 }  // namespace mcgw::fanout

@@ -177,7 +177,6 @@ def cycles(network, cycles=20_000, processes=2, depth=32, samples=50, drift=0.01
             answers = [process.stdout.items()[-1].split() for process in cyclers]
             done, failed = (sum(int(answer[at]) for answer in answers) for at in (0, 1))
             late = memory[samples // 5:]
-            print([round(size / MEBIBYTE, 2) for size in memory])
             # The line through the samples, from its beginning to its end.
             middle = (len(late) - 1) / 2
             slope = (sum((at - middle) * size for at, size in enumerate(late))

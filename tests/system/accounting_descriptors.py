@@ -75,6 +75,7 @@ class _Round:
         self.broken, self.links, self.refused, self.took = [], [], 0, {}
 
     def run(self):
+        self._join(1, "239.92.")  # From now on the operator's connection, and what the first Join opens for good, are there.
         before = len(self.daemon.descriptors())
         self._spend_on_connections()
         self._spend_on_joins()

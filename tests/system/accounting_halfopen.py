@@ -75,7 +75,7 @@ class SlowReader(threading.Thread):
 def halfopen(network, clients=5, minutes=0.4, slowest=2500, rate=500, shards=1):
     """Hosts of clients vanish, with nothing and with data on the way: they are freed within 20 s.
 
-    Meanwhile, and for --minutes in all, others read slowly: one --slowest bytes a second, one 100 kB every 30 s, one
+    Meanwhile, and for --minutes in all, others read slowly: one --slowest bytes a second, one 200 kB every 30 s, one
     20 kB a second. None of them may be cut.
     """
     broken, took, links = [], {}, []
@@ -83,7 +83,7 @@ def halfopen(network, clients=5, minutes=0.4, slowest=2500, rate=500, shards=1):
         mcgw = Mcgw(daemon.address)
         sender = NumberedSender([BUSY, QUIET], 1 << 40, rate, size=1000)
         slow = {f"{slowest} bytes a second": SlowReader(daemon, slowest, 1),
-                "100 kB every 30 s": SlowReader(daemon, 100_000, 30), "20 kB a second": SlowReader(daemon, 20_000, 1)}
+                "200 kB every 30 s": SlowReader(daemon, 200_000, 30), "20 kB a second": SlowReader(daemon, 20_000, 1)}
         kinds = {"1": "idle", "2": "with data on the way", "3": "without a stream"}
         began = time.monotonic()
         try:
@@ -113,7 +113,8 @@ def halfopen(network, clients=5, minutes=0.4, slowest=2500, rate=500, shards=1):
                     broken.append(f"a reader of {name} was cut after {reader.cut_after:.0f} s")
             streams = len(mcgw.json("subscribers"))
             if streams != len(slow):
-                broken.append(f"{streams} streams are open, of {len(slow)} slow readers")
+                broken.append(f"{streams} streams are open, of {len(slow)} slow readers: "
+                              f"{[line for line in daemon.stderr.items() if ' cut ' in line]}")
             return {"vanished of each kind": clients, "freed after (s)": took, "slow readers": list(slow),
                     "not cut in (s)": round(time.monotonic() - began)}, broken
         finally:

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import time
 
+from accounting_judging import count, ledger
 from accounting_traffic import PORT, NumberedSender, in_a_network
 from crowd import crowds
 from mcgw_testlib import Daemon, Mcgw, channel, igmp_users, wait_until
@@ -29,13 +30,15 @@ def _one_stop(streams, grace_s, early, shards):
         crowd = crowds(daemon.address, streams, STREAMS_PER_CONNECTION, 2, groups=streams // 4,
                        leave_at_draining=early)
         stalled = None if early else _stalled(daemon, "239.90.0.1")
-        publisher = Mcgw(daemon.address).start("pub", channel("239.91.0.1", PORT, "a0"), stdin=subprocess.PIPE)
+        mcgw = Mcgw(daemon.address)
+        publisher = mcgw.start("pub", channel("239.91.0.1", PORT, "a0"), stdin=subprocess.PIPE)
         sender = NumberedSender(["239.90.0.1"], 150, 1, size=1000)
         try:
             publisher.popen.stdin.write(b"x\n")
             publisher.popen.stdin.flush()
             sender.send(150)
             wait_until(lambda: sum(one.ask()["datagrams"] for one in crowd) >= 4 * 150, "the datagrams")
+            wait_until(lambda: count(ledger(mcgw)["gateway"], "sent_datagrams") == 1, "the publisher's datagram")
             began = time.monotonic()
             daemon.signal(signal.SIGTERM)
             code = daemon.wait(grace_s + 30)

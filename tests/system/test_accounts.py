@@ -50,3 +50,11 @@ def test_three_hundred_killed_clients_leave_nothing_behind():
 
 def test_resuming_subscribers_are_back_after_a_kill():
     expect_kept(accounting.restart(subscribers=500, restarts=1, serving_ms=10_000))
+
+
+def test_a_stop_is_over_within_its_grace():
+    expect_kept(accounting.stops(streams=100, rounds=1, grace_s=2))
+
+
+def test_descriptors_that_run_out_cost_no_open_stream_anything():
+    expect_kept(accounting.descriptors(rounds=3, judge_s=5))
