@@ -271,6 +271,9 @@ void Acceptor::OnConnection(int fd, uint32_t events) {
   const auto connection = connections_.find(fd);
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
     shares_.GiveBack(connection->second.peer);
+    // While gRPC keeps the connection open, epoll would go on to report it by this number, which is soon another's.
+    epoll_event unused{};
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, &unused);
     connections_.erase(connection);
     return;
   }

@@ -11,10 +11,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <future>
+#include <iterator>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "server/net/owned_fd.h"
@@ -145,6 +148,43 @@ TEST_F(UnixSocketTest, AClientWaitsUntilThereAreDescriptorsForIt) {
     EXPECT_EQ(taken.wait_for(std::chrono::seconds(10)), std::future_status::ready);
     acceptor.Stop();
   }
+}
+
+// gRPC may keep a connection open after both of its directions have ended, and the connection may have events then. The
+// number of the descriptor by which it was watched is already another connection's.
+TEST_F(UnixSocketTest, WhatAnEndedConnectionStillTellsIsOfNoOther) {
+  const auto count_descriptors = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+  };
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  // Made before, so that none of them takes the number that becomes free.
+  std::vector<net::OwnedFd> clients;
+  for (int i = 0; i < 3; ++i) clients.emplace_back(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto connect_client = [&](size_t i) {
+    ASSERT_EQ(connect(clients[i].get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  };
+  std::vector<std::unique_ptr<ListenSocket>> sockets;
+  sockets.push_back(*Open());
+  std::array<std::promise<net::OwnedFd>, 3> accepted;
+  size_t next = 0;
+  Acceptor acceptor(std::move(sockets), ConnectionShares(1, 1), absl::Seconds(60),
+                    [&](int, net::OwnedFd connection) { accepted.at(next++).set_value(std::move(connection)); });
+  ASSERT_TRUE(acceptor.Start().ok());
+  connect_client(0);
+  const net::OwnedFd ended = accepted[0].get_future().get();
+  const auto before = count_descriptors();
+  shutdown(clients[0].get(), SHUT_RDWR);
+  while (count_descriptors() == before) std::this_thread::yield();
+  connect_client(1);
+  const net::OwnedFd open = accepted[1].get_future().get();
+
+  shutdown(ended.get(), SHUT_RDWR);
+  connect_client(2);
+  pollfd refused{clients[2].get(), POLLIN, 0};
+  EXPECT_EQ(poll(&refused, 1, 2000), 1) << "a third connection was let in beside the second";
+  acceptor.Stop();
 }
 
 }  // namespace
