@@ -103,7 +103,9 @@ cmd_test() {
     build_preset "$suite" # Not inside a condition, so that a failed build ends the run.
     run_suite "$suite" "${arguments[@]}" || status=1
   done
-  if [[ -n $long && -z $preset && -z $filter ]]; then cmd_fuzz --seconds 60 || status=1; fi
+  if [[ -n $long && -z $preset && -z $filter ]]; then
+    (cmd_fuzz --seconds 60) || status=1 # In a subshell, so that a finding does not end this run before its summary.
+  fi
   say "test: took $SECONDS s"
   tests/support/summary "${reports[@]}" || status=1
   return $status

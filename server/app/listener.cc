@@ -315,7 +315,7 @@ void Acceptor::Cut(int fd, const ConnectionPeer& peer, PeerWatch::Finding findin
     spdlog::info("cut a connection of {}: its host no longer answers", peer.name);
   } else {
     spdlog::info("cut a connection of {}: it has taken nothing for {} s", peer.name,
-                 absl::ToInt64Seconds(stall_timeout_));
+                 absl::ToInt64Seconds(stall_timeout_ * PeerWatch::Patience(peer.unix_socket)));
   }
   const linger at_once = {.l_onoff = 1, .l_linger = 0};  // What it has not taken is dropped with the last descriptor.
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));

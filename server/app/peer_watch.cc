@@ -67,7 +67,7 @@ PeerWatch::Finding PeerWatch::Judge(const Sample& sample, const PeerChecks& chec
   stalled_checks_ = sample.waiting && !sample.progress ? stalled_checks_ + 1 : 0;
   unanswered_checks_ = sample.unanswered ? unanswered_checks_ + 1 : 0;
   if (unanswered_checks_ >= checks.vanished && sample.silent >= kMostSilence) return Finding::kVanished;
-  return stalled_checks_ >= checks.stalled ? Finding::kStalled : Finding::kAlive;
+  return stalled_checks_ >= Patience(unix_socket_) * checks.stalled ? Finding::kStalled : Finding::kAlive;
 }
 
 }  // namespace mcgw::app

@@ -16,7 +16,7 @@ namespace mcgw::app {
 // a chance.
 struct PeerChecks {
   absl::Duration mean;  // Between two checks of a connection, at uneven times.
-  int stalled;          // So many checks must find that the peer has taken nothing,
+  int stalled;          // So many checks (times Patience) must find that the peer has taken nothing,
   int vanished;         // or so many that it owes an answer.
 
   static PeerChecks For(absl::Duration stall_timeout);
@@ -35,6 +35,10 @@ class PeerWatch {
     bool unanswered = false;  // The peer owes the kernel an answer, and has given none since the last check,
     absl::Duration silent;    // but this long ago.
   };
+
+  // How many times stall_timeout a peer may take nothing. A TCP peer's kernel tells of what was read only when a good
+  // part of its buffer is free again, so of two small reads one may stay unknown.
+  static constexpr int Patience(bool unix_socket) { return unix_socket ? 1 : 2; }
 
   explicit PeerWatch(bool unix_socket) : unix_socket_(unix_socket) {}
 

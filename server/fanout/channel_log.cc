@@ -263,8 +263,11 @@ void ChannelLog::Discard(std::vector<SlabRef> freed, uint64_t records) {
 }
 
 bool ChannelLog::EvictOldest() {
-  // Publishes what is about to go, so that the tail does not pass the head.
-  if (committed_position_.load(std::memory_order_relaxed) != head_position_) Commit();
+  // Publishes what is about to go, marks included, so that the tail does not pass the head.
+  if (committed_position_.load(std::memory_order_relaxed) != head_position_ ||
+      marks_end_.load(std::memory_order_relaxed) != marks_added_) {
+    Commit();
+  }
   return GiveUpOldestSlab();
 }
 
@@ -301,7 +304,11 @@ bool ChannelLog::GiveUpOldestSlab() {
     net::MutexLock lock(&mutex_);
     if (slabs_.size() < 2) return false;
     const uint64_t position = slabs_[1]->begin_position;
-    if (position > committed_position_.load(std::memory_order_acquire)) return false;
+    const uint64_t committed = committed_position_.load(std::memory_order_acquire);
+    if (position > committed) return false;
+    // The tail would have the number behind drops that are not published yet, and with it the head.
+    const uint64_t marks_end = marks_end_.load(std::memory_order_acquire);
+    if (position == committed && marks_end < first_mark_ + marks_.size()) return false;
     records = RecordsBetween(tail_position_, position);
     MoveTail(position, slabs_[1]->begin_sequence, &freed);
   }

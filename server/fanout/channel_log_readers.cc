@@ -167,8 +167,8 @@ uint64_t ChannelLog::RecordsBetween(uint64_t from, uint64_t to) const {
 
 uint64_t ChannelLog::NumbersAhead(const Cursor& cursor, const Cursor& head) const {
   uint64_t numbers = RecordsBetween(cursor.position, head.position);
-  if (cursor.mark < first_mark_) {
-    // Marks that it had not passed were dropped (AddMark); only the missing numbers reveal them.
+  if (cursor.mark <= first_mark_ && first_mark_ > 0) {
+    // Marks ahead of it were dropped (AddMark), perhaps before it was placed; only the missing numbers reveal them.
     const bool none = marks_.empty() || first_mark_ >= head.mark;
     const uint64_t position = none ? head.position : marks_.front().position;
     const uint64_t sequence = none ? head.sequence : marks_.front().gap.first_sequence;

@@ -28,13 +28,20 @@ TEST(PeerChecksTest, AreSpreadOverTheTime) {
 }
 
 TEST(PeerWatchTest, OnlyChecksInARowCount) {
-  PeerWatch watch(/*unix_socket=*/false);
+  PeerWatch watch(/*unix_socket=*/true);
   const Sample stalled = {.waiting = true};
   for (int round = 0; round < 3; ++round) {
     for (int i = 1; i < kChecks.stalled; ++i) EXPECT_EQ(watch.Judge(stalled, kChecks), Finding::kAlive);
     EXPECT_EQ(watch.Judge({.waiting = true, .progress = true}, kChecks), Finding::kAlive);
   }
   for (int i = 1; i < kChecks.stalled; ++i) EXPECT_EQ(watch.Judge(stalled, kChecks), Finding::kAlive);
+  EXPECT_EQ(watch.Judge(stalled, kChecks), Finding::kStalled);
+}
+
+TEST(PeerWatchTest, OfTcpTwiceAsManyChecksCount) {
+  PeerWatch watch(/*unix_socket=*/false);
+  const Sample stalled = {.waiting = true};
+  for (int i = 1; i < 2 * kChecks.stalled; ++i) EXPECT_EQ(watch.Judge(stalled, kChecks), Finding::kAlive);
   EXPECT_EQ(watch.Judge(stalled, kChecks), Finding::kStalled);
 }
 

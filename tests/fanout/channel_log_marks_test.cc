@@ -218,6 +218,28 @@ TEST_F(ChannelLogMarksTest, TooManyMarksBetweenDatagramsLoseNoNumber) {
   EXPECT_EQ(datagrams, 5000u);
 }
 
+TEST_F(ChannelLogMarksTest, DropsWhoseMarksAreGoneCountAheadOfACursorPlacedSince) {
+  Append(1);
+  for (int i = 0; i < 5000; ++i) {
+    Drop(2);
+    Append(1, 0);
+  }
+  for (const uint64_t sequence : {1, 4, 7}) {
+    const Backlog ahead = log_.Ahead(log_.AtSequence(sequence));
+    EXPECT_EQ(ahead.datagrams, ahead.next_sequence - sequence) << sequence;
+  }
+}
+
+TEST_F(ChannelLogMarksTest, AHeadBehindUnpublishedDropsIsNotGivenUp) {
+  Append(1, 3000);
+  log_.AppendDrops(3, 100, 200);
+  log_.Append(TestDatagram(std::string(3000, 'x')), 0);  // Into a second slab, which begins at the head.
+  EXPECT_FALSE(log_.GiveUp());
+  EXPECT_EQ(log_.Head().sequence, 2u);
+  EXPECT_TRUE(log_.EvictOldest()) << "the writer publishes first";
+  EXPECT_THAT(Read(log_.Oldest()), ElementsAre(Datagrams(5, 5)));
+}
+
 TEST_F(ChannelLogMarksTest, AnInterruptionBehindForgottenDropsHidesNone) {
   Append(1);
   Cursor cursor;

@@ -2,8 +2,7 @@
 // each number exactly once, in order, as a datagram or inside one gap with its true cause; and what the log counts
 // ahead of a cursor is what is there.
 //
-// What happens is chosen from outside, by the input of a fuzz target. channel_log_property_test.cc throws dice for it,
-// with fewer kinds of eviction.
+// What happens is chosen from outside: by the input of a fuzz target, or by dice (channel_log_property_test.cc).
 
 #ifndef MCGW_TESTS_FANOUT_LOG_STORY_H_
 #define MCGW_TESTS_FANOUT_LOG_STORY_H_

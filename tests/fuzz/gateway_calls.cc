@@ -23,6 +23,7 @@
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/support/fake_host.h"
 #include "tests/support/fakes.h"
+#include "tests/support/settle.h"
 
 namespace mcgw {
 namespace {
@@ -265,13 +266,7 @@ class GatewayOnFakes {
     Settle();
   }
 
-  void Settle() {
-    int ran = 0;
-    do {
-      ran = 0;
-      for (size_t i = 0; i < gateway_->shards(); ++i) ran += gateway_->loop(i)->RunOnce(absl::ZeroDuration());
-    } while (ran > 0);
-  }
+  void Settle() { testing::Settle(gateway_.get()); }
 
   net::SimulatedTime time_{.monotonic_ns = 1'000'000'000'000, .unix_ns = 1'700'000'000'000'000'000};
   const gateway::Caller caller_{"me", "fuzz"};

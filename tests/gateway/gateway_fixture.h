@@ -19,6 +19,7 @@
 #include "tests/fanout/log_reader.h"
 #include "tests/support/fake_host.h"
 #include "tests/support/fakes.h"
+#include "tests/support/settle.h"
 
 namespace mcgw::gateway {
 
@@ -66,13 +67,7 @@ class GatewayTest : public ::testing::Test {
     return subscription.ok() ? *std::move(subscription) : nullptr;
   }
 
-  void Settle() {
-    int ran = 0;
-    do {
-      ran = 0;
-      for (size_t i = 0; i < gateway_->shards(); ++i) ran += gateway_->loop(i)->RunOnce(absl::ZeroDuration());
-    } while (ran > 0);
-  }
+  void Settle() { testing::Settle(gateway_.get()); }
   void SweepAfter(absl::Duration time) { gateway_->Sweep(net::MonotonicNs() + absl::ToInt64Nanoseconds(time)); }
   // A datagram to a group, received at once.
   void Receive(std::string_view group, const std::string& payload, const std::string& source = "10.0.0.2") {

@@ -8,6 +8,7 @@
 #include "server/net/random.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
+#include "tests/support/settle.h"
 
 namespace mcgw::simulation {
 
@@ -208,15 +209,7 @@ void World::RunShards() {
   Say(StrCat("shards run: ", ran));
 }
 
-void World::Settle() {
-  int ran = 0;
-  do {
-    ran = 0;
-    for (size_t shard = 0; shard < gateway_->shards(); ++shard) {
-      ran += gateway_->loop(shard)->RunOnce(absl::ZeroDuration());
-    }
-  } while (ran > 0);
-}
+void World::Settle() { testing::Settle(gateway_.get()); }
 
 void World::Send() {
   auto [group_text, port] = kGroups[dice_.Below(kGroups.size())];

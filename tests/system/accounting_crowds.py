@@ -70,7 +70,7 @@ def kills(network, clients=300, wave=100, processes=5, judge_s=1.0, band_mib=8, 
                     broken.append(f"wave {len(memory) + 1}: {name} were back after {took:.2f} s")
             for process in crowd:
                 process.wait()
-            time.sleep(1)
+            time.sleep(1)  # The allocators give back late, and no event tells of it.
             memory.append(resident(daemon))
         half = len(memory) // 2
         if max(memory[half:]) > memory[half] + band_mib * MEBIBYTE:
@@ -95,7 +95,7 @@ def idle(network, subscribers=1000, streams=100, processes=2, seconds=30, promis
                 process.kill()
             before = resident(daemon)
             crowd = crowds(daemon.address, subscribers, streams, processes)
-            time.sleep(seconds)
+            time.sleep(seconds)  # What is measured is that nothing happens.
             each = (resident(daemon) - before) / subscribers
             if each > promised:
                 broken.append(f"an idle subscriber takes {each:.0f} bytes")

@@ -63,7 +63,7 @@ def served_after(address, deadline_s=DEADLINE_S):
             return link, time.monotonic() - began
         except OSError:  # Refused, since there are too many.
             link.close()
-            time.sleep(0.01)
+            time.sleep(0.01)  # The pace of the tries.
     raise TimeoutError(f"no new client was served for {deadline_s} s")
 
 

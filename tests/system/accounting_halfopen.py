@@ -107,7 +107,7 @@ def halfopen(network, clients=5, minutes=0.4, slowest=2500, rate=500, shards=1):
                         broken.append(f"clients {kind} were freed after {took.get(kind, 'more than 80')} s")
                 if any(group.startswith("239.94.1.") for group in igmp_users("a0")):
                     broken.append("a group of a client that has vanished is still joined")
-            time.sleep(max(began + minutes * 60 - time.monotonic(), 0))
+            time.sleep(max(began + minutes * 60 - time.monotonic(), 0))  # The slow readers go on meanwhile.
             for name, reader in slow.items():
                 if reader.cut_after is not None:
                     broken.append(f"a reader of {name} was cut after {reader.cut_after:.0f} s")

@@ -122,11 +122,11 @@ class _Readers:
 def _is_carried(load, readers, rate, seconds):
     """Whether nothing is lost at this rate and the readers keep up; None if the sender does not."""
     lost, first = readers.lost(), load.rate(rate)
-    time.sleep(seconds)
+    time.sleep(seconds)  # The measured time.
     sent = load.rate(0) - first
     if sent < 0.95 * rate * seconds:
         return None
-    time.sleep(1)
+    time.sleep(1)  # What is on the way arrives; no event says that nothing is.
     return readers.lost() == lost and readers.behind() == 0
 
 
