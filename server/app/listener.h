@@ -66,7 +66,8 @@ class Acceptor {
   // Takes ownership of an accepted, non-blocking descriptor.
   using Handler = std::function<void(int listener_fd, net::OwnedFd connection)>;
 
-  // Ends a connection whose peer reads nothing for `stall_timeout` (over TCP twice that), or whose host does not answer for 20 s.
+  // Ends a connection whose peer reads nothing for `stall_timeout` (over TCP twice that), or whose host does not answer
+  // for 20 s.
   Acceptor(std::vector<std::unique_ptr<ListenSocket>> sockets, ConnectionShares shares, absl::Duration stall_timeout,
            Handler handler);
   ~Acceptor();

@@ -261,8 +261,8 @@ void WriteChannelInfo(const gateway::ChannelSnapshot& snapshot, v1::ChannelInfo*
   });
   if (!wanted) {
     wish->mutable_source_filter()->set_mode(v1::SOURCE_FILTER_MODE_INCLUDE);
-  } else if (!snapshot.wished.IsAnySource()) {
-    WriteShortFilter(snapshot.wished, wish->mutable_source_filter());
+  } else if (!snapshot.wanted.IsAnySource()) {
+    WriteShortFilter(snapshot.wanted, wish->mutable_source_filter());
   }
   wish->set_holder_count(static_cast<uint32_t>(snapshot.holders.size()));
   for (size_t i = 0; i < std::min(kMostHolders, snapshot.holders.size()); ++i) {

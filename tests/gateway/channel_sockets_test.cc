@@ -95,7 +95,7 @@ TEST_F(ManySourcesTest, ASourceSpecificGroupTakesAsManySocketsAsItsSourcesNeed) 
   EXPECT_EQ(channels_.Sockets().at(Ip("232.1.1.1")), 3u);
   Settle();
   const ChannelSnapshot snapshot = Snapshots().at(0);
-  EXPECT_EQ(snapshot.told, snapshot.wished);
+  EXPECT_EQ(snapshot.told, snapshot.wanted);
   EXPECT_THAT(snapshot.sockets, SizeIs(3));
   EXPECT_EQ(snapshot.socket.receive_buffer_bytes, 3u << 20);
   for (const auto& receiver : kernel_->receivers()) receiver->Inject({.payload = "x"});
@@ -181,7 +181,7 @@ TEST_F(InterfaceChannelsTest, AnIpv6ExcludeBecomesAnIncludeOnlyWhileNothingComes
   Settle();
   any.reset();
   EXPECT_EQ(receiver->filter(), "EXCLUDE{}");
-  EXPECT_EQ(Snapshots().at(0).wished, Include({"fd00::2"}));
+  EXPECT_EQ(Snapshots().at(0).wanted, Include({"fd00::2"}));
   channels_.Sweep(0);
   receiver->Inject({.payload = "busy", .source = "fd00::2"});
   Settle();

@@ -193,18 +193,18 @@ TEST(Diagnosis, SaysThatAVersionIsNotKnown) {
 
 TEST(Diagnosis, TellsOfMembershipsThatWaitFailOrAreOver) {
   ChannelFacts channel = Channel();
-  EXPECT_TRUE(Says(CheckWished(channel), Severity::kOk, "1 membership requests"));
+  EXPECT_TRUE(Says(CheckWanted(channel), Severity::kOk, "1 membership requests"));
   channel.snapshot->joined = false;
   EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kError, "lost the membership"));
   channel.snapshot->status.phase = fanout::ChannelPhase::kWaiting;
   channel.snapshot->status.error = net::Error(net::Reason::kInterfaceDown, "", "a0 is down");
-  EXPECT_TRUE(Says(CheckWished(channel), Severity::kWarning, "cannot be joined yet: a0 is down"));
+  EXPECT_TRUE(Says(CheckWanted(channel), Severity::kWarning, "cannot be joined yet: a0 is down"));
   EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kError, "has not joined"));
   channel.snapshot->status.phase = fanout::ChannelPhase::kFailed;
   channel.snapshot->status.error = net::Error(net::Reason::kPortInUse, "", "another has it");
-  EXPECT_TRUE(Says(CheckWished(channel), Severity::kError, "another has it"));
+  EXPECT_TRUE(Says(CheckWanted(channel), Severity::kError, "another has it"));
   channel.snapshot->holders.clear();
-  EXPECT_TRUE(Says(CheckWished(channel), Severity::kError, "any more"));
+  EXPECT_TRUE(Says(CheckWanted(channel), Severity::kError, "any more"));
   EXPECT_TRUE(Says(CheckInKernel(channel), Severity::kInfo, "but not for this channel"));
 }
 
@@ -294,7 +294,7 @@ TEST(Diagnosis, AForcedVersionMakesTheKernelIgnoreAnOlderQuerier) {
 ChannelFacts Ipv6Channel(std::vector<net::IpAddress> sources) {
   ChannelFacts channel = Channel();
   channel.group = Ip("ff15::10");
-  channel.snapshot->wished = fanout::SourceFilter::Include(std::move(sources));
+  channel.snapshot->wanted = fanout::SourceFilter::Include(std::move(sources));
   return channel;
 }
 

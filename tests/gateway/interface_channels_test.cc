@@ -144,7 +144,7 @@ TEST_F(InterfaceChannelsTest, AFilterThatIsRefusedChangesNothing) {
   const ChannelSnapshot snapshot = Snapshots().at(0);
   EXPECT_THAT(snapshot.holders, SizeIs(1));
   EXPECT_EQ(snapshot.told, Include({"10.0.0.2"}));
-  EXPECT_EQ(snapshot.wished, Include({"10.0.0.2"}));
+  EXPECT_EQ(snapshot.wanted, Include({"10.0.0.2"}));
 }
 
 TEST_F(InterfaceChannelsTest, ALeaveThatFailsClosesAllTheSame) {
@@ -169,7 +169,7 @@ TEST_F(InterfaceChannelsTest, WithTooManySourcesTheKernelPassesAll) {
   EXPECT_TRUE(kernel_->receivers().at(0)->closed());
   const ChannelSnapshot snapshot = Snapshots().at(0);
   EXPECT_EQ(snapshot.told, SourceFilter::AnySource());
-  EXPECT_EQ(snapshot.wished, Include({"10.0.0.2", "10.0.0.3", "10.0.0.4"}));
+  EXPECT_EQ(snapshot.wanted, Include({"10.0.0.2", "10.0.0.3", "10.0.0.4"}));
 }
 
 TEST_F(InterfaceChannelsTest, AFilterThatGrowsTooLongIsWidenedAndNarrowedAgain) {

@@ -201,7 +201,7 @@ TEST_P(FilterTrafficTest, EachGetsWhatItWantsAndLosesNothingThatItGoesOnWanting)
   ASSERT_EQ(channels.size(), 1u);
   if (group().IsSourceSpecific()) {
     EXPECT_GT(channels[0].sockets.size(), 1u);
-    EXPECT_EQ(channels[0].told, channels[0].wished);
+    EXPECT_EQ(channels[0].told, channels[0].wanted);
   }
   uint64_t read = 0;
   for (const gateway::SocketSnapshot& socket : channels[0].sockets) read += socket.read;

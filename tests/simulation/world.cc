@@ -619,9 +619,9 @@ void World::CheckAtRest() {
     }
     std::vector<SourceFilter> filters;
     for (const gateway::Holder& holder : channel.holders) filters.push_back(holder.filter);
-    if (!filters.empty() && SourceFilter::Merge(filters) != channel.wished) {
+    if (!filters.empty() && SourceFilter::Merge(filters) != channel.wanted) {
       throw Broken(
-          StrCat(name, " is to let through ", channel.wished.ToString(), ", which its holders do not ask for"));
+          StrCat(name, " is to let through ", channel.wanted.ToString(), ", which its holders do not ask for"));
     }
     if (filters.empty() && channel.joined) throw Broken(StrCat(name, " is joined, and nobody holds it"));
     const testing::FakeKernel::ChannelKey key{channel.status.interface_index, channel.status.group.ToString(),

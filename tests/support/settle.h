@@ -15,7 +15,8 @@ inline void Settle(gateway::Gateway* gateway) {
   int ran = 0;
   do {
     ran = 0;
-    for (size_t shard = 0; shard < gateway->shards(); ++shard) ran += gateway->loop(shard)->RunOnce(absl::ZeroDuration());
+    for (size_t shard = 0; shard < gateway->shards(); ++shard)
+      ran += gateway->loop(shard)->RunOnce(absl::ZeroDuration());
   } while (ran > 0);
 }
 

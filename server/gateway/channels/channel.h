@@ -36,7 +36,7 @@ struct InterfaceChannels::Channel {
   const int64_t created_unix_ns = net::UnixNs();
 
   absl::flat_hash_set<const Hold*> holds;  // Who wants it,
-  fanout::MergedFilter wished;             // their filters merged,
+  fanout::MergedFilter wanted;             // their filters merged,
   Reception reception;                     // and what the kernel has.
   int64_t opened_ns = 0;                   // Monotonic; when it was joined last.
   int64_t left_ns = 0;                     // Monotonic; when the last hold went. 0: it is held.

@@ -143,16 +143,16 @@ void InterfaceChannels::Drop(Channel* channel) {
   Erase(channels_.find(channel->key));
 }
 
-absl::Status InterfaceChannels::Open(Channel* channel, const SourceFilter& wished) {
+absl::Status InterfaceChannels::Open(Channel* channel, const SourceFilter& wanted) {
   absl::Status status = state_.Usable(channel->key.first.family());
-  if (status.ok()) status = channel->reception.Open(state_.index(), state_.name(), wished);
+  if (status.ok()) status = channel->reception.Open(state_.index(), state_.name(), wanted);
   if (status.ok()) channel->opened_ns = net::MonotonicNs();
   channel->failure = status;
   return status;
 }
 
 absl::Status InterfaceChannels::Tell(Channel* channel) {
-  absl::Status status = channel->reception.Tell(channel->wished.Get());
+  absl::Status status = channel->reception.Tell(channel->wanted.Get());
   if (channel->reception.narrows()) put_off_.insert(channel);
   return status;
 }
@@ -185,16 +185,16 @@ absl::StatusOr<std::unique_ptr<InterfaceChannels::Hold>> InterfaceChannels::Acqu
   const std::shared_ptr<Channel> channel = *found;
   if (start != nullptr) *start = channel->log->Head();
   const std::optional<SourceFilter> told_before = channel->Told();
-  channel->wished.Add(filter);
+  channel->wanted.Add(filter);
   absl::Status status = patience.wait ? absl::OkStatus() : state_.Usable(group.family());
   if (status.ok()) {
-    status = channel->reception.is_open() ? Tell(channel.get()) : Open(channel.get(), channel->wished.Get());
+    status = channel->reception.is_open() ? Tell(channel.get()) : Open(channel.get(), channel->wanted.Get());
   }
   if (!status.ok() && !(patience.wait && IsPassing(status))) {
     if (!patience.quiet) {
       spdlog::warn("cannot join {} ({}): {}", Describe(*channel), filter.ToShortString(), net::ToStd(status.message()));
     }
-    channel->wished.Remove(filter);
+    channel->wanted.Remove(filter);
     if (channel->holds.empty() && !channel->reception.was_open()) Erase(channels_.find(key));
     return status;
   }
@@ -213,7 +213,7 @@ void InterfaceChannels::Release(Hold* hold, bool quiet) {
   const std::optional<SourceFilter> told_before = channel->Told();
   const size_t erased = channel->holds.erase(hold);
   MCGW_INVARIANT(erased == 1 && channel->left_ns == 0);
-  channel->wished.Remove(hold->filter_);
+  channel->wanted.Remove(hold->filter_);
   if (channel->holds.empty()) {
     // What the interface's loss has begun goes on.
     if (channel->reception.is_open()) {
@@ -237,12 +237,12 @@ absl::Status InterfaceChannels::SetFilter(Hold* hold, SourceFilter filter) {
   net::MutexLock lock(&mutex_);
   Channel* const channel = hold->channel_;
   const std::optional<SourceFilter> told_before = channel->Told();
-  channel->wished.Add(filter);
-  channel->wished.Remove(hold->filter_);
+  channel->wanted.Add(filter);
+  channel->wanted.Remove(hold->filter_);
   const absl::Status status = channel->reception.is_open() ? Tell(channel) : absl::OkStatus();
   if (!status.ok()) {
-    channel->wished.Add(hold->filter_);
-    channel->wished.Remove(filter);
+    channel->wanted.Add(hold->filter_);
+    channel->wanted.Remove(filter);
     return status;
   }
   hold->filter_ = std::move(filter);

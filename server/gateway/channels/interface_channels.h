@@ -72,7 +72,7 @@ struct ChannelQuery {
 struct ChannelSnapshot {
   fanout::ChannelStatus status;
   std::vector<Holder> holders;
-  fanout::SourceFilter wished;
+  fanout::SourceFilter wanted;
   bool joined = false;
   int64_t opened_ns = 0;                // Monotonic; with `joined`.
   std::optional<uint32_t> host_users;   // Sockets of all the host that hold the group on the interface.
@@ -246,7 +246,7 @@ class InterfaceChannels {
   absl::Status Tell(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ChannelSnapshot SnapshotOf(const Channel& channel) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void AddTotals(const Channel& channel, ReceiveTotals* totals);
-  absl::Status Open(Channel* channel, const fanout::SourceFilter& wished) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Open(Channel* channel, const fanout::SourceFilter& wanted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Closes sockets that the shard cannot watch; Heal joins them again later. False if there were none.
   bool CloseUnwatched(Healed* healed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PutOffRetry(int64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -110,7 +110,7 @@ InterfaceChannels::Healed InterfaceChannels::Heal(bool now) {
       if (channel.holds.empty() || channel.reception.is_open()) continue;
       const bool was_open = channel.reception.was_open();
       const absl::Status before = channel.failure;
-      const absl::Status status = Open(&channel, channel.wished.Get());
+      const absl::Status status = Open(&channel, channel.wanted.Get());
       refused = refused || !status.ok();
       if (status.ok() && (!was_open || !before.ok())) {
         healed.changes.push_back({StatusLocked(channel), fanout::ChangeCause::kInterfaceAppeared});

@@ -110,7 +110,7 @@ ChannelSnapshot InterfaceChannels::SnapshotOf(const Channel& channel) const {
   for (const Hold* hold : channel.holds) snapshot.holders.push_back(HolderOf(*hold));
   std::sort(snapshot.holders.begin(), snapshot.holders.end(),
             [](const Holder& a, const Holder& b) { return a.membership_id < b.membership_id; });
-  if (!channel.holds.empty()) snapshot.wished = channel.wished.Get();
+  if (!channel.holds.empty()) snapshot.wanted = channel.wanted.Get();
   snapshot.joined = channel.reception.is_open();
   if (snapshot.joined) {
     snapshot.opened_ns = channel.opened_ns;

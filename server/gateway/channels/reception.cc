@@ -51,18 +51,18 @@ absl::Status Reception::SetAny(const SourceFilter& filter) {
 
 // ---- Source-specific groups: as many sockets as the sources need ----
 
-Reception::Plan Reception::MakePlan(const Sources& wished) const {
+Reception::Plan Reception::MakePlan(const Sources& wanted) const {
   Plan plan;
   Sources placed;
   for (const Sibling& sibling : siblings_) {
     const Sources& has = sibling.membership->filter().sources();
     Sources& keeps = plan.kept.emplace_back();
-    std::set_intersection(has.begin(), has.end(), wished.begin(), wished.end(), std::back_inserter(keeps));
+    std::set_intersection(has.begin(), has.end(), wanted.begin(), wanted.end(), std::back_inserter(keeps));
     placed.insert(placed.end(), keeps.begin(), keeps.end());
   }
   std::sort(placed.begin(), placed.end());
   Sources fresh;
-  std::set_difference(wished.begin(), wished.end(), placed.begin(), placed.end(), std::back_inserter(fresh));
+  std::set_difference(wanted.begin(), wanted.end(), placed.begin(), placed.end(), std::back_inserter(fresh));
   auto next = fresh.begin();
   const auto take = [&](size_t count, Sources* into) {
     const auto end = next + static_cast<ptrdiff_t>(std::min<size_t>(count, fresh.end() - next));
@@ -121,55 +121,55 @@ absl::Status Reception::Carry(const Plan& plan, bool* again) {
   return absl::OkStatus();
 }
 
-absl::Status Reception::SetSources(const Sources& wished) {
+absl::Status Reception::SetSources(const Sources& wanted) {
   most_sources_ = sockets_->MostSources(spec_.socket.group.family());
   absl::Status status;
   bool again = true;
-  while (again) status = Carry(MakePlan(wished), &again);
+  while (again) status = Carry(MakePlan(wanted), &again);
   return status;
 }
 
 // ---- Both ----
 
-absl::Status Reception::Open(uint32_t interface_index, const std::string& interface_name, const SourceFilter& wished) {
+absl::Status Reception::Open(uint32_t interface_index, const std::string& interface_name, const SourceFilter& wanted) {
   spec_.socket.interface_index = interface_index;
   spec_.socket.interface_name = interface_name;
   if (!spec_.socket.group.IsSourceSpecific()) {
-    absl::StatusOr<std::unique_ptr<Membership>> joined = JoinAny(wished);
-    if (!joined.ok()) return Explain(joined.status(), wished.sources().size());
+    absl::StatusOr<std::unique_ptr<Membership>> joined = JoinAny(wanted);
+    if (!joined.ok()) return Explain(joined.status(), wanted.sources().size());
     StartReading(joined->get());
     told_ = (*joined)->filter();
     siblings_.push_back({*std::move(joined)});
   } else {
-    const absl::Status status = SetSources(wished.sources());
-    if (!status.ok()) return Explain(status, wished.sources().size());
-    told_ = wished;
+    const absl::Status status = SetSources(wanted.sources());
+    if (!status.ok()) return Explain(status, wanted.sources().size());
+    told_ = wanted;
   }
   put_off_.reset();
   was_open_ = true;
   return absl::OkStatus();
 }
 
-absl::Status Reception::Tell(const SourceFilter& wished) {
+absl::Status Reception::Tell(const SourceFilter& wanted) {
   const std::optional<PutOff> before = std::exchange(put_off_, std::nullopt);
-  if (wished == told_) return absl::OkStatus();
+  if (wanted == told_) return absl::OkStatus();
   if (spec_.socket.group.IsSourceSpecific()) {
-    absl::Status status = SetSources(wished.sources());
-    if (status.ok()) told_ = wished;
-    return Explain(status, wished.sources().size());
+    absl::Status status = SetSources(wanted.sources());
+    if (status.ok()) told_ = wanted;
+    return Explain(status, wanted.sources().size());
   }
-  SourceFilter next = wished;
-  const bool narrows = told_.mode() == FilterMode::kExclude && wished.mode() == FilterMode::kInclude;
+  SourceFilter next = wanted;
+  const bool narrows = told_.mode() == FilterMode::kExclude && wanted.mode() == FilterMode::kInclude;
   if (!spec_.socket.group.is_v4() && narrows &&
-      wished.sources().size() <= sockets_->MostSources(spec_.socket.group.family())) {
-    const SourceFilter both[] = {told_, wished};
+      wanted.sources().size() <= sockets_->MostSources(spec_.socket.group.family())) {
+    const SourceFilter both[] = {told_, wanted};
     next = SourceFilter::Merge(both);
   }
   const absl::Status status = SetAny(next);
-  if (!status.ok()) return Explain(status, wished.sources().size());
+  if (!status.ok()) return Explain(status, wanted.sources().size());
   told_ = siblings_.front().membership->filter();
-  if (next != wished) {
-    put_off_ = PutOff{.filter = wished,
+  if (next != wanted) {
+    put_off_ = PutOff{.filter = wanted,
                       .since_ns = before.has_value() ? before->since_ns : net::MonotonicNs(),
                       .read_before = std::nullopt};
   }
@@ -181,10 +181,10 @@ void Reception::Narrow(int64_t now_ns) {
   const uint64_t read = spec_.counters->read.load(std::memory_order_relaxed);
   const bool is_idle = std::exchange(put_off_->read_before, read) == std::optional(read);
   if (!is_idle && now_ns - put_off_->since_ns < narrow_after_ns_) return;
-  const SourceFilter wished = std::exchange(put_off_, std::nullopt)->filter;
+  const SourceFilter wanted = std::exchange(put_off_, std::nullopt)->filter;
   // Announced first, so that nothing that comes after a loss precedes it.
   if (!is_idle) spec_.shard->Interrupt(spec_.log, fanout::GapCause::kKernelDrop, net::UnixNs());
-  if (const absl::Status status = SetAny(wished); !status.ok()) {
+  if (const absl::Status status = SetAny(wanted); !status.ok()) {
     // The kernel passes more than is wanted; subscribers filter for themselves.
     spdlog::warn("cannot narrow the filter of {}: {}", Describe(), net::ToStd(status.message()));
   }

@@ -41,10 +41,10 @@ class Reception {
 
   // Joins on an interface and has the shard read. On failure nothing is joined. The log announces what was missed since
   // the last Close, with the cause given there.
-  absl::Status Open(uint32_t interface_index, const std::string& interface_name, const fanout::SourceFilter& wished);
+  absl::Status Open(uint32_t interface_index, const std::string& interface_name, const fanout::SourceFilter& wanted);
   // Tells the kernel a new filter, or puts that off if the present one passes all that is wanted. On failure the old
   // filter stays.
-  absl::Status Tell(const fanout::SourceFilter& wished);
+  absl::Status Tell(const fanout::SourceFilter& wanted);
   // Tells the kernel a filter that was put off, if no datagram arrived between two calls or `narrow_after_ns` is over.
   // To be called once a second, with the monotonic time.
   void Narrow(int64_t now_ns);
@@ -87,8 +87,8 @@ class Reception {
   // As Join, but passes all sources if the kernel does not keep so many.
   absl::StatusOr<std::unique_ptr<Membership>> JoinAny(const fanout::SourceFilter& filter);
   absl::Status SetAny(const fanout::SourceFilter& filter);
-  absl::Status SetSources(const Sources& wished);
-  Plan MakePlan(const Sources& wished) const;
+  absl::Status SetSources(const Sources& wanted);
+  Plan MakePlan(const Sources& wanted) const;
   // Carries out all of a plan or none of it. `*again`: the kernel keeps fewer sources than planned; make a new plan.
   absl::Status Carry(const Plan& plan, bool* again);
   absl::Status Explain(const absl::Status& status, size_t sources) const;

@@ -80,7 +80,7 @@ void JudgeInterface(const InterfaceFacts& facts, const HostFacts& host, Judgemen
 
 void JudgeChannel(const ChannelFacts& channel, const DiagnosisFacts& facts, Judgement* judgement) {
   using Check = std::optional<Finding>(const ChannelFacts&);
-  constexpr Check* kChecks[] = {CheckScope,    CheckSourceRequired, CheckWished, CheckSourceWished,
+  constexpr Check* kChecks[] = {CheckScope,    CheckSourceRequired, CheckWanted, CheckSourceWanted,
                                 CheckInKernel, CheckPort,           CheckDrops,  CheckHopLimit};
   for (Check* const check : kChecks) judgement->OfChannel(check(channel), channel);
   judgement->OfChannel(CheckFilter(channel, facts.host), channel);

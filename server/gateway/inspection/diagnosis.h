@@ -197,8 +197,8 @@ std::optional<Finding> CheckInvalidQueries(const InterfaceFacts& facts, const Ho
 std::optional<Finding> CheckBridge(const InterfaceFacts& facts, net::Family family);
 
 // diagnosis_membership.cc
-std::optional<Finding> CheckWished(const ChannelFacts& channel);
-std::optional<Finding> CheckSourceWished(const ChannelFacts& channel);
+std::optional<Finding> CheckWanted(const ChannelFacts& channel);
+std::optional<Finding> CheckSourceWanted(const ChannelFacts& channel);
 std::optional<Finding> CheckInKernel(const ChannelFacts& channel);
 std::optional<Finding> CheckFilter(const ChannelFacts& channel, const HostFacts& host);
 std::optional<Finding> CheckSourceRequired(const ChannelFacts& channel);

@@ -102,8 +102,8 @@ std::vector<SourceFacts> SourcesOf(const ChannelFacts& channel, uint32_t vrf_ind
     sources.push_back(routes->Back(*channel.asked_source, vrf_index));
   } else if (channel.snapshot.has_value()) {
     const ChannelSnapshot& snapshot = *channel.snapshot;
-    if (snapshot.wished.mode() == net::FilterMode::kInclude) {
-      for (const IpAddress& source : snapshot.wished.sources()) sources.push_back(routes->Back(source, vrf_index));
+    if (snapshot.wanted.mode() == net::FilterMode::kInclude) {
+      for (const IpAddress& source : snapshot.wanted.sources()) sources.push_back(routes->Back(source, vrf_index));
     }
     const absl::StatusOr<IpAddress> last = IpAddress::Parse(snapshot.last_source);
     if (last.ok()) sources.push_back(routes->Back(*last, vrf_index));
@@ -122,8 +122,8 @@ void SetConcern(const DiagnosisRequest& request, const std::vector<ChannelFacts>
     const int family = IndexOf(channel.group.family());
     concerned[family] = true;
     const bool wants = channel.group.IsSourceSpecific() ||
-                       (channel.snapshot.has_value() && channel.snapshot->wished.mode() == net::FilterMode::kInclude &&
-                        !channel.snapshot->wished.sources().empty());
+                       (channel.snapshot.has_value() && channel.snapshot->wanted.mode() == net::FilterMode::kInclude &&
+                        !channel.snapshot->wanted.sources().empty());
     facts->families[family].wants_sources |= wants;
   }
   if (!concerned[0] && !concerned[1]) {

@@ -19,7 +19,7 @@ std::string ChannelWord(const ChannelFacts& channel, std::string_view source = "
 
 }  // namespace
 
-std::optional<Finding> CheckWished(const ChannelFacts& channel) {
+std::optional<Finding> CheckWanted(const ChannelFacts& channel) {
   const std::string what = Describe(channel);
   const bool held = channel.snapshot.has_value() && !channel.snapshot->holders.empty();
   if (!held) {
@@ -62,13 +62,13 @@ std::optional<Finding> CheckWished(const ChannelFacts& channel) {
   }
   return Finding{FindingCode::kMembershipWished,
                  Severity::kOk,
-                 net::StrCat(requested, ", ", channel.snapshot->wished.ToString()),
+                 net::StrCat(requested, ", ", channel.snapshot->wanted.ToString()),
                  "",
                  "",
                  ""};
 }
 
-std::optional<Finding> CheckSourceWished(const ChannelFacts& channel) {
+std::optional<Finding> CheckSourceWanted(const ChannelFacts& channel) {
   if (!channel.snapshot.has_value() || channel.snapshot->holders.empty() || !channel.asked_source.has_value()) {
     return std::nullopt;
   }
@@ -91,7 +91,7 @@ std::optional<Finding> CheckSourceWished(const ChannelFacts& channel) {
       net::StrCat(all ? std::string("no membership")
                       : net::StrCat("only ", holders.size() - leaving_out, " of ", holders.size(), " memberships"),
                   " of ", Describe(channel), all ? " lets " : " let ", source.ToString(), " pass: the filter is ",
-                  channel.snapshot->wished.ToString()),
+                  channel.snapshot->wanted.ToString()),
       "the source filter keeps its datagrams from these clients",
       channel.port == 0 ? std::string() : net::StrCat("mcgw sub ", ChannelWord(channel, source.ToString())),
       "or correct the filter, or the sender's address"};
@@ -111,8 +111,8 @@ std::optional<Finding> CheckInKernel(const ChannelFacts& channel) {
   const uint32_t others = host_users - std::min(host_users, channel.gateway_sockets);
   const std::string users = net::StrCat(host_users, host_users == 1 ? " user, " : " users, ", channel.gateway_sockets,
                                         " of them sockets of the gateway");
-  const bool wished = channel.snapshot.has_value() && !channel.snapshot->holders.empty();
-  if (wished && channel.snapshot->joined) {
+  const bool wanted = channel.snapshot.has_value() && !channel.snapshot->holders.empty();
+  if (wanted && channel.snapshot->joined) {
     return Finding{FindingCode::kMembershipInKernel,
                    Severity::kOk,
                    net::StrCat("the kernel has joined ", what, " (", users, ")"),
@@ -120,7 +120,7 @@ std::optional<Finding> CheckInKernel(const ChannelFacts& channel) {
                    "",
                    ""};
   }
-  if (wished) {
+  if (wanted) {
     const bool lost = channel.snapshot->status.phase == fanout::ChannelPhase::kJoined;
     return Finding{
         FindingCode::kMembershipInKernel,
@@ -145,7 +145,7 @@ std::optional<Finding> CheckInKernel(const ChannelFacts& channel) {
 std::optional<Finding> CheckFilter(const ChannelFacts& channel, const HostFacts& host) {
   if (!channel.snapshot.has_value() || !channel.snapshot->joined) return std::nullopt;
   const ChannelSnapshot& snapshot = *channel.snapshot;
-  if (snapshot.told == snapshot.wished) return std::nullopt;
+  if (snapshot.told == snapshot.wanted) return std::nullopt;
   const std::string what = Describe(channel);
   const std::string why =
       "the gateway filters for each client, so nothing is lost, but the network carries unwanted datagrams";
@@ -153,7 +153,7 @@ std::optional<Finding> CheckFilter(const ChannelFacts& channel, const HostFacts&
     return Finding{FindingCode::kMembershipInKernel,
                    Severity::kInfo,
                    net::StrCat("the kernel still passes ", snapshot.told.ToString(), " of ", what,
-                               ", but the clients want ", snapshot.wished.ToString()),
+                               ", but the clients want ", snapshot.wanted.ToString()),
                    why,
                    "",
                    "wait: the gateway narrows it after a second without a datagram, and after 30 s in any case"};
@@ -162,7 +162,7 @@ std::optional<Finding> CheckFilter(const ChannelFacts& channel, const HostFacts&
   const bool is_v4 = channel.group.is_v4();
   const std::optional<int64_t> limit = is_v4 ? host.settings.igmp_max_msf : host.settings.mld_max_msf;
   const std::string setting = is_v4 ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf";
-  const auto sources = static_cast<int64_t>(snapshot.wished.sources().size());
+  const auto sources = static_cast<int64_t>(snapshot.wanted.sources().size());
   const std::string seen = net::StrCat("the kernel refused the filter of ", what, " with its ", sources, " sources");
   if (!limit.has_value()) {
     return Finding{FindingCode::kLimits,
@@ -191,10 +191,10 @@ std::optional<Finding> CheckFilter(const ChannelFacts& channel, const HostFacts&
 
 std::optional<Finding> CheckSourceRequired(const ChannelFacts& channel) {
   if (!channel.group.IsSourceSpecific()) return std::nullopt;
-  const bool wished =
-      channel.snapshot.has_value() && !channel.snapshot->wished.sources().empty() && !channel.snapshot->holders.empty();
+  const bool wanted =
+      channel.snapshot.has_value() && !channel.snapshot->wanted.sources().empty() && !channel.snapshot->holders.empty();
   const std::string range = channel.group.is_v4() ? "232.0.0.0/8" : "ff3x::/32";
-  if (wished || channel.asked_source.has_value()) {
+  if (wanted || channel.asked_source.has_value()) {
     return Finding{FindingCode::kSourceRequired,
                    Severity::kOk,
                    net::StrCat(channel.group.ToString(), " is source-specific (", range, "), and sources are named"),
