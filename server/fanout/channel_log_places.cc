@@ -92,8 +92,10 @@ Cursor ChannelLog::RecordAt(uint64_t sequence, const Cursor& head) const {
   const Slab& slab = *slabs_[low].get();
   const uint32_t records = slab.published_records.load(std::memory_order_acquire);
   const RecordEntry* const begin = slab.entries();
+  // Numbers before the first slab were dropped since the log was empty.
+  const uint64_t delta = sequence - std::min(sequence, slab.begin_sequence);
   const RecordEntry* const at =
-      std::lower_bound(begin, begin + records, sequence - slab.begin_sequence,
+      std::lower_bound(begin, begin + records, delta,
                        [](const RecordEntry& entry, uint64_t delta) { return entry.sequence_delta < delta; });
   const uint64_t position = at != begin + records     ? slab.begin_position + at->offset
                             : low + 1 < slabs_.size() ? slabs_[low + 1]->begin_position

@@ -171,6 +171,18 @@ TEST_F(ChannelLogMarksTest, ACursorInsideATrailingDropHearsOfItsRest) {
   EXPECT_THAT(Read(log_.AtSequence(4)), ElementsAre(Lost(4, 6)));
 }
 
+TEST_F(ChannelLogMarksTest, ACursorInsideADropBeforeAllSlabsHearsOfItsRest) {
+  Drop(3);
+  Append(2);
+  EXPECT_THAT(Read(log_.Resume(2)), ElementsAre(Lost(2, 3), Datagrams(4, 5)));
+  EXPECT_THAT(Read(log_.AtSequence(3)), ElementsAre(Lost(3, 3), Datagrams(4, 5)));
+  log_.EvictAll();
+  Drop(2);
+  Drop(2);
+  Append(1);
+  EXPECT_THAT(Read(log_.Resume(8)), ElementsAre(Lost(8, 9), Datagrams(10, 10)));
+}
+
 TEST_F(ChannelLogMarksTest, ACursorInsideADropAtTheBorderHearsOfItsRest) {
   Append(1, 3000);
   Drop(4);
