@@ -147,6 +147,20 @@ absl::Status ClearPath(const std::string& address, const Place& place) {
   return absl::OkStatus();
 }
 
+// As gRPC names peers; of a Unix socket, which process.
+std::string PeerText(int fd, const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET || address.ss_family == AF_INET6) {
+    const uint16_t port = address.ss_family == AF_INET ? reinterpret_cast<const sockaddr_in&>(address).sin_port
+                                                       : reinterpret_cast<const sockaddr_in6&>(address).sin6_port;
+    return net::StrCat(address.ss_family == AF_INET ? "ipv4:" : "ipv6:",
+                       net::ToString(net::IpAddress::FromSockaddr(address), ntohs(port)));
+  }
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "unix:";
+  return net::StrCat("unix:pid=", peer.pid, ",uid=", peer.uid);
+}
+
 }  // namespace
 
 std::optional<ListenSocket::FileId> ListenSocket::FileAt(const std::string& path) {
@@ -271,7 +285,7 @@ void Acceptor::OnConnection(int fd, uint32_t events) {
   const auto connection = connections_.find(fd);
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
     shares_.GiveBack(connection->second.peer);
-    // While gRPC keeps the connection open, epoll would go on to report it by this number, which is soon another's.
+    // While the connection's owner keeps it open, epoll would go on to report it by this number, soon another's.
     epoll_event unused{};
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, &unused);
     connections_.erase(connection);
@@ -365,10 +379,11 @@ void Acceptor::Accept(int listener_fd) {
     shares_.GiveBack(peer);
     return Exhausted(error, "watch a new connection");
   }
+  std::string text = PeerText(connection.get(), address);
   const int key = second.get();
   const PeerWatch watch(peer.unix_socket);
   connections_.emplace(key, Connection{.fd = std::move(second), .peer = std::move(peer), .watch = watch});
-  handler_(listener_fd, std::move(connection));
+  handler_(std::move(connection), std::move(text));
 }
 
 }  // namespace mcgw::app

@@ -1,8 +1,7 @@
 // Listening sockets, on loopback and Unix sockets, and their accept loop.
 //
-// gRPC's own accept loop never accepts again once descriptors have run out (CVE-2023-4785 in the packaged version);
-// this one recovers. It also bounds the number of connections, and cuts those whose peer has vanished or reads nothing:
-// gRPC cannot end such a stream until the transport gives up.
+// The loop bounds the number of connections, waits when descriptors have run out, and cuts connections whose peer has
+// vanished or reads nothing.
 
 #ifndef MCGW_APP_LISTENER_H_
 #define MCGW_APP_LISTENER_H_
@@ -63,8 +62,8 @@ class ListenSocket {
 // Accepts on all sockets, on its own thread.
 class Acceptor {
  public:
-  // Takes ownership of an accepted, non-blocking descriptor.
-  using Handler = std::function<void(int listener_fd, net::OwnedFd connection)>;
+  // Takes ownership of an accepted, non-blocking descriptor. `peer`: who is at its other end, for logs and turns.
+  using Handler = std::function<void(net::OwnedFd connection, std::string peer)>;
 
   // Ends a connection whose peer reads nothing for `stall_timeout` (over TCP twice that), or whose host does not answer
   // for 20 s.

@@ -1,6 +1,6 @@
 // Finds connections whose peer has vanished, or takes nothing of what is sent to it.
 //
-// gRPC's keepalive cannot tell: its ping waits behind unwritten data, so a slow reader answers as late as a dead one.
+// A ping of HTTP/2 cannot tell: it waits behind unread data, so a slow reader answers as late as a dead one.
 // The kernel knows both what the peer has acknowledged and what it has read.
 
 #ifndef MCGW_APP_PEER_WATCH_H_

@@ -8,7 +8,6 @@
 #include "grpcpp/ext/channelz_service_plugin.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
-#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 #include "server/app/config_warnings.h"
 #include "server/app/descriptors.h"
@@ -17,28 +16,14 @@
 #include "server/net/linux_socket_factory.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
-#include "server/rpc/malformed_requests.h"
-#include "server/rpc/waiting_queue.h"
 #include "spdlog/spdlog.h"
 
 namespace mcgw::app {
 namespace {
 
-constexpr int kMostStreamsPerConnection = 100;
-// A Publish batch may have 1 MiB. The excess is admitted so that the answer can say what is wrong.
-constexpr int kMostMessageBytes = (1 << 20) + (64 << 10);
-// Bounds gRPC's memory for partly received messages. When it runs short, gRPC reads less at a time from every
-// connection and cuts streams.
-constexpr size_t kMostTransportBytes = 256 << 20;
-
 // Separate pools for calls that may block and calls that only read, so that a diagnosis delays no join.
 constexpr net::WorkPool::Limits kCalls = {.threads = 16, .running = 4};
 constexpr net::WorkPool::Limits kLooks = {.threads = 4, .running = 2};
-// A peer whose host is gone is the Acceptor's to find. gRPC's ping finds one that is gone behind a proxy; it waits
-// behind unwritten data, so it must allow for a slow reader.
-constexpr int kKeepaliveMs = 60'000;
-constexpr int kKeepaliveTimeoutMs = 300'000;
-constexpr int kLeastPingIntervalMs = 5'000;  // Of a client.
 constexpr int64_t kSweepNs = 1'000'000'000;
 
 const char* const kServices[] = {"multicast.gateway.v1.MulticastGatewayService",
@@ -108,44 +93,24 @@ absl::Status Server::Serve() {
   looks_ = std::make_unique<net::WorkPool>("mcgw-look", kLooks);
   sends_ = std::make_unique<gateway::SendLoop>(calls_.get());
   if (absl::Status status = sends_->Start(); !status.ok()) return status;
-  gateway_service_ = std::make_unique<rpc::GatewayService>(gateway_.get(), calls_.get(), sends_.get());
-  inspection_service_ = std::make_unique<rpc::InspectionService>(gateway_.get(), looks_.get());
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
   grpc::ServerBuilder builder;
-  builder.RegisterService(gateway_service_.get());
-  builder.RegisterService(inspection_service_.get());
-  rpc::AnswerMalformedRequests(&builder);
-  builder.SetMaxReceiveMessageSize(kMostMessageBytes);
-  grpc::ResourceQuota quota("mcgwd");
-  builder.SetResourceQuota(quota.Resize(kMostTransportBytes));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreamsPerConnection);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kLeastPingIntervalMs);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  using Builder = grpc::ServerBuilder::experimental_type;
-  std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> external =
-      builder.experimental().AddExternalConnectionAcceptor(Builder::ExternalConnectionType::FROM_FD,
-                                                           grpc::InsecureServerCredentials());
-  std::unique_ptr<grpc::ServerCompletionQueue> queue = rpc::AddWaitingQueue(&builder);
+  builder.RegisterService(&gateway_names_);
+  builder.RegisterService(&inspection_names_);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) return absl::InternalError("gRPC could not start its server");
 
-  subscribe_server_ = std::make_unique<rpc::SubscribeServer>(gateway_.get(), calls_.get(), std::move(queue));
-  subscribe_server_->Start(
-      [service = gateway_service_.get()](auto* context, auto* request, auto* answer, auto* cq, void* tag) {
-        service->RequestSubscribe(context, request, answer, cq, cq, tag);
+  door_ = std::make_unique<rpc::FrontDoor>(gateway_.get(), calls_.get(), looks_.get(), sends_.get());
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  door_->Start(grpc_server_->InProcessChannel(arguments));
+  acceptor_ = std::make_unique<Acceptor>(
+      std::move(sockets), ConnectionShares(descriptors.connections, config_.max_connections_per_peer()),
+      StallTimeout(config_), [this](net::OwnedFd connection, std::string peer) {
+        door_->Serve(http2::NewPlainTransport(std::move(connection)), std::move(peer));
       });
-  acceptor_ = std::make_unique<Acceptor>(std::move(sockets),
-                                         ConnectionShares(descriptors.connections, config_.max_connections_per_peer()),
-                                         StallTimeout(config_), [external](int listener_fd, net::OwnedFd connection) {
-                                           grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters p;
-                                           p.listener_fd = listener_fd;
-                                           p.fd = connection.Release();
-                                           external->HandleNewConnection(&p);
-                                         });
   WatchDuties();
   control_thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "mcgw-control");
@@ -181,7 +146,6 @@ void Server::WatchDuties() {
   for (size_t shard = 0; shard < gateway_->shards(); ++shard) {
     duties_.Watch(net::StrCat("shard ", shard), &gateway_->loop(shard)->duty());
   }
-  duties_.Watch("the stream completion thread", &subscribe_server_->duty());
   duties_.Watch("the control loop", &control_->duty());
   duties_.Watch("the send loop", &sends_->duty());
   duties_.Watch("the accept loop", &acceptor_->duty());
@@ -198,8 +162,7 @@ void Server::RunControl() {
     bool report = follower_->Run(now_ns);
     if (now_ns >= next_sweep_ns) {
       gateway_->Sweep();
-      subscribe_server_->CheckStalls(stall_checks);
-      gateway_service_->publish_streams().CheckStalls(stall_checks);
+      door_->Check(stall_checks);
       for (const std::string& line : duties_.NewLines(now_ns)) spdlog::info("{}", line);
       next_sweep_ns = now_ns + kSweepNs;
       report = true;
@@ -213,8 +176,8 @@ void Server::RunControl() {
 
 void Server::WaitUntilIdle(int64_t end_ns) {
   const auto left = [end_ns] { return absl::Nanoseconds(end_ns - net::MonotonicNs()); };
-  subscribe_server_->WaitUntilIdle(left());
-  gateway_service_->publish_streams().WaitUntilIdle(left());
+  door_->subscriptions().WaitUntilIdle(left());
+  door_->publications().WaitUntilIdle(left());
 }
 
 void Server::Stop(absl::Duration grace) {
@@ -227,22 +190,23 @@ void Server::Stop(absl::Duration grace) {
   const int64_t ending_ns = absl::ToInt64Nanoseconds(divided.ending);
   const int64_t end_ns = net::MonotonicNs() + absl::ToInt64Nanoseconds(divided.serving) + ending_ns;
   gateway_->Drain(divided.serving);
-  subscribe_server_->WaitUntilIdle(divided.serving);
-  gateway_service_->publish_streams().End(draining);
-  subscribe_server_->End(draining);
+  door_->subscriptions().WaitUntilIdle(divided.serving);
+  door_->End(draining);
   // In half of this time, streams whose clients read get their reason; then the others are cut.
   WaitUntilIdle(end_ns - ending_ns / 2);
-  gateway_service_->publish_streams().Abandon();
+  door_->publications().Abandon();
+  door_->Drain();
   const std::chrono::nanoseconds left(end_ns - net::MonotonicNs());
   std::thread shutdown([this, left] { grpc_server_->Shutdown(std::chrono::system_clock::now() + left); });
   WaitUntilIdle(end_ns - ending_ns / 4);
-  if (acceptor_ != nullptr) acceptor_->CutConnections();
+  door_->Cut();
   shutdown.join();
-  subscribe_server_->Stop();
+  door_->Stop();
+  if (acceptor_ != nullptr) acceptor_->CutConnections();
   control_->Post([this] { stopping_control_ = true; });
   control_thread_.join();
   for (const std::string& line : duties_.Summary(net::MonotonicNs(), start_ns_)) spdlog::debug("{}", line);
-  subscribe_server_.reset();
+  door_.reset();
   grpc_server_.reset();
   // All calls have been answered.
   sends_->Stop();

@@ -11,6 +11,8 @@
 
 #include "absl/status/statusor.h"
 #include "grpcpp/server.h"
+#include "multicast/gateway/v1/gateway_service.grpc.pb.h"
+#include "multicast/gateway/v1/inspection_service.grpc.pb.h"
 #include "server/app/config.h"
 #include "server/app/duty_report.h"
 #include "server/app/health_names.h"
@@ -22,9 +24,7 @@
 #include "server/net/event_loop.h"
 #include "server/net/interface_table.h"
 #include "server/net/work_pool.h"
-#include "server/rpc/gateway_service.h"
-#include "server/rpc/inspection_service.h"
-#include "server/rpc/subscribe_stream.h"
+#include "server/rpc/front_door.h"
 
 namespace mcgw::app {
 
@@ -63,10 +63,11 @@ class Server {
   std::unique_ptr<net::WorkPool> calls_;
   std::unique_ptr<net::WorkPool> looks_;
   std::unique_ptr<gateway::SendLoop> sends_;
-  std::unique_ptr<rpc::GatewayService> gateway_service_;
-  std::unique_ptr<rpc::InspectionService> inspection_service_;
+  // Health, reflection and channelz. Its other services only lend their names to the reflection.
+  multicast::gateway::v1::MulticastGatewayService::CallbackService gateway_names_;
+  multicast::gateway::v1::InspectionService::CallbackService inspection_names_;
   std::unique_ptr<grpc::Server> grpc_server_;
-  std::unique_ptr<rpc::SubscribeServer> subscribe_server_;
+  std::unique_ptr<rpc::FrontDoor> door_;
   std::unique_ptr<Acceptor> acceptor_;
   std::thread control_thread_;
   const int64_t start_ns_ = net::MonotonicNs();

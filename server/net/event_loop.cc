@@ -73,6 +73,13 @@ void EventLoop::Remove(int fd, Handler* handler) {
   }
 }
 
+void EventLoop::WatchWritable(int fd, Handler* handler, bool watch) {
+  epoll_event event = {};
+  event.events = watch ? EPOLLIN | EPOLLOUT : EPOLLIN;
+  event.data.ptr = handler;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+}
+
 void EventLoop::Post(std::function<void()> work) {
   MutexLock lock(&mutex_);
   posted_.push_back(std::move(work));
@@ -94,9 +101,11 @@ int EventLoop::RunOnce(absl::Duration timeout) {
   events_ready_ = ready < 0 ? 0 : ready;  // EINTR; any other error would mean that our own descriptor is broken.
   int ran = 0;
   for (int i = 0; i < events_ready_; ++i) {
-    Handler* const handler = static_cast<Handler*>(events_[i].data.ptr);
+    Handler* handler = static_cast<Handler*>(events_[i].data.ptr);
     if (handler == nullptr) continue;
-    handler->OnReadable();
+    if ((events_[i].events & EPOLLOUT) != 0) handler->OnWritable();
+    handler = static_cast<Handler*>(events_[i].data.ptr);  // Null if it has removed itself.
+    if (handler != nullptr && (events_[i].events & ~EPOLLOUT) != 0) handler->OnReadable();
     ++ran;
   }
   events_ready_ = 0;

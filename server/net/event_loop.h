@@ -30,6 +30,8 @@ class EventLoop {
    public:
     virtual ~Handler() = default;
     virtual void OnReadable() = 0;
+    // Only after WatchWritable.
+    virtual void OnWritable() {}
   };
 
   static absl::StatusOr<std::unique_ptr<EventLoop>> Create();
@@ -41,6 +43,8 @@ class EventLoop {
   // called again, not even for an event that was already fetched.
   absl::Status Add(int fd, Handler* handler);
   void Remove(int fd, Handler* handler);
+  // Watches a descriptor that was added for writing too, or no longer.
+  void WatchWritable(int fd, Handler* handler, bool watch);
 
   // Runs `work` on the loop's thread in the next RunOnce, in posting order, and wakes the loop. Thread-safe. The
   // destructor runs work that is still queued.

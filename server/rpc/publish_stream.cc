@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "multicast/gateway/v1/gateway_service.grpc.pb.h"
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "server/rpc/calls.h"
@@ -20,6 +19,8 @@ using net::Reason;
 constexpr size_t kMostUnanswered = 16;
 constexpr size_t kMostUnansweredBytes = 256 << 10;
 constexpr size_t kMostBatchBytes = 1 << 20;
+// A larger batch is parsed and begun by another thread than the shard's, which has others to serve.
+constexpr size_t kMostInlineBytes = 64 << 10;
 constexpr int kMostPayloads = 16384;
 
 // A request message that has grown beyond this is not kept for the next batch.
@@ -82,74 +83,71 @@ v1::PublishResponse FinishBatch(gateway::BatchJob* job, const v1::PublishRequest
   return response;
 }
 
-PublishStream* PublishStream::New(gateway::Gateway* gateway, gateway::SendLoop* sends,
-                                  grpc::CallbackServerContext* context, gateway::Caller caller,
-                                  PublishStreams* streams) {
-  const std::shared_ptr<PublishStream> stream(new PublishStream(gateway, sends, context, std::move(caller), streams));
-  {
-    net::MutexLock lock(&stream->mutex_);
-    stream->self_ = stream;
-    stream->Advance();
-  }
-  streams->Add(stream.get());
-  return stream.get();
-}
+PublishStream::PublishStream(PublishStreams* streams, StreamLoop* loop, http2::Stream* stream, CallHead head)
+    : Call(loop, stream, std::move(head), kMostMessageBytes), streams_(streams) {}
 
-PublishStream::PublishStream(gateway::Gateway* gateway, gateway::SendLoop* sends, grpc::CallbackServerContext* context,
-                             gateway::Caller caller, PublishStreams* streams)
-    : gateway_(gateway), sends_(sends), context_(context), caller_(std::move(caller)), streams_(streams) {}
+PublishStream::~PublishStream() { streams_->Remove(this); }
+
+void PublishStream::Begin() {
+  streams_->Add(self());
+  Advance();
+}
 
 void PublishStream::Advance() {
-  if (finished_) return;
-  if (!writing_ && !answers_.empty()) {
-    writing_ = true;
-    StartWrite(&answers_.front());
+  if (!open()) return;
+  if (!writing() && !answers_.empty()) {
+    answer_bytes_ -= answers_.front().size();
+    Write(std::move(answers_.front()));
+    answers_.pop_front();
   }
   if (ending_.has_value()) {
-    if (answers_.empty() && !writing_ && waiting_ == nullptr) {
-      finished_ = true;
-      Finish(ToGrpc(*ending_));
-    }
+    if (answers_.empty() && !in_batch_) Finish(ToGrpc(*ending_));
     return;
   }
-  if (!reading_ && answers_.size() < kMostUnanswered && answer_bytes_ < kMostUnansweredBytes) {
+  if (!in_batch_ && !reading_ && answers_.size() < kMostUnanswered && answer_bytes_ < kMostUnansweredBytes) {
     reading_ = true;
-    StartRead(&received_);
+    ReadNext();
   }
 }
 
-void PublishStream::OnReadDone(bool ok) {
-  if (!ok) {
-    net::MutexLock lock(&mutex_);
-    reading_ = false;
-    if (!ending_.has_value()) ending_ = absl::OkStatus();  // The client is done.
-    Advance();
-    return;
-  }
-  absl::StatusOr<std::shared_ptr<gateway::BatchJob>> job = Start();
+void PublishStream::OnMessage(std::string message) {
+  reading_ = false;
+  if (ending_.has_value()) return Advance();
+  in_batch_ = true;
+  if (message.size() <= kMostInlineBytes) return Start(message);
+  const bool taken =
+      streams_->calls_->TryRun(peer(), [self = self(), message = std::move(message)] { self->Start(message); });
+  if (!taken) Answered(TooManyWaiting());
+}
+
+void PublishStream::OnHalfClosed() {
+  reading_ = false;
+  if (!ending_.has_value()) ending_ = absl::OkStatus();
+  Advance();
+}
+
+void PublishStream::Start(const std::string& message) {
+  absl::StatusOr<Job> job = Parse(message);
   if (!job.ok()) return Answer(job.status());
   const gateway::SendJob::Next next = (*job)->Step(gateway::SendJob::FirstTurn());
   if (next == gateway::SendJob::Next::kDone) return Answer(FinishBatch(job->get(), request_));
   if (absl::Status status = Wait(*std::move(job), next); !status.ok()) Answer(status);
 }
 
-absl::Status PublishStream::Wait(std::shared_ptr<gateway::BatchJob> job, gateway::SendJob::Next next) {
+absl::Status PublishStream::Wait(Job job, gateway::SendJob::Next next) {
   size_t bytes = request_.SpaceUsedLong();
   for (const v1::Burst& burst : request_.bursts()) bytes += burst.payloads_size() * sizeof(net::OutgoingDatagram);
-  const std::string client = context_->peer();
-  if (!streams_->Charge(client, bytes)) {
+  if (!streams_->Charge(peer(), bytes)) {
     return Error(Reason::kRateLimited, "bursts",
                  "too much data waits to be sent on slow interfaces: publish over fewer streams");
   }
-  std::shared_ptr<PublishStream> self;
   {
     net::MutexLock lock(&mutex_);
     waiting_ = job;
-    self = self_;
     if (cancelled_) job->Cancel();
   }
-  sends_->Take(job, next, client, [self, job, client, bytes] {
-    self->streams_->GiveBack(client, bytes);
+  streams_->sends_->Take(job, next, peer(), [self = self(), job, bytes] {
+    self->streams_->GiveBack(self->peer(), bytes);
     {
       net::MutexLock lock(&self->mutex_);
       self->waiting_ = nullptr;
@@ -162,64 +160,40 @@ absl::Status PublishStream::Wait(std::shared_ptr<gateway::BatchJob> job, gateway
 
 void PublishStream::Answer(absl::StatusOr<Response> answer) {
   if (request_.ByteSizeLong() > kMostKeptBytes || request_.bursts_size() > 64) Request().Swap(&request_);
-  grpc::ByteBuffer encoded;
+  absl::StatusOr<std::string> encoded =
+      answer.ok() ? absl::StatusOr<std::string>(EncodeMessage(*answer)) : absl::StatusOr<std::string>(answer.status());
+  if (StreamLoop::IsThreadOf(loop())) return Answered(std::move(encoded));
+  loop()->Post([self = self(), encoded = std::move(encoded)]() mutable { self->Answered(std::move(encoded)); });
+}
+
+void PublishStream::Answered(absl::StatusOr<std::string> answer) {
+  in_batch_ = false;
   if (answer.ok()) {
-    bool own_buffer = false;
-    grpc::SerializationTraits<Response>::Serialize(*answer, &encoded, &own_buffer);
-  }
-  net::MutexLock lock(&mutex_);
-  reading_ = false;
-  if (answer.ok()) {
-    answer_bytes_ += encoded.Length();
-    answers_.push_back(std::move(encoded));
+    answer_bytes_ += answer->size();
+    answers_.push_back(*std::move(answer));
   } else if (!ending_.has_value()) {
     ending_ = answer.status();
   }
   Advance();
 }
 
-void PublishStream::OnWriteDone(bool ok) {
-  net::MutexLock lock(&mutex_);
-  writing_ = false;
-  stalled_checks_ = 0;
-  answer_bytes_ -= answers_.front().Length();
-  answers_.pop_front();
-  if (!ok) {
-    answers_.clear();
-    answer_bytes_ = 0;
-    if (!ending_.has_value()) ending_ = absl::CancelledError("the client has gone");
-  }
-  Advance();
-}
-
-void PublishStream::OnCancel() { Abandon(); }
+void PublishStream::OnSent() { Advance(); }
 
 void PublishStream::Abandon() {
-  std::shared_ptr<gateway::BatchJob> waiting;
+  Job waiting;
   {
     net::MutexLock lock(&mutex_);
     cancelled_ = true;
     waiting = waiting_;
   }
-  if (waiting != nullptr) sends_->Cancel(waiting.get());
+  if (waiting != nullptr) streams_->sends_->Cancel(waiting.get());
 }
 
-void PublishStream::OnDone() {
-  streams_->Remove(this);
-  std::shared_ptr<PublishStream> self;
-  net::MutexLock lock(&mutex_);
-  self.swap(self_);
-}
+void PublishStream::OnGone() { Abandon(); }
 
 void PublishStream::End(const absl::Status& status) {
-  net::MutexLock lock(&mutex_);
   if (!ending_.has_value()) ending_ = status;
   Advance();
-}
-
-void PublishStream::CheckStall(int most_checks) {
-  net::MutexLock lock(&mutex_);
-  if (writing_ && !finished_ && ++stalled_checks_ > most_checks) context_->TryCancel();
 }
 
 absl::Status PublishStream::ReadSession() {
@@ -232,26 +206,25 @@ absl::Status PublishStream::ReadSession() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<gateway::BatchJob>> PublishStream::Start() {
+absl::StatusOr<PublishStream::Job> PublishStream::Parse(const std::string& message) {
   // Before it is parsed: small bursts take many times their encoding.
-  const size_t bytes = received_.Length();
-  if (bytes > kMostBatchBytes) {
+  if (message.size() > kMostBatchBytes) {
     return Error(Reason::kInvalidBatch, "bursts",
-                 net::StrCat("a batch of ", bytes, " bytes: at most ", kMostBatchBytes, " bytes"));
+                 net::StrCat("a batch of ", message.size(), " bytes: at most ", kMostBatchBytes, " bytes"));
   }
-  if (!grpc::SerializationTraits<Request>::Deserialize(&received_, &request_).ok()) {
+  if (!request_.ParseFromString(message)) {
     return absl::InvalidArgumentError("the request cannot be parsed as a PublishRequest");
   }
   if (absl::Status status = CheckBatch(request_); !status.ok()) return status;
   if (absl::Status status = ReadSession(); !status.ok()) return status;
-  return StartBatch(gateway_, caller_, *session_id_, request_);
+  return StartBatch(streams_->gateway_, caller(), *session_id_, request_);
 }
 
-void PublishStreams::Add(PublishStream* stream) {
+void PublishStreams::Add(const std::shared_ptr<PublishStream>& stream) {
   std::optional<absl::Status> ended;
   {
     net::MutexLock lock(&mutex_);
-    streams_.insert(stream);
+    streams_.emplace(stream.get(), stream);
     ended = ended_;
   }
   if (ended.has_value()) stream->End(*ended);
@@ -269,21 +242,31 @@ void PublishStreams::WaitUntilIdle(absl::Duration patience) {
   while (!streams_.empty() && changed_.WaitUntil(&mutex_, deadline)) continue;
 }
 
+void PublishStreams::ForEach(const std::function<void(PublishStream*)>& visit) {
+  // Their last references may be these, and Remove takes the lock.
+  std::vector<std::shared_ptr<PublishStream>> open;
+  {
+    net::MutexLock lock(&mutex_);
+    for (const auto& [unused, stream] : streams_) {
+      if (std::shared_ptr<PublishStream> held = stream.lock(); held != nullptr) open.push_back(std::move(held));
+    }
+  }
+  for (std::shared_ptr<PublishStream>& stream : open) {
+    StreamLoop* const loop = stream->loop();
+    loop->Post([stream = std::move(stream), visit] { visit(stream.get()); });
+  }
+}
+
 void PublishStreams::Abandon() {
-  net::MutexLock lock(&mutex_);
-  for (PublishStream* stream : streams_) stream->Abandon();
+  ForEach([](PublishStream* stream) { stream->Abandon(); });
 }
 
 void PublishStreams::End(const absl::Status& status) {
-  // A stream is destroyed only after Remove, which takes this lock: none goes while this loop runs.
-  net::MutexLock lock(&mutex_);
-  ended_ = status;
-  for (PublishStream* stream : streams_) stream->End(status);
-}
-
-void PublishStreams::CheckStalls(int most_checks) {
-  net::MutexLock lock(&mutex_);
-  for (PublishStream* stream : streams_) stream->CheckStall(most_checks);
+  {
+    net::MutexLock lock(&mutex_);
+    ended_ = status;
+  }
+  ForEach([status](PublishStream* stream) { stream->End(status); });
 }
 
 bool PublishStreams::Charge(const std::string& client, size_t bytes) {

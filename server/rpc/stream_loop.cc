@@ -8,14 +8,21 @@
 #include <functional>
 
 #include "server/net/clock.h"
+#include "server/rpc/call.h"
 #include "server/rpc/subscribe_stream.h"
 
 namespace mcgw::rpc {
 namespace {
 
-// Writes between two reads of the sockets, so that a burst of writes does not overflow a receive buffer.
-constexpr int kWritesInARow = 16;
+// Of one read of a connection.
+constexpr size_t kReadBytes = 64 << 10;
+
+// Messages between two reads of the sockets, so that a burst of them does not overflow a receive buffer, and how long
+// making and writing them may take. They are written in a row, not each when it is made: a reader that is woken by the
+// first then finds the others, and its kernel is not asked to wake it for each.
+constexpr int kMessagesInARow = 64;
 constexpr int64_t kDrivingNs = 100'000;
+constexpr int64_t kWritingNs = 400'000;
 
 // Streams whose holds end within this time of each other are written together.
 constexpr int64_t kTogetherNs = 50'000;
@@ -49,9 +56,8 @@ void StreamDoorbell::Ring() {
 
 bool StreamLoop::IsThreadOf(const StreamLoop* loop) { return loop_of_this_thread == loop; }
 
-StreamLoop::StreamLoop(net::EventLoop* loop, grpc::ServerCompletionQueue* queue,
-                       std::function<void(StreamTag*, bool)> dispatch)
-    : loop_(loop), queue_(queue), dispatch_(std::move(dispatch)) {}
+StreamLoop::StreamLoop(net::EventLoop* loop, ReceiveBudget* received, Serve serve)
+    : loop_(loop), received_(received), serve_(std::move(serve)), read_buffer_(kReadBytes) {}
 
 StreamLoop::~StreamLoop() { Stop(); }
 
@@ -66,8 +72,24 @@ void StreamLoop::Start() {
 
 void StreamLoop::Stop() {
   if (!thread_.joinable()) return;
+  Cut();
+  {
+    net::MutexLock lock(&mutex_);
+    while (calls_alive_ > 0) calls_ended_.Wait(&mutex_);
+  }
   Post([this] { stopping_ = true; });
   thread_.join();
+}
+
+void StreamLoop::CallBegins() {
+  net::MutexLock lock(&mutex_);
+  ++calls_alive_;
+}
+
+void StreamLoop::CallEnds() {
+  net::MutexLock lock(&mutex_);
+  MCGW_INVARIANT(calls_alive_ > 0);
+  if (--calls_alive_ == 0) calls_ended_.NotifyAll();
 }
 
 void StreamLoop::ForEachStream(std::function<void(SubscribeStream*)> visit) {
@@ -82,14 +104,83 @@ void StreamLoop::Run() {
   while (!stopping_) {
     Wait();
     DriveStreams();
+    ServeConnections();
+  }
+}
+
+void StreamLoop::Add(std::unique_ptr<http2::Transport> transport, std::string peer) {
+  // std::function must be copyable, so the transport is shared.
+  auto shared = std::make_shared<std::unique_ptr<http2::Transport>>(std::move(transport));
+  Post([this, shared, peer = std::move(peer)]() mutable {
+    if (stopping_) return;
+    http2::Connection::Owner* const owner = this;
+    auto connection = std::make_unique<http2::Connection>(std::move(*shared), std::move(peer),
+                                                          http2::Connection::Limits(), loop_, owner);
+    http2::Connection* const raw = connection.get();
+    if (raw->Start().ok()) connections_.emplace(raw, std::move(connection));
+  });
+}
+
+void StreamLoop::Drain() {
+  Post([this] {
+    for (const auto& [connection, unused] : connections_) connection->Drain();
+  });
+}
+
+void StreamLoop::Cut() {
+  Post([this] {
+    for (const auto& [connection, unused] : connections_) connection->Cut();
+  });
+}
+
+void StreamLoop::CheckClients(int most_checks) {
+  Post([this, most_checks] {
+    const int64_t now_ns = net::MonotonicNs();
+    for (const auto& [connection, unused] : connections_) connection->CheckPeer(now_ns);
+    for (Call* const call : calls_) call->Check(now_ns, most_checks);
+  });
+}
+
+std::shared_ptr<http2::StreamHandler> StreamLoop::OnRequest(http2::Stream* stream, http2::Fields request,
+                                                            bool too_many_fields) {
+  return serve_(this, stream, std::move(request), too_many_fields);
+}
+
+void StreamLoop::FlushSoon(http2::Connection* connection) { to_flush_.push_back(connection); }
+
+void StreamLoop::OnEnd(http2::Connection* connection) { over_.push_back(connection); }
+
+void StreamLoop::ServeConnections() {
+  if (!to_flush_.empty()) {
+    const int64_t until_ns = net::MonotonicNs() + kWritingNs;
+    while (!to_flush_.empty()) {
+      http2::Connection* const connection = to_flush_.front();
+      to_flush_.pop_front();
+      connection->Flush();
+      if (net::MonotonicNs() > until_ns) break;
+    }
+  }
+  if (over_.empty()) return;
+  std::erase_if(to_flush_, [](const http2::Connection* connection) { return connection->ended(); });
+  for (http2::Connection* const connection : over_) connections_.erase(connection);
+  over_.clear();
+}
+
+void StreamLoop::ExpireCalls(int64_t now_ns) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now_ns) {
+    Call* const call = deadlines_.begin()->second;
+    deadlines_.erase(deadlines_.begin());
+    call->Expire();
   }
 }
 
 void StreamLoop::Wait() {
-  if (!ready_.empty()) {
+  const int64_t due_ns = deadlines_.empty() ? 0 : deadlines_.begin()->first;
+  if (!ready_.empty() || !to_flush_.empty()) {
     loop_->RunOnce(absl::ZeroDuration());
   } else if (held_.empty()) {
-    loop_->RunOnce(absl::InfiniteDuration());
+    loop_->RunOnce(due_ns == 0 ? absl::InfiniteDuration()
+                               : absl::Nanoseconds(std::max<int64_t>(0, due_ns - net::MonotonicNs())));
   } else if (sleep_forbidden_ > 0) {
     loop_->RunOnce(absl::Nanoseconds(std::max<int64_t>(0, held_.front().until_ns - net::MonotonicNs())));
   } else {
@@ -98,6 +189,7 @@ void StreamLoop::Wait() {
     loop_->RunOnce(absl::ZeroDuration());
   }
   if (!held_.empty()) ReleaseHeld(net::MonotonicNs());
+  if (due_ns != 0) ExpireCalls(net::MonotonicNs());
 }
 
 void StreamLoop::ReleaseHeld(int64_t now_ns) {
@@ -114,7 +206,7 @@ void StreamLoop::DriveStreams() {
   if (ready_.empty()) return;
   int64_t now_ns = net::MonotonicNs();
   const int64_t until_ns = now_ns + kDrivingNs;
-  for (int writes = 0; writes < kWritesInARow && !ready_.empty(); ++writes) {
+  for (int messages = 0; messages < kMessagesInARow && !ready_.empty(); ++messages) {
     std::shared_ptr<StreamDoorbell> doorbell = std::move(ready_.front());
     ready_.pop_front();
     if (doorbell->stream_ != nullptr && doorbell->stream_->hold_until_ns() > now_ns) {
@@ -128,18 +220,6 @@ void StreamLoop::DriveStreams() {
     if (doorbell->stream_ != nullptr) doorbell->stream_->Drive();
     now_ns = net::MonotonicNs();
     if (now_ns > until_ns) break;
-  }
-}
-
-void StreamLoop::FlushCache() {
-  void* raw = nullptr;
-  int raw_ok = 0;
-  if (grpc_completion_queue_thread_local_cache_flush(queue_->cq(), &raw, &raw_ok) == 0) return;
-  bool ok = raw_ok == 1;
-  void* tag = nullptr;
-  // Like CompletionQueue::DoThenAsyncNext, but does not poll the queue after a miss, which would only cost time.
-  if (static_cast<grpc::internal::CompletionQueueTag*>(raw)->FinalizeResult(&tag, &ok)) {
-    dispatch_(static_cast<StreamTag*>(tag), ok);
   }
 }
 

@@ -1,9 +1,7 @@
-// The thread of a shard: receives the shard's channels and writes its streams.
+// The thread of a shard: receives the shard's channels, and serves connections with all their calls.
 //
-// Streams are written through one asynchronous completion queue. A write that the transport accepts at once completes
-// on this thread and wakes no other (gRPC's thread-local completion cache). A companion thread (SubscribeServer) blocks
-// in the queue for later completions and posts them here. This thread blocks only in the event loop. docs/adr/ gives
-// the reasons and figures.
+// A stream's next message is written by this thread, straight from the log to the socket. The thread blocks only in the
+// event loop.
 //
 // Under load a stream's next message is held back briefly (linger.h). While a message is held back and no stream
 // forbids delay, the thread sleeps without receiving; its other streams wait too. So a burst costs one wake-up.
@@ -15,29 +13,27 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <thread>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include "grpc/grpc.h"
-#include "grpcpp/completion_queue.h"
 #include "server/fanout/waiter.h"
+#include "server/http2/connection.h"
 #include "server/net/event_loop.h"
 #include "server/net/invariant.h"
+#include "server/net/mutex.h"
+#include "server/rpc/receive_budget.h"
 
 namespace mcgw::rpc {
 
+class Call;
 class SubscribeStream;
 class StreamLoop;
-
-// The tag that the completion queue carries. Lives in its stream.
-struct StreamTag {
-  enum class Kind : uint8_t { kCall, kWrite, kFinish, kDone };
-  Kind kind;
-  SubscribeStream* stream;
-};
 
 // Queues its stream in the loop's list of streams with work. Outlives the stream. A ring from another thread may
 // outlive the loop too, so it is posted to the shard's event loop, which checks that the stream still exists.
@@ -55,17 +51,19 @@ class StreamDoorbell : public fanout::Doorbell, public std::enable_shared_from_t
   SubscribeStream* stream_;  // Loop thread only; null once the stream is gone.
 };
 
-class StreamLoop {
+class StreamLoop final : private http2::Connection::Owner {
  public:
-  // `loop` is the shard's. `dispatch` delivers a completion and may be called on this loop's thread. All arguments must
-  // outlive this object.
-  StreamLoop(net::EventLoop* loop, grpc::ServerCompletionQueue* queue, std::function<void(StreamTag*, bool)> dispatch);
+  // Takes a request: what serves it, or null if it is answered.
+  using Serve = std::function<std::shared_ptr<http2::StreamHandler>(StreamLoop*, http2::Stream*, http2::Fields, bool)>;
+
+  // `loop` is the shard's. It and `received` outlive this object. `serve` is called on this loop's thread.
+  StreamLoop(net::EventLoop* loop, ReceiveBudget* received, Serve serve);
   StreamLoop(const StreamLoop&) = delete;
   StreamLoop& operator=(const StreamLoop&) = delete;
-  ~StreamLoop();
+  ~StreamLoop() override;
 
   void Start();
-  // Ends the thread after all work posted so far.
+  // Cuts all connections, waits for what other threads do for their calls, and ends the thread.
   void Stop();
 
   // Any thread.
@@ -74,6 +72,15 @@ class StreamLoop {
   static bool IsThreadOf(const StreamLoop* loop);
   // Calls `visit` for every stream of this loop, on its thread.
   void ForEachStream(std::function<void(SubscribeStream*)> visit);
+  // Serves a connection until it ends. `peer`: who it is.
+  void Add(std::unique_ptr<http2::Transport> transport, std::string peer);
+  // Asks all clients to go elsewhere; see http2::Connection.
+  void Drain();
+  // Ends all connections.
+  void Cut();
+  // Asks idle clients whether they are there, and has each call look whether its client does something (Call::Check).
+  // Once a second.
+  void CheckClients(int most_checks);
 
   // ---- The loop's thread ----
 
@@ -93,14 +100,18 @@ class StreamLoop {
     --sleep_forbidden_;
   }
 
-  // Starts one operation on the queue. If it completes at once, its tag is dispatched on this thread before this
-  // returns. Must not be nested.
-  template <typename Operation>
-  void Operate(Operation&& operation) {
-    grpc_completion_queue_thread_local_cache_init(queue_->cq());
-    operation();
-    FlushCache();
-  }
+  // Deadlines of calls, by the monotonic clock.
+  using Deadlines = std::multimap<int64_t, Call*>;
+  Deadlines::iterator AddDeadline(int64_t at_ns, Call* call) { return deadlines_.emplace(at_ns, call); }
+  void RemoveDeadline(Deadlines::iterator at) { deadlines_.erase(at); }
+
+  ReceiveBudget* received() const { return received_; }
+  void AddCall(Call* call) { calls_.insert(call); }
+  void RemoveCall(Call* call) { calls_.erase(call); }
+
+  // Counts calls, which may outlive their connection in other threads. Any thread.
+  void CallBegins();
+  void CallEnds();
 
  private:
   friend class StreamDoorbell;
@@ -111,22 +122,40 @@ class StreamLoop {
     bool operator>(const Held& other) const { return until_ns > other.until_ns; }
   };
 
+  std::shared_ptr<http2::StreamHandler> OnRequest(http2::Stream* stream, http2::Fields request,
+                                                  bool too_many_fields) override;
+  void FlushSoon(http2::Connection* connection) override;
+  void OnEnd(http2::Connection* connection) override;
+  absl::Span<char> read_buffer() override { return absl::MakeSpan(read_buffer_); }
+
   void Run();
   // Waits for a datagram, posted work, or the end of a delay.
   void Wait();
   void ReleaseHeld(int64_t now_ns);
   void DriveStreams();
-  void FlushCache();
+  void ExpireCalls(int64_t now_ns);
+  // Writes what the streams have given to their connections, and destroys those that have ended.
+  void ServeConnections();
 
   net::EventLoop* const loop_;
-  grpc::ServerCompletionQueue* const queue_;
-  const std::function<void(StreamTag*, bool)> dispatch_;
+  ReceiveBudget* const received_;
+  const Serve serve_;
   std::thread thread_;
+
+  net::Mutex mutex_;
+  net::CondVar calls_ended_;
+  size_t calls_alive_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // Loop thread only.
   std::unordered_set<SubscribeStream*> streams_;
+  std::unordered_set<Call*> calls_;  // Whose clients are there.
   std::deque<std::shared_ptr<StreamDoorbell>> ready_;
   std::vector<Held> held_;  // A heap with the earliest on top.
+  std::unordered_map<http2::Connection*, std::unique_ptr<http2::Connection>> connections_;
+  std::deque<http2::Connection*> to_flush_;
+  std::vector<http2::Connection*> over_;
+  std::vector<char> read_buffer_;
+  Deadlines deadlines_;
   int sleep_forbidden_ = 0;
   bool stopping_ = false;
 };

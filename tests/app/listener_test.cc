@@ -133,7 +133,7 @@ TEST_F(UnixSocketTest, AClientWaitsUntilThereAreDescriptorsForIt) {
     std::promise<net::OwnedFd> accepted;
     std::future<net::OwnedFd> taken = accepted.get_future();
     Acceptor acceptor(std::move(sockets), ConnectionShares(10, 10), absl::Seconds(60),
-                      [&](int, net::OwnedFd connection) { accepted.set_value(std::move(connection)); });
+                      [&](net::OwnedFd connection, const std::string&) { accepted.set_value(std::move(connection)); });
     ASSERT_TRUE(acceptor.Start().ok());
     const net::OwnedFd client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
@@ -169,8 +169,9 @@ TEST_F(UnixSocketTest, WhatAnEndedConnectionStillTellsIsOfNoOther) {
   sockets.push_back(*Open());
   std::array<std::promise<net::OwnedFd>, 3> accepted;
   size_t next = 0;
-  Acceptor acceptor(std::move(sockets), ConnectionShares(1, 1), absl::Seconds(60),
-                    [&](int, net::OwnedFd connection) { accepted.at(next++).set_value(std::move(connection)); });
+  Acceptor acceptor(
+      std::move(sockets), ConnectionShares(1, 1), absl::Seconds(60),
+      [&](net::OwnedFd connection, const std::string&) { accepted.at(next++).set_value(std::move(connection)); });
   ASSERT_TRUE(acceptor.Start().ok());
   connect_client(0);
   const net::OwnedFd ended = accepted[0].get_future().get();

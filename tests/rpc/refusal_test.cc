@@ -74,11 +74,12 @@ TEST_F(RefusalTest, MetadataIsBounded) {
     return stub->ListInterfaces(&context, {}, &response);
   };
   EXPECT_TRUE(call_with(4000).ok());
-  for (const size_t bytes : {16'000, 1'000'000}) {
-    const grpc::Status refused = call_with(bytes);
-    EXPECT_EQ(refused.error_code(), StatusCode::RESOURCE_EXHAUSTED) << refused.error_message();
-    EXPECT_NE(refused.error_message().find("metadata"), std::string::npos) << refused.error_message();
-  }
+  const grpc::Status refused = call_with(16'000);
+  EXPECT_EQ(refused.error_code(), StatusCode::RESOURCE_EXHAUSTED) << refused.error_message();
+  EXPECT_NE(refused.error_message().find("metadata"), std::string::npos) << refused.error_message();
+  // Far too much ends the connection, unless the client itself holds to the limit.
+  const grpc::StatusCode code = call_with(1'000'000).error_code();
+  EXPECT_TRUE(code == StatusCode::UNAVAILABLE || code == StatusCode::RESOURCE_EXHAUSTED) << code;
   EXPECT_TRUE(call_with(4000).ok());
 }
 

@@ -18,7 +18,7 @@ namespace {
 TEST(StreamLoop, ARingThatOutlivesItDoesNotTouchIt) {
   const auto events = net::EventLoop::Create().value();
   alignas(StreamLoop) std::array<std::byte, sizeof(StreamLoop)> memory;
-  auto* const loop = new (memory.data()) StreamLoop(events.get(), nullptr, [](StreamTag*, bool) {});
+  auto* const loop = new (memory.data()) StreamLoop(events.get(), nullptr, nullptr);
   loop->Start();
   loop->Stop();
   const auto rung_before = std::make_shared<StreamDoorbell>(loop, nullptr);

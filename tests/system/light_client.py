@@ -1,10 +1,12 @@
 """Many gRPC calls over one connection, at the level of HTTP/2 frames: a client that costs so little that a test can have
 ten thousand of them. It answers what a server must have answered, and takes all that comes.
 """
+import base64
 import collections
 import socket
 import struct
 
+import hpack
 from raw_client import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, field,
                         membership)
 
@@ -12,8 +14,8 @@ GATEWAY = "/multicast.gateway.v1.MulticastGatewayService/"
 PORT = 5000
 _HEAD = struct.Struct(">HBBBI")
 _WIDE = (1 << 31) - 1
-# No table of headers, so that each header block can be read by itself; a widest window for each call; binary metadata.
-_SETTINGS = struct.pack(">HIHIHI", 1, 0, 4, _WIDE, 0xfe03, 1)
+# A widest window for each call.
+_SETTINGS = struct.pack(">HI", 4, _WIDE)
 
 
 def frame(kind, flags, stream, body):
@@ -57,36 +59,6 @@ def fields(message):
         yield tag >> 3, value
 
 
-def headers(block):
-    """{name: value} of the literals of a header block (RFC 7541) that uses no dynamic table."""
-    found, at = {}, 0
-
-    def integer(bits):
-        nonlocal at
-        value, at = block[at] & ((1 << bits) - 1), at + 1
-        if value == (1 << bits) - 1:
-            rest, at = _varint(block, at)
-            value += rest
-        return value
-
-    def text():
-        nonlocal at
-        size = integer(7)
-        at += size
-        return block[at - size:at]
-
-    while at < len(block):
-        if block[at] & 0x80:
-            integer(7)
-        elif block[at] & 0xe0 == 0x20:
-            integer(5)
-        else:
-            name = integer(6 if block[at] & 0x40 else 4)
-            name = text() if name == 0 else b""
-            found[name.decode(errors="replace")] = text()
-    return found
-
-
 class Link:
     """One connection. `receive` never waits: select on it."""
 
@@ -104,6 +76,7 @@ class Link:
         self._out = bytearray(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, _SETTINGS)
                               + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", _WIDE - 65535)))
         self._in = b""
+        self._table = hpack.Decoder()
         self._window = 65535  # For all that is sent. No call sends as much as a window of its own.
         self._waiting = collections.deque()
         self._partial = {}
@@ -146,9 +119,11 @@ class Link:
             body, at = data[at + 9:end], end
             if kind == DATA:
                 self._take(stream, body, events)
-            elif kind == HEADERS and flags & END_STREAM:
-                events.append((stream, self.END, headers(body)))
-                self._partial.pop(stream, None)
+            elif kind == HEADERS:
+                found = self._headers(body)
+                if flags & END_STREAM:
+                    events.append((stream, self.END, found))
+                    self._partial.pop(stream, None)
             elif kind == RST_STREAM:
                 events.append((stream, self.END, {"reset": body}))
                 self._partial.pop(stream, None)
@@ -162,6 +137,15 @@ class Link:
         if self._out or self._waiting:
             self.flush()
         return events
+
+    def _headers(self, block):
+        """{name: value} of a header block; values are bytes."""
+        found = {}
+        for name, value in self._table.decode(block, raw=True):
+            if name.endswith(b"-bin"):
+                value = base64.b64decode(value + b"=" * (-len(value) % 4))
+            found[name.decode(errors="replace")] = value
+        return found
 
     def _take(self, stream, body, events):
         body = self._partial.pop(stream, b"") + body

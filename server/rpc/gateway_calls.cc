@@ -1,28 +1,17 @@
-#include "server/rpc/gateway_service.h"
+// Join, Leave and Send.
 
+#include <optional>
 #include <utility>
 
 #include "server/net/status.h"
 #include "server/net/text.h"
 #include "server/rpc/calls.h"
 #include "server/rpc/read_request.h"
-#include "server/rpc/rich_status.h"
-#include "server/rpc/unary_call.h"
 #include "server/rpc/write_response.h"
 
 namespace mcgw::rpc {
-namespace {
-
 using net::Error;
 using net::Reason;
-
-// Source lists can be long. The transport admits as much as a Publish batch needs.
-constexpr size_t kMostJoinBytes = 512 << 10;
-
-// In this version every listener is local, and all local callers are one.
-gateway::Caller CallerOf(const grpc::CallbackServerContext&) { return {.identity = "local"}; }
-
-}  // namespace
 
 absl::Status Join(gateway::Gateway* gateway, const gateway::Caller& caller, const v1::JoinRequest& request,
                   v1::JoinResponse* response) {
@@ -86,7 +75,6 @@ absl::Status Leave(gateway::Gateway* gateway, const gateway::Caller& caller, con
 absl::StatusOr<std::shared_ptr<gateway::DatagramJob>> StartSend(gateway::Gateway* gateway,
                                                                 const gateway::Caller& caller,
                                                                 const v1::SendRequest& request) {
-  if (absl::Status status = CheckSize(request, kMostRequestBytes); !status.ok()) return status;
   if (!request.has_destination()) {
     return Error(Reason::kFieldRequired, "destination", "destination is missing: name the group, port and interface");
   }
@@ -104,62 +92,6 @@ absl::Status FinishSend(gateway::DatagramJob* job, v1::SendResponse* response) {
     any_left = any_left || result.status.ok();
   }
   return any_left ? absl::OkStatus() : results->front().status;
-}
-
-namespace {
-
-// A Send that must wait. Frees itself in OnDone.
-class WaitingSend final : public grpc::ServerUnaryReactor {
- public:
-  WaitingSend(gateway::SendLoop* sends, std::shared_ptr<gateway::DatagramJob> job, v1::SendResponse* response)
-      : sends_(sends), job_(std::move(job)), response_(response) {}
-
-  void Start(gateway::SendJob::Next next, std::string client) {
-    sends_->Take(job_, next, std::move(client), [this] {
-      Finish(job_->cancelled() ? grpc::Status::CANCELLED : ToGrpc(FinishSend(job_.get(), response_)));
-    });
-  }
-  void OnCancel() override { sends_->Cancel(job_.get()); }
-  void OnDone() override { delete this; }
-
- private:
-  gateway::SendLoop* const sends_;
-  const std::shared_ptr<gateway::DatagramJob> job_;
-  v1::SendResponse* const response_;
-};
-
-}  // namespace
-
-grpc::ServerUnaryReactor* GatewayService::Join(grpc::CallbackServerContext* context, const v1::JoinRequest* request,
-                                               v1::JoinResponse* response) {
-  if (absl::Status status = CheckSize(*request, kMostJoinBytes); !status.ok()) return Answer(context, status);
-  return AnswerFrom(calls_, context, [gateway = gateway_, caller = CallerOf(*context), request, response] {
-    return rpc::Join(gateway, caller, *request, response);
-  });
-}
-
-grpc::ServerUnaryReactor* GatewayService::Leave(grpc::CallbackServerContext* context, const v1::LeaveRequest* request,
-                                                v1::LeaveResponse* response) {
-  if (absl::Status status = CheckSize(*request, kMostRequestBytes); !status.ok()) return Answer(context, status);
-  return AnswerFrom(calls_, context, [gateway = gateway_, caller = CallerOf(*context), request, response] {
-    return rpc::Leave(gateway, caller, *request, response);
-  });
-}
-
-grpc::ServerUnaryReactor* GatewayService::Send(grpc::CallbackServerContext* context, const v1::SendRequest* request,
-                                               v1::SendResponse* response) {
-  absl::StatusOr<std::shared_ptr<gateway::DatagramJob>> job = StartSend(gateway_, CallerOf(*context), *request);
-  if (!job.ok()) return Answer(context, job.status());
-  const gateway::SendJob::Next next = (*job)->Step(gateway::SendJob::FirstTurn());
-  if (next == gateway::SendJob::Next::kDone) return Answer(context, FinishSend(job->get(), response));
-  auto* const waiting = new WaitingSend(sends_, *std::move(job), response);
-  waiting->Start(next, context->peer());
-  return waiting;
-}
-
-grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* GatewayService::Publish(
-    grpc::CallbackServerContext* context) {
-  return PublishStream::New(gateway_, sends_, context, CallerOf(*context), &publish_streams_);
 }
 
 }  // namespace mcgw::rpc

@@ -1,4 +1,4 @@
-#include "server/rpc/inspection_service.h"
+// The methods of InspectionService that show interfaces, channels and groups; inspect_accounts.cc has the others.
 
 #include <algorithm>
 #include <optional>
@@ -11,7 +11,6 @@
 #include "server/rpc/calls.h"
 #include "server/rpc/page.h"
 #include "server/rpc/read_request.h"
-#include "server/rpc/unary_call.h"
 #include "server/rpc/write_finding.h"
 #include "server/rpc/write_group.h"
 #include "server/rpc/write_response.h"
@@ -21,15 +20,6 @@ namespace {
 
 using net::Error;
 using net::Reason;
-
-// Runs in the pool, since inspection queries the kernel and waits for joins in progress.
-template <typename Request, typename Response>
-grpc::ServerUnaryReactor* Look(net::WorkPool* looks, grpc::CallbackServerContext* context, const Request* request,
-                               Response* response, gateway::Gateway* gateway,
-                               absl::Status (*look)(gateway::Gateway*, const Request&, Response*)) {
-  if (absl::Status status = CheckSize(*request, kMostRequestBytes); !status.ok()) return Answer(context, status);
-  return AnswerFrom(looks, context, [=] { return look(gateway, *request, response); });
-}
 
 // The interface names that a filter selects: all interfaces with the address, or the name itself if none exists. Empty
 // without a filter.
@@ -130,42 +120,6 @@ absl::Status Diagnose(gateway::Gateway* gateway, const v1::DiagnoseRequest& requ
   if (!findings.ok()) return findings.status();
   for (const gateway::Finding& finding : *findings) WriteFinding(finding, response->add_findings());
   return absl::OkStatus();
-}
-
-grpc::ServerUnaryReactor* InspectionService::ListInterfaces(grpc::CallbackServerContext* context,
-                                                            const v1::ListInterfacesRequest* request,
-                                                            v1::ListInterfacesResponse* response) {
-  return Look(looks_, context, request, response, gateway_, rpc::ListInterfaces);
-}
-
-grpc::ServerUnaryReactor* InspectionService::ListChannels(grpc::CallbackServerContext* context,
-                                                          const v1::ListChannelsRequest* request,
-                                                          v1::ListChannelsResponse* response) {
-  return Look(looks_, context, request, response, gateway_, rpc::ListChannels);
-}
-
-grpc::ServerUnaryReactor* InspectionService::ListSubscribers(grpc::CallbackServerContext* context,
-                                                             const v1::ListSubscribersRequest* request,
-                                                             v1::ListSubscribersResponse* response) {
-  return Look(looks_, context, request, response, gateway_, rpc::ListSubscribers);
-}
-
-grpc::ServerUnaryReactor* InspectionService::GetLedger(grpc::CallbackServerContext* context,
-                                                       const v1::GetLedgerRequest* request,
-                                                       v1::GetLedgerResponse* response) {
-  return Look(looks_, context, request, response, gateway_, rpc::GetLedger);
-}
-
-grpc::ServerUnaryReactor* InspectionService::DescribeGroup(grpc::CallbackServerContext* context,
-                                                           const v1::DescribeGroupRequest* request,
-                                                           v1::DescribeGroupResponse* response) {
-  return Answer(context, rpc::DescribeGroup(*request, response));
-}
-
-grpc::ServerUnaryReactor* InspectionService::Diagnose(grpc::CallbackServerContext* context,
-                                                      const v1::DiagnoseRequest* request,
-                                                      v1::DiagnoseResponse* response) {
-  return Look(looks_, context, request, response, gateway_, rpc::Diagnose);
 }
 
 }  // namespace mcgw::rpc

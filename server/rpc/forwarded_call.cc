@@ -1,0 +1,148 @@
+#include "server/rpc/forwarded_call.h"
+
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "grpcpp/client_context.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "grpcpp/support/client_callback.h"
+#include "server/net/clock.h"
+#include "server/rpc/stream_loop.h"
+
+namespace mcgw::rpc {
+namespace {
+
+// gRPC sets or keeps these itself.
+bool IsForwarded(std::string_view name) {
+  return name.substr(0, 5) != "grpc-" && name != "user-agent" && name != "host" && name != "content-length";
+}
+
+bool IsBinary(std::string_view name) { return name.size() > 4 && name.substr(name.size() - 4) == "-bin"; }
+
+std::string Bytes(const grpc::ByteBuffer& buffer) {
+  std::string bytes(Call::kPrefixBytes, '\0');
+  std::vector<grpc::Slice> slices;
+  if (!buffer.Dump(&slices).ok()) return bytes;
+  for (const grpc::Slice& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return bytes;
+}
+
+}  // namespace
+
+// The client of the service. Lives until OnDone; what it hears goes to the loop. It has one read and one write at a
+// time, which the loop's thread starts; gRPC wants to know that (a hold) until the last of them.
+class ForwardedCall::Reactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  explicit Reactor(std::shared_ptr<ForwardedCall> call) : loop_(call->loop()), call_(std::move(call)) {}
+
+  void Start(const std::shared_ptr<grpc::Channel>& channel) {
+    const CallHead& head = call_->head();
+    if (head.deadline_ns != CallHead::kNoDeadline) {
+      const std::chrono::nanoseconds left(head.deadline_ns - net::MonotonicNs());
+      // Farther away it would overflow.
+      if (left < std::chrono::hours(24 * 365)) context_.set_deadline(std::chrono::system_clock::now() + left);
+    }
+    for (const auto& [name, value] : head.metadata) {
+      if (!IsForwarded(name)) continue;
+      std::string bytes;
+      if (!IsBinary(name)) {
+        context_.AddMetadata(name, value);
+      } else if (DecodeBinary(value, &bytes)) {
+        context_.AddMetadata(name, bytes);
+      }
+    }
+    grpc::GenericStub(channel).PrepareBidiStreamingCall(&context_, head.path, {}, this);
+    AddHold();
+    StartCall();
+  }
+  void Send(const std::string& message) {
+    const grpc::Slice slice(message);
+    request_ = grpc::ByteBuffer(&slice, 1);
+    StartWrite(&request_);
+  }
+  void SendNoMore() { StartWritesDone(); }
+  void ReadNext() { StartRead(&response_); }
+  void Cancel() { context_.TryCancel(); }
+  // Nothing is started any more. Once.
+  void Release() { RemoveHold(); }
+
+  void OnReadDone(bool ok) override {
+    if (ok) {
+      Post([call = call_, message = Bytes(response_)]() mutable { call->Answered(std::move(message)); });
+    } else {
+      Post([this, call = call_] {
+        call->service_is_done_ = true;
+        Release();
+      });
+    }
+  }
+  void OnWriteDone(bool ok) override {
+    Post([call = call_, ok] { call->Taken(ok); });
+  }
+  void OnDone(const grpc::Status& status) override {
+    Post([call = std::move(call_), status] { call->Ended(status); });
+    delete this;
+  }
+
+ private:
+  template <typename Work>
+  void Post(Work work) {
+    loop_->Post(std::move(work));
+  }
+
+  StreamLoop* const loop_;
+  std::shared_ptr<ForwardedCall> call_;
+  grpc::ClientContext context_;
+  grpc::ByteBuffer request_;
+  grpc::ByteBuffer response_;
+};
+
+void ForwardedCall::Begin(const std::shared_ptr<grpc::Channel>& channel) {
+  reactor_ = new Reactor(std::static_pointer_cast<ForwardedCall>(shared_from_this()));
+  reactor_->Start(channel);
+  ReadOn();
+  ReadNext();
+}
+
+void ForwardedCall::OnMessage(std::string message) {
+  if (reactor_ != nullptr && !service_is_done_) reactor_->Send(message);
+}
+
+void ForwardedCall::OnHalfClosed() {
+  if (reactor_ != nullptr && !service_is_done_) reactor_->SendNoMore();
+}
+
+void ForwardedCall::Taken(bool ok) {
+  if (ok && open()) ReadNext();
+}
+
+void ForwardedCall::ReadOn() {
+  if (reactor_ == nullptr || service_is_done_ || std::exchange(reading_on_, true)) return;
+  reactor_->ReadNext();
+}
+
+void ForwardedCall::Answered(std::string message) {
+  reading_on_ = false;
+  if (open()) {
+    Write(std::move(message));
+  } else {
+    ReadOn();  // To the end, which is what ends the reactor.
+  }
+}
+
+void ForwardedCall::OnSent() { ReadOn(); }
+
+void ForwardedCall::Ended(const grpc::Status& status) {
+  reactor_ = nullptr;
+  Finish(status);
+}
+
+void ForwardedCall::OnGone() {
+  if (reactor_ == nullptr) return;
+  reactor_->Cancel();
+  ReadOn();
+}
+
+}  // namespace mcgw::rpc
