@@ -103,7 +103,8 @@ struct Message {
 
 class Subscriber {
  public:
-  static constexpr int64_t kMostBatchingDelayNs = 200'000;
+  static constexpr int64_t kBatchingDelayNs = 200'000;         // Unless its client asks for another,
+  static constexpr int64_t kMostBatchingDelayNs = 10'000'000;  // and this at the most.
   struct Options {
     uint64_t lag_limit_bytes = 4 << 20;  // Of log, before filtering; per cursor.
     int64_t lag_limit_age_ns = 0;        // Maximum age of a datagram when it is taken; 0: no limit.
@@ -112,7 +113,7 @@ class Subscriber {
     int64_t ledger_interval_ns = 10'000'000'000;  // Between Ledger events; 0 for none.
     std::shared_ptr<const OwnFilter> own;         // What exclude_own holds back; null: nothing.
     // How long the driver may hold back messages to fill them; 0: it writes whenever it can.
-    int64_t max_batching_delay_ns = kMostBatchingDelayNs;
+    int64_t max_batching_delay_ns = kBatchingDelayNs;
   };
 
   // `pool`: for records that it copies.

@@ -14,8 +14,9 @@
 namespace mcgw::rpc {
 namespace {
 
-// Of one read of a connection.
-constexpr size_t kReadBytes = 64 << 10;
+// Of one read of a connection. Its calls are served before anything else of the shard, so it bounds how long one client
+// holds up the others.
+constexpr size_t kReadBytes = 16 << 10;
 
 // Messages between two reads of the sockets, so that a burst of them does not overflow a receive buffer, and how long
 // making and writing them may take. They are written in a row, not each when it is made: a reader that is woken by the
@@ -26,6 +27,9 @@ constexpr int64_t kWritingNs = 400'000;
 
 // Streams whose holds end within this time of each other are written together.
 constexpr int64_t kTogetherNs = 50'000;
+
+// The thread sleeps through a shorter hold than this. Through a longer one it goes on to receive and to serve others.
+constexpr int64_t kMostSleepNs = 250'000;
 
 // How late the kernel may wake the thread. The default of 50 us is a quarter of the longest delay.
 constexpr unsigned long kTimerSlackNs = 1000;
@@ -175,21 +179,23 @@ void StreamLoop::ExpireCalls(int64_t now_ns) {
 }
 
 void StreamLoop::Wait() {
-  const int64_t due_ns = deadlines_.empty() ? 0 : deadlines_.begin()->first;
+  const int64_t due_ns = deadlines_.empty() ? CallHead::kNoDeadline : deadlines_.begin()->first;
+  const int64_t held_until_ns = held_.empty() ? CallHead::kNoDeadline : held_.front().until_ns;
+  const int64_t wake_ns = std::min(due_ns, held_until_ns);
   if (!ready_.empty() || !to_flush_.empty()) {
     loop_->RunOnce(absl::ZeroDuration());
-  } else if (held_.empty()) {
-    loop_->RunOnce(due_ns == 0 ? absl::InfiniteDuration()
-                               : absl::Nanoseconds(std::max<int64_t>(0, due_ns - net::MonotonicNs())));
-  } else if (sleep_forbidden_ > 0) {
-    loop_->RunOnce(absl::Nanoseconds(std::max<int64_t>(0, held_.front().until_ns - net::MonotonicNs())));
-  } else {
-    loop_->duty().End(net::MonotonicNs());
-    SleepUntil(held_.front().until_ns);
+  } else if (wake_ns == CallHead::kNoDeadline) {
+    loop_->RunOnce(absl::InfiniteDuration());
+  } else if (const int64_t now_ns = net::MonotonicNs();
+             sleep_forbidden_ == 0 && !held_.empty() && held_until_ns - now_ns <= kMostSleepNs) {
+    loop_->duty().End(now_ns);
+    SleepUntil(held_until_ns);
     loop_->RunOnce(absl::ZeroDuration());
+  } else {
+    loop_->RunOnce(absl::Nanoseconds(std::max<int64_t>(0, wake_ns - now_ns)));
   }
   if (!held_.empty()) ReleaseHeld(net::MonotonicNs());
-  if (due_ns != 0) ExpireCalls(net::MonotonicNs());
+  if (!deadlines_.empty()) ExpireCalls(net::MonotonicNs());
 }
 
 void StreamLoop::ReleaseHeld(int64_t now_ns) {

@@ -3,8 +3,9 @@
 // A stream's next message is written by this thread, straight from the log to the socket. The thread blocks only in the
 // event loop.
 //
-// Under load a stream's next message is held back briefly (linger.h). While a message is held back and no stream
-// forbids delay, the thread sleeps without receiving; its other streams wait too. So a burst costs one wake-up.
+// Under load a stream's next message is held back briefly (linger.h). While a message is held back for 0.25 ms at most
+// and no stream forbids delay, the thread sleeps without receiving; its other streams wait too. So a burst costs one
+// wake-up.
 
 #ifndef MCGW_RPC_STREAM_LOOP_H_
 #define MCGW_RPC_STREAM_LOOP_H_

@@ -72,6 +72,14 @@ TEST_F(LingerTest, ADelayOfZeroForbidsIt) {
   EXPECT_FALSE(Holds());
 }
 
+TEST_F(LingerTest, ALongerDelayHoldsASlowerStream) {
+  linger_.SetMost(10'000'000);
+  Run(100, 500'000);  // 2,000/s: twenty in 10 ms.
+  EXPECT_EQ(linger_.until_ns(), now_ns_ + 10'000'000);
+  Run(1, 60'000'000'000);
+  EXPECT_LE(linger_.until_ns(), now_ns_ + 10'000'000);
+}
+
 TEST_F(LingerTest, AShorterDelayNeedsAFasterStream) {
   linger_.SetMost(30'000);
   Run(1000, 21'000);

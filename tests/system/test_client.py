@@ -43,7 +43,7 @@ def test_text_and_hex_show_source_and_payload(net, mcgw):
 
 
 def test_a_burst_comes_whole_with_and_without_a_batching_delay(net, mcgw):
-    for flags in ([], ["--at-once"]):
+    for flags in ([], ["--at-once"], ["--batch", "5ms"]):
         with mcgw.subscribe(channel(GROUP, 5000, "a0"), "-o", "raw", "--count", "500", *flags) as subscriber:
             with sender_to(GROUP, "b0") as sender:
                 sender.send(GROUP, 5000, *(b"%03d\n" % number for number in range(500)))

@@ -98,9 +98,9 @@ type SubscribeOptions struct {
 	// Optional. The longest time for which the gateway may hold a datagram back to send several in
 	// one message, which costs gateway and client less. It does so only under load: on a stream whose
 	// recent rate makes several datagrams likely within that time. Streams that share a thread of the
-	// gateway with such a stream may wait with it. Range: 0 to 1 s; more than 200 us is reduced to
-	// 200 us. Default: 200 us. 0: send as soon as the stream can take it. If the client or the
-	// network is slower than the datagrams, a message has several in any case.
+	// gateway with such a stream may wait with it for up to 250 us. Range: 0 to 1 s; more than 10 ms
+	// is reduced to 10 ms. Default: 200 us. 0: send as soon as the stream can take it. If the client
+	// or the network is slower than the datagrams, a message has several in any case.
 	MaxBatchingDelay *durationpb.Duration `protobuf:"bytes,4,opt,name=max_batching_delay,json=maxBatchingDelay,proto3" json:"max_batching_delay,omitempty"`
 	// Optional. If true, the stream holds back datagrams sent through this gateway: with a
 	// session_id, those that this session sent; without one, all of them. They are recognised by
