@@ -43,7 +43,7 @@ std::shared_ptr<http2::StreamHandler> Begun(const auto& call) {
 }  // namespace
 
 template <typename Request, typename Response>
-void FrontDoor::Add(const char* path, net::WorkPool* pool, size_t most_bytes,
+void FrontDoor::Add(const std::string& path, net::WorkPool* pool, size_t most_bytes,
                     typename PooledCall<Request, Response>::Method method) {
   auto kept = std::make_shared<typename PooledCall<Request, Response>::Method>(std::move(method));
   methods_[path] = [=](StreamLoop* loop, http2::Stream* stream, CallHead head) {
@@ -62,35 +62,32 @@ FrontDoor::FrontDoor(gateway::Gateway* gateway, net::WorkPool* calls, net::WorkP
   const auto look = [gateway](auto method) {
     return [=](const Call&, const auto& request, auto* response) { return method(gateway, request, response); };
   };
-#define MCGW_SERVICE "/multicast.gateway.v1.MulticastGatewayService/"
-#define MCGW_INSPECTION "/multicast.gateway.v1.InspectionService/"
-  Add<v1::JoinRequest, v1::JoinResponse>(MCGW_SERVICE "Join", calls, kMostJoinBytes, change(rpc::Join));
-  Add<v1::LeaveRequest, v1::LeaveResponse>(MCGW_SERVICE "Leave", calls, kMostRequestBytes, change(rpc::Leave));
-  methods_[MCGW_SERVICE "Send"] = [=](StreamLoop* loop, http2::Stream* stream, CallHead head) {
+  const std::string service = "/multicast.gateway.v1.MulticastGatewayService/";
+  const std::string inspection = "/multicast.gateway.v1.InspectionService/";
+  Add<v1::JoinRequest, v1::JoinResponse>(service + "Join", calls, kMostJoinBytes, change(rpc::Join));
+  Add<v1::LeaveRequest, v1::LeaveResponse>(service + "Leave", calls, kMostRequestBytes, change(rpc::Leave));
+  methods_[service + "Send"] = [=](StreamLoop* loop, http2::Stream* stream, CallHead head) {
     return Begun(std::make_shared<SendCall>(gateway, sends, loop, stream, std::move(head)));
   };
-  methods_[MCGW_SERVICE "Publish"] = [this](StreamLoop* loop, http2::Stream* stream, CallHead head) {
+  methods_[service + "Publish"] = [this](StreamLoop* loop, http2::Stream* stream, CallHead head) {
     return Begun(std::make_shared<PublishStream>(&publications_, loop, stream, std::move(head)));
   };
-  methods_[MCGW_SERVICE "Subscribe"] = [this](StreamLoop* loop, http2::Stream* stream, CallHead head) {
+  methods_[service + "Subscribe"] = [this](StreamLoop* loop, http2::Stream* stream, CallHead head) {
     return Begun(std::make_shared<SubscribeStream>(&subscriptions_, loop, stream, std::move(head)));
   };
-  Add<v1::ListInterfacesRequest, v1::ListInterfacesResponse>(MCGW_INSPECTION "ListInterfaces", looks, kMostRequestBytes,
+  Add<v1::ListInterfacesRequest, v1::ListInterfacesResponse>(inspection + "ListInterfaces", looks, kMostRequestBytes,
                                                              look(ListInterfaces));
-  Add<v1::ListChannelsRequest, v1::ListChannelsResponse>(MCGW_INSPECTION "ListChannels", looks, kMostRequestBytes,
+  Add<v1::ListChannelsRequest, v1::ListChannelsResponse>(inspection + "ListChannels", looks, kMostRequestBytes,
                                                          look(ListChannels));
-  Add<v1::ListSubscribersRequest, v1::ListSubscribersResponse>(MCGW_INSPECTION "ListSubscribers", looks,
-                                                               kMostRequestBytes, look(ListSubscribers));
-  Add<v1::GetLedgerRequest, v1::GetLedgerResponse>(MCGW_INSPECTION "GetLedger", looks, kMostRequestBytes,
-                                                   look(GetLedger));
+  Add<v1::ListSubscribersRequest, v1::ListSubscribersResponse>(inspection + "ListSubscribers", looks, kMostRequestBytes,
+                                                               look(ListSubscribers));
+  Add<v1::GetLedgerRequest, v1::GetLedgerResponse>(inspection + "GetLedger", looks, kMostRequestBytes, look(GetLedger));
   Add<v1::DescribeGroupRequest, v1::DescribeGroupResponse>(
-      MCGW_INSPECTION "DescribeGroup", looks, kMostRequestBytes,
+      inspection + "DescribeGroup", looks, kMostRequestBytes,
       [](const Call&, const v1::DescribeGroupRequest& request, v1::DescribeGroupResponse* response) {
         return DescribeGroup(request, response);
       });
-  Add<v1::DiagnoseRequest, v1::DiagnoseResponse>(MCGW_INSPECTION "Diagnose", looks, kMostRequestBytes, look(Diagnose));
-#undef MCGW_SERVICE
-#undef MCGW_INSPECTION
+  Add<v1::DiagnoseRequest, v1::DiagnoseResponse>(inspection + "Diagnose", looks, kMostRequestBytes, look(Diagnose));
   for (size_t i = 0; i < gateway_->shards(); ++i) {
     loops_.push_back(std::make_unique<StreamLoop>(
         gateway_->loop(i), &received_,

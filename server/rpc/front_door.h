@@ -59,7 +59,7 @@ class FrontDoor {
   using Make = std::function<std::shared_ptr<http2::StreamHandler>(StreamLoop*, http2::Stream*, CallHead)>;
   // Adds a unary method, of which `method` is the function in calls.h.
   template <typename Request, typename Response>
-  void Add(const char* path, net::WorkPool* pool, size_t most_bytes,
+  void Add(const std::string& path, net::WorkPool* pool, size_t most_bytes,
            typename PooledCall<Request, Response>::Method method);
 
   gateway::Gateway* const gateway_;
