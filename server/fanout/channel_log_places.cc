@@ -94,9 +94,8 @@ Cursor ChannelLog::RecordAt(uint64_t sequence, const Cursor& head) const {
   const RecordEntry* const begin = slab.entries();
   // Numbers before the first slab were dropped since the log was empty.
   const uint64_t delta = sequence - std::min(sequence, slab.begin_sequence);
-  const RecordEntry* const at =
-      std::lower_bound(begin, begin + records, delta,
-                       [](const RecordEntry& entry, uint64_t to) { return entry.sequence_delta < to; });
+  const RecordEntry* const at = std::lower_bound(
+      begin, begin + records, delta, [](const RecordEntry& entry, uint64_t to) { return entry.sequence_delta < to; });
   const uint64_t position = at != begin + records     ? slab.begin_position + at->offset
                             : low + 1 < slabs_.size() ? slabs_[low + 1]->begin_position
                                                       : head.position;
