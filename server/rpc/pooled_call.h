@@ -54,8 +54,9 @@ class PooledCall final : public Call {
     auto shared = std::make_shared<absl::StatusOr<std::string>>(std::move(answer));
     loop()->Post([self = std::static_pointer_cast<PooledCall>(shared_from_this()), shared] {
       if (!self->open()) return;
-      if (shared->ok()) self->Write(**std::move(shared));
-      self->Finish(ToGrpc(shared->status()));
+      const absl::Status status = shared->status();
+      if (status.ok()) self->Write(std::move(shared->value()));
+      self->Finish(ToGrpc(status));
     });
   }
   absl::StatusOr<std::string> Answer(const std::string& message) {
