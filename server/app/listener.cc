@@ -35,8 +35,10 @@ namespace {
 constexpr std::string_view kUnixPrefix = "unix:";
 constexpr int kBacklog = 1024;
 
-// Bounds the kernel memory that a stalled client pins: twice this plus one write (socket(7)). Together with the
-// daemon's memory for its stream that is at most 256 KiB. Accepted sockets inherit it.
+// Bound the kernel memory that a stalled client pins. Accepted sockets inherit them. Of TCP, what has not been sent is
+// bounded, and the kernel lets the buffer grow with what is on its way: a client far away that reads fast is not held
+// back (tcp(7)). A Unix socket has twice this plus one write (socket(7)).
+constexpr int kUnsentBytes = 128 << 10;
 constexpr int kSendBufferBytes = 72 << 10;
 
 absl::Status Bad(const std::string& address, std::string_view why) {
@@ -196,8 +198,10 @@ absl::StatusOr<std::unique_ptr<ListenSocket>> ListenSocket::Open(const std::stri
   net::OwnedFd fd(socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return Bad(address, Because("socket"));
   const int on = 1;
-  setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof(kSendBufferBytes));
-  if (path.empty()) {
+  if (!path.empty()) {
+    setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof(kSendBufferBytes));
+  } else {
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentBytes, sizeof(kUnsentBytes));
     setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (storage.ss_family == AF_INET6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
