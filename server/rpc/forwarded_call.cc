@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "grpc/grpc.h"
+#include "grpc/slice.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -14,9 +16,12 @@
 namespace mcgw::rpc {
 namespace {
 
-// gRPC sets or keeps these itself.
-bool IsForwarded(std::string_view name) {
-  return name.substr(0, 5) != "grpc-" && name != "user-agent" && name != "host" && name != "content-length";
+// Whether gRPC takes this as metadata. It ends the process that gives it any other, and HTTP allows more; some it sets
+// or keeps itself.
+bool IsForwarded(std::string_view name, std::string_view value, bool binary) {
+  const auto slice = [](std::string_view text) { return grpc_slice_from_static_buffer(text.data(), text.size()); };
+  return name.substr(0, 5) != "grpc-" && name != "user-agent" && name != "host" && name != "content-length" &&
+         grpc_header_key_is_legal(slice(name)) != 0 && (binary || grpc_header_nonbin_value_is_legal(slice(value)) != 0);
 }
 
 bool IsBinary(std::string_view name) { return name.size() > 4 && name.substr(name.size() - 4) == "-bin"; }
@@ -45,7 +50,7 @@ class ForwardedCall::Reactor final : public grpc::ClientBidiReactor<grpc::ByteBu
       if (left < std::chrono::hours(24 * 365)) context_.set_deadline(std::chrono::system_clock::now() + left);
     }
     for (const auto& [name, value] : head.metadata) {
-      if (!IsForwarded(name)) continue;
+      if (!IsForwarded(name, value, IsBinary(name))) continue;
       std::string bytes;
       if (!IsBinary(name)) {
         context_.AddMetadata(name, value);
@@ -140,7 +145,8 @@ void ForwardedCall::Ended(const grpc::Status& status) {
 }
 
 void ForwardedCall::OnGone() {
-  if (reactor_ == nullptr) return;
+  // Once the service is done, the reactor may be gone before Ended says so.
+  if (reactor_ == nullptr || service_is_done_) return;
   reactor_->Cancel();
   ReadOn();
 }

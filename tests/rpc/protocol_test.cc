@@ -171,6 +171,19 @@ TEST_F(ProtocolTest, ADeadlineEndsACallThatIsForwarded) {
   EXPECT_FALSE(client_->response(id).body.empty());
 }
 
+TEST_F(ProtocolTest, WhatGrpcForbidsIsNotForwarded) {
+  // HTTP allows these; gRPC ends the process that gives them to it.
+  const Fields strange[] = {{{"x-value", "\x80\xff"}}, {{"x!key", "1"}}, {{"x-bin", "####"}}, {{"x-tab", "a\tb"}}};
+  for (const Fields& more : strange) {
+    const int32_t id = Call("/grpc.health.v1.Health/Check", more);
+    client_->Body(id, Framed(""), true);
+    EXPECT_EQ(Status(id), "0") << more.front().name;
+  }
+  const int32_t id = Call("/strange.Service/\x80 \xff");
+  client_->Body(id, "", true);
+  EXPECT_EQ(Status(id), "12");
+}
+
 TEST_F(ProtocolTest, ACallThatIsForwardedEndsWithItsClient) {
   const int32_t id = Call("/grpc.health.v1.Health/Watch");
   client_->Body(id, Framed(""), false);

@@ -977,7 +977,8 @@ type SubscriberInfo struct {
 
 	// Id of the stream, as in Subscribed.
 	SubscriberId uint64 `protobuf:"varint,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// The client's transport address, as gRPC names it, such as `ipv4:10.0.0.7:40112`.
+	// The client's transport address, such as `ipv4:10.0.0.7:40112`; on a Unix socket its process and
+	// user, such as `unix:pid=4711,uid=1000`.
 	Peer string `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
 	// The client's identity, as in Holder.
 	Identity string `protobuf:"bytes,3,opt,name=identity,proto3" json:"identity,omitempty"`
