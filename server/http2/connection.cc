@@ -53,7 +53,8 @@ size_t Stream::LeftBytes() const {
 }
 
 void Stream::Respond(const Fields& fields) {
-  MCGW_INVARIANT(!responded_ && !ended_);
+  MCGW_INVARIANT(!responded_);
+  if (ended_) return;
   responded_ = true;
   const std::vector<nghttp2_nv> values = NameValues(fields);
   nghttp2_data_provider provider = {.source = {.ptr = this}, .read_callback = &Connection::OnReadSource};
@@ -62,7 +63,8 @@ void Stream::Respond(const Fields& fields) {
 }
 
 void Stream::Write(std::initializer_list<std::string_view> pieces) {
-  MCGW_INVARIANT(responded_ && !writing_ && !ended_ && pieces.size() <= kMostPieces);
+  if (ended_) return;
+  MCGW_INVARIANT(responded_ && !writing_ && pieces.size() <= kMostPieces);
   std::copy(pieces.begin(), pieces.end(), pieces_.begin());
   MCGW_INVARIANT(LeftBytes() > 0);
   writing_ = true;

@@ -41,7 +41,8 @@ class StreamHandler {
   virtual void OnClosed() = 0;
 };
 
-// The response. Belongs to its Connection, and to that connection's thread.
+// The response. Belongs to its Connection, and to that connection's thread. The connection itself ends the exchange of
+// a request that turns out malformed; what is written after that, until OnClosed, is dropped.
 class Stream {
  public:
   Stream(Connection* connection, int32_t id) : connection_(connection), id_(id) {}

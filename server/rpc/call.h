@@ -55,7 +55,7 @@ class Call : public http2::StreamHandler, public std::enable_shared_from_this<Ca
   virtual void OnGone() = 0;
 
   // Whether the client can still be told something.
-  bool open() const { return stream_ != nullptr && !finished_; }
+  bool open() const { return stream_ != nullptr && !finished_ && !stream_->ended(); }
   bool writing() const { return stream_ != nullptr && stream_->writing(); }
   // Whether this check is the one that finds the client stalled.
   bool IsStalled(int most_checks);

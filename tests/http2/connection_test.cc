@@ -289,6 +289,29 @@ TEST_F(ConnectionTest, MalformedRequestsAreReset) {
   EXPECT_EQ(connection_->open_streams(), 0u);
 }
 
+TEST_F(ConnectionTest, WhatIsWrittenAfterAMalformedEndIsDropped) {
+  Connect({}, 1 << 30, 4096);
+  const auto full = Request();
+  const std::string body(1 << 20, 'f');
+  full->stream->Respond(kHead);
+  full->stream->Write({body});
+  Serve();  // The client reads nothing, so the reset of the next stream waits.
+  last_id_ = client_->Request({{"content-length", "3"}}, true);
+  client_->Body(last_id_, "four", true);
+  client_->Send();
+  Serve();
+  ASSERT_EQ(handlers_.size(), 2u);
+  const auto malformed = handlers_.back();
+  ASSERT_FALSE(malformed->closed);
+  malformed->stream->Respond(kHead);
+  malformed->stream->Write({"too late"});
+  malformed->stream->End(kTrailers);
+  Exchange();
+  EXPECT_TRUE(malformed->closed);
+  EXPECT_EQ(malformed->written, 0);
+  EXPECT_EQ(client_->response(last_id_).closed, NGHTTP2_PROTOCOL_ERROR);
+}
+
 TEST_F(ConnectionTest, StreamsAreBounded) {
   Connect({.max_streams = 3});
   Exchange();

@@ -10,6 +10,8 @@
 namespace mcgw::http2 {
 namespace {
 
+constexpr uint32_t kUsualWindowBytes = 65535;
+
 nghttp2_nv NameValue(const Field& field) {
   const auto bytes = [](const std::string& text) { return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data())); };
   return {bytes(field.name), bytes(field.value), field.name.size(), field.value.size(), NGHTTP2_NV_FLAG_NONE};
@@ -60,6 +62,9 @@ Http2Client::Http2Client(net::OwnedFd fd, uint32_t window_bytes) : fd_(std::move
   nghttp2_session_callbacks_del(callbacks);
   const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window_bytes}};
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, 1);
+  if (window_bytes > kUsualWindowBytes) {
+    nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, static_cast<int32_t>(window_bytes));
+  }
 }
 
 Http2Client::~Http2Client() { nghttp2_session_del(session_); }

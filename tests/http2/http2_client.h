@@ -28,7 +28,8 @@ class Http2Client {
     std::optional<uint32_t> closed;  // With this error code.
   };
 
-  // `fd` is one end of a pair. `window_bytes`: of each stream.
+  // `fd` is one end of a pair. `window_bytes`: of each stream; of the connection too, if
+  // larger than usual.
   explicit Http2Client(net::OwnedFd fd, uint32_t window_bytes = 65535);
   Http2Client(const Http2Client&) = delete;
   Http2Client& operator=(const Http2Client&) = delete;
