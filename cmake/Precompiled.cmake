@@ -1,7 +1,7 @@
 # Precompiled headers. Most of a small source's compile time goes into the same few headers, so each kind of target
 # shares one set of them. The tidy preset switches them off, so that a missing include is found.
 #
-# mcgw_precompile(TARGET KIND) with KIND std (the floors below gRPC), grpc, cli, test or grpc_test.
+# mcgw_precompile(TARGET KIND) with KIND std (the floors below gRPC), grpc, test or grpc_test.
 
 # ccache follows a precompiled header only through a preprocessor directive, see "Precompiled headers" in ccache(1).
 if(MCGW_CCACHE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -36,8 +36,6 @@ if(MCGW_BUILD_TESTS)
 endif()
 if(NOT MCGW_FLOORS_ONLY)
   mcgw_precompiled(grpc HEADERS ${std_headers} ${grpc_headers} LIBRARIES gRPC::grpc++ protobuf::libprotobuf)
-  mcgw_precompiled(cli HEADERS ${std_headers} ${grpc_headers} <CLI/CLI.hpp>
-                   LIBRARIES gRPC::grpc++ protobuf::libprotobuf CLI11::CLI11)
   if(MCGW_BUILD_TESTS)
     mcgw_precompiled(grpc_test HEADERS ${std_headers} ${grpc_headers} ${gtest_headers}
                      LIBRARIES gRPC::grpc++ protobuf::libprotobuf GTest::gmock OPTIONS ${mcgw_test_options})

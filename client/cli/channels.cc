@@ -13,9 +13,10 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "List the gateway's channels: what clients requested, what the kernel has, what came";
+constexpr char kChannelsDescription[] =
+    "List the gateway's channels: what clients requested, what the kernel has, what came";
 
-constexpr char kFooter[] =
+constexpr char kChannelsFooter[] =
     R"(Columns: HOLDERS counts the memberships that include the channel. KERNEL shows whether the host's kernel has
 joined it. SOURCES is the filter (+ only these, ! all but these; 20 sources, then how many more). DATAGRAMS and BYTES
 count what was received, DROPPED what the kernel dropped because the gateway was too slow. -o json prints all fields.
@@ -66,8 +67,8 @@ int RunChannels(const std::string& format, const GlobalOptions& global) {
 }  // namespace
 
 void AddChannels(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("channels", kDescription);
-  command->footer(kFooter);
+  CLI::App* command = app->add_subcommand("channels", kChannelsDescription);
+  command->footer(kChannelsFooter);
   auto format = std::make_shared<std::string>("text");
   command->add_option("-o,--output", *format, "text or json")
       ->type_name("FORMAT")

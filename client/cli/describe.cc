@@ -14,9 +14,9 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Explain a group: scope, registered purpose, MAC, hop limit";
+constexpr char kDescribeDescription[] = "Explain a group: scope, registered purpose, MAC, hop limit";
 
-constexpr char kFooter[] =
+constexpr char kDescribeFooter[] =
     R"(describe looks only at the address. It joins and sends nothing, and the group need not be in use.
 
 --ttl is the hop limit that you intend to send with; a warning shows if it contradicts the group's scope. The advised
@@ -31,7 +31,7 @@ Examples:
   mcgw describe 239.1.1.1 -o json | jq -r '.mac.aliases[]'
 )";
 
-struct Options {
+struct DescribeOptions {
   std::string group;
   std::string ttl;
   std::string format = "text";
@@ -75,7 +75,7 @@ std::string Format(const Lines& lines) {
   return out;
 }
 
-int RunDescribe(const Options& options, const GlobalOptions& global) {
+int RunDescribe(const DescribeOptions& options, const GlobalOptions& global) {
   v1::DescribeGroupRequest request;
   request.set_group(options.group);
   if (!options.ttl.empty()) {
@@ -94,9 +94,9 @@ int RunDescribe(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 void AddDescribe(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("describe", kDescription);
-  command->footer(kFooter);
-  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("describe", kDescribeDescription);
+  command->footer(kDescribeFooter);
+  auto options = std::make_shared<DescribeOptions>();
   command->add_option("group", options->group, "A multicast address, such as 239.1.1.1 or ff15::1")
       ->type_name("GROUP")
       ->required();

@@ -17,9 +17,10 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Find out why nothing arrives: check the gateway's host, an interface or a channel";
+constexpr char kDoctorDescription[] =
+    "Find out why nothing arrives: check the gateway's host, an interface or a channel";
 
-constexpr char kFooter[] =
+constexpr char kDoctorFooter[] =
     R"(Without CHANNEL, doctor checks the host and all channels that clients have joined. With CHANNEL, it checks the
 channel's interface, memberships and traffic; with a SOURCE, also whether that sender's datagrams would pass.
 
@@ -41,14 +42,14 @@ Examples:
   mcgw doctor -o json | jq '.findings[] | select(.severity == "FINDING_SEVERITY_ERROR") | .remedy_command'
 )";
 
-struct Options {
+struct DoctorOptions {
   std::string channel;
   std::string interface;
   std::string format = "text";
   bool all = false;
 };
 
-absl::StatusOr<v1::DiagnoseRequest> Request(const Options& options) {
+absl::StatusOr<v1::DiagnoseRequest> Request(const DoctorOptions& options) {
   v1::DiagnoseRequest request;
   request.set_interface(options.interface);
   if (options.channel.empty()) return request;
@@ -119,7 +120,7 @@ std::string Summary(const v1::DiagnoseResponse& response) {
                       counts[v1::FINDING_SEVERITY_OK], " ok\n");
 }
 
-int RunDoctor(const Options& options, const GlobalOptions& global) {
+int RunDoctor(const DoctorOptions& options, const GlobalOptions& global) {
   const auto request = Request(options);
   if (!request.ok()) return Fail(request.status());
   const auto client = client::Client::Connect(global.gateway);
@@ -141,9 +142,9 @@ int RunDoctor(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 void AddDoctor(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("doctor", kDescription);
-  command->footer(kFooter);
-  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("doctor", kDoctorDescription);
+  command->footer(kDoctorFooter);
+  auto options = std::make_shared<DoctorOptions>();
   command->add_option("channel", options->channel, "The channel to check: [SOURCE@]GROUP:PORT[%INTERFACE]")
       ->type_name("CHANNEL");
   command

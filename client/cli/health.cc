@@ -7,9 +7,9 @@
 namespace mcgw::cli {
 namespace {
 
-constexpr char kDescription[] = "Check whether the gateway serves";
+constexpr char kHealthDescription[] = "Check whether the gateway serves";
 
-constexpr char kFooter[] =
+constexpr char kHealthFooter[] =
     R"(Prints SERVING or NOT_SERVING, and exits with 0 only for SERVING. SERVICE is the full name of a service or
 interface/NAME. Without it, health checks the gateway as a whole.
 
@@ -35,8 +35,8 @@ int RunHealth(const std::string& service, const GlobalOptions& global) {
 }  // namespace
 
 void AddHealth(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("health", kDescription);
-  command->footer(kFooter);
+  CLI::App* command = app->add_subcommand("health", kHealthDescription);
+  command->footer(kHealthFooter);
   auto service = std::make_shared<std::string>();
   command->add_option("service", *service, "The service to check; default: the gateway as a whole")
       ->type_name("SERVICE");

@@ -13,9 +13,9 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "List the network interfaces of the gateway's host";
+constexpr char kInterfacesDescription[] = "List the network interfaces of the gateway's host";
 
-constexpr char kFooter[] =
+constexpr char kInterfacesFooter[] =
     R"(Columns: STATE is "ok", or why the interface cannot be used. DEFAULT lists the families for which an empty
 interface means this one, STAR those for which * takes it. REQUESTED counts the memberships of the gateway's clients
 on it, JOINED the groups that the host's kernel has joined on it. --long shows for each interface its flags, the
@@ -28,7 +28,7 @@ Examples:
   mcgw interfaces -o json | jq '.[].name'
 )";
 
-struct Options {
+struct InterfacesOptions {
   std::string interface;
   std::string format = "text";
   bool full = false;
@@ -125,7 +125,7 @@ std::string Block(const v1::NetworkInterface& interface) {
   return text;
 }
 
-int RunInterfaces(const Options& options, const GlobalOptions& global) {
+int RunInterfaces(const InterfacesOptions& options, const GlobalOptions& global) {
   const auto client = client::Client::Connect(global.gateway);
   if (!client.ok()) return Fail(client.status());
   v1::ListInterfacesRequest request;
@@ -149,9 +149,9 @@ int RunInterfaces(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 void AddInterfaces(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("interfaces", kDescription);
-  command->footer(kFooter);
-  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("interfaces", kInterfacesDescription);
+  command->footer(kInterfacesFooter);
+  auto options = std::make_shared<InterfacesOptions>();
   command
       ->add_option("interface", options->interface,
                    "Show only this interface: its name, an alternative name, or one of its addresses")

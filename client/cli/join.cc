@@ -14,9 +14,9 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Join channels in a session that outlives this command";
+constexpr char kJoinDescription[] = "Join channels in a session that outlives this command";
 
-constexpr char kFooter[] =
+constexpr char kJoinFooter[] =
     R"(The session holds its channels until its lease expires. Joining again renews the lease, and an open
 `mcgw sub --session ID` keeps the session alive. `mcgw leave --session ID` ends it.
 
@@ -30,7 +30,7 @@ Examples:
   mcgw join 239.1.1.2:5000%eth0 --session 0123456789abcdef0123456789abcdef
 )";
 
-struct Options {
+struct JoinOptions {
   std::vector<std::string> channels;
   std::string session;
   std::string lease;
@@ -38,7 +38,7 @@ struct Options {
   std::string format = "text";
 };
 
-absl::StatusOr<std::vector<v1::JoinRequest>> MakeRequests(const Options& options) {
+absl::StatusOr<std::vector<v1::JoinRequest>> MakeRequests(const JoinOptions& options) {
   auto memberships = ParseChannels(options.channels);
   if (!memberships.ok()) return memberships.status();
   std::vector<v1::JoinRequest> requests;
@@ -94,7 +94,7 @@ void ExplainStar(client::Client* client, const v1::Membership& membership) {
   if (!text.empty()) Note(absl::StrCat("there is no channel yet: ", text));
 }
 
-int RunJoin(const Options& options, const GlobalOptions& global) {
+int RunJoin(const JoinOptions& options, const GlobalOptions& global) {
   auto requests = MakeRequests(options);
   if (!requests.ok()) return Fail(requests.status());
   const auto client = client::Client::Connect(global.gateway);
@@ -118,9 +118,9 @@ int RunJoin(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 void AddJoin(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("join", kDescription);
-  command->footer(kFooter);
-  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("join", kJoinDescription);
+  command->footer(kJoinFooter);
+  auto options = std::make_shared<JoinOptions>();
   command->add_option("channels", options->channels, "Channels to join: [SOURCE@]GROUP:PORT[%INTERFACE]")
       ->type_name("CHANNEL")
       ->required();

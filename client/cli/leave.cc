@@ -10,9 +10,9 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Leave channels of a session, or the whole session";
+constexpr char kLeaveDescription[] = "Leave channels of a session, or the whole session";
 
-constexpr char kFooter[] =
+constexpr char kLeaveFooter[] =
     R"(Name each channel as in `mcgw join`: the same group, port and interface. Leaving %* does not leave a channel
 that was joined by an interface's name. Sources are ignored. Without channels the whole session ends. Leaving a
 channel that the session does not hold is an error (exit code 1).
@@ -22,12 +22,12 @@ Examples:
   mcgw leave --session 0123456789abcdef0123456789abcdef 239.1.1.1:5000%eth0
 )";
 
-struct Options {
+struct LeaveOptions {
   std::vector<std::string> channels;
   std::string session;
 };
 
-int RunLeave(const Options& options, const GlobalOptions& global) {
+int RunLeave(const LeaveOptions& options, const GlobalOptions& global) {
   const auto memberships = ParseChannels(options.channels);
   if (!memberships.ok()) return Fail(memberships.status());
   std::vector<v1::LeaveRequest> requests;
@@ -64,9 +64,9 @@ int RunLeave(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 void AddLeave(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("leave", kDescription);
-  command->footer(kFooter);
-  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("leave", kLeaveDescription);
+  command->footer(kLeaveFooter);
+  auto options = std::make_shared<LeaveOptions>();
   command->add_option("channels", options->channels, "Channels to leave: GROUP:PORT[%INTERFACE]; default: all")
       ->type_name("CHANNEL");
   command->add_option("--session", options->session, "The session, as `mcgw join` printed it")

@@ -11,9 +11,9 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Show the gateway's accounts: what became of every datagram";
+constexpr char kLedgerDescription[] = "Show the gateway's accounts: what became of every datagram";
 
-constexpr char kFooter[] = R"(Each number is counted where it happens. When traffic is quiet, they add up:
+constexpr char kLedgerFooter[] = R"(Each number is counted where it happens. When traffic is quiet, they add up:
 
   channels     read = logged + mismatched
   subscribers  offered = written + filtered + dropped + lagged + expired + in flight + pending + abandoned
@@ -26,7 +26,7 @@ Examples:
   mcgw ledger --subscriber 7 -o json
 )";
 
-struct Options {
+struct LedgerOptions {
   std::string format = "text";
   std::string channel;
   std::string subscriber;
@@ -69,7 +69,7 @@ std::string Text(const v1::GetLedgerResponse& ledger) {
   return text;
 }
 
-int RunLedger(const Options& options, const GlobalOptions& global) {
+int RunLedger(const LedgerOptions& options, const GlobalOptions& global) {
   v1::GetLedgerRequest request;
   if (!options.channel.empty()) {
     const auto id = ParseNumber({.flag = "--channel", .field = "channel_id", .minimum = 1}, options.channel);
@@ -91,9 +91,9 @@ int RunLedger(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 void AddLedger(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("ledger", kDescription);
-  command->footer(kFooter);
-  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("ledger", kLedgerDescription);
+  command->footer(kLedgerFooter);
+  auto options = std::make_shared<LedgerOptions>();
   CLI::Option* channel =
       command->add_option("--channel", options->channel, "Also show the accounts of this channel, by its id");
   channel->type_name("ID");

@@ -14,11 +14,11 @@
 namespace mcgw::cli {
 namespace {
 
-constexpr char kDescription[] =
+constexpr char kMainDescription[] =
     "Receives and sends IP multicast through a gateway (mcgwd), over gRPC.\n"
     "Data goes to standard output, messages to standard error.";
 
-constexpr char kFooter[] = R"(A CHANNEL is written [SOURCE@]GROUP:PORT[%INTERFACE]:
+constexpr char kMainFooter[] = R"(A CHANNEL is written [SOURCE@]GROUP:PORT[%INTERFACE]:
   239.1.1.1:5000                 a group on the gateway's default interface
   239.1.1.1:5000%eth0            on one interface, by name or address; %* means all interfaces
   10.0.0.2@232.1.1.1:5004        from one source; separate several with commas
@@ -89,8 +89,8 @@ int Main(int argc, char** argv) {
 
   GlobalOptions global;
   Run run;
-  CLI::App app(kDescription, "mcgw");
-  app.footer(kFooter);
+  CLI::App app(kMainDescription, "mcgw");
+  app.footer(kMainFooter);
   app.fallthrough();
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", "mcgw " MCGW_VERSION, "Print the version and exit");

@@ -9,7 +9,7 @@ namespace {
 constexpr double kBurstSeconds = 0.001;
 constexpr int64_t kBurstDistanceNs = 500'000;
 constexpr int64_t kMostBehindNs = 100'000'000;
-constexpr double kNsPerSecond = 1e9;
+constexpr double kNsInSecond = 1e9;
 
 }  // namespace
 
@@ -17,7 +17,7 @@ Pacer::Pacer(double units_per_second)
     : units_per_second_(units_per_second), burst_units_(units_per_second * kBurstSeconds) {}
 
 int64_t Pacer::DueNs() const {
-  return origin_ns_ + std::llround(units_since_origin_ / units_per_second_ * kNsPerSecond);
+  return origin_ns_ + std::llround(units_since_origin_ / units_per_second_ * kNsInSecond);
 }
 
 int64_t Pacer::WaitNs(int64_t now_ns) {

@@ -24,9 +24,9 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Search for the nearest mcgw pong, with growing hop limits";
+constexpr char kPingDescription[] = "Search for the nearest mcgw pong, with growing hop limits";
 
-constexpr char kFooter[] =
+constexpr char kPingFooter[] =
     R"(An expanding-ring search: ping joins the group and sends probes to it with hop limit 1, then 2, 4, 8 and so on
 up to --max-ttl. After each probe it waits --timeout for answers. It stops after the first ring with an answer,
 unless --all. On the other side, run `mcgw pong` with the same group and port.
@@ -44,7 +44,7 @@ Examples:
   mcgw ping 239.255.1.1:5000%eth0 --all --count 3 -o json
 )";
 
-struct Options {
+struct PingOptions {
   std::string channel;
   std::string min_ttl = "1";
   std::string max_ttl = "32";
@@ -55,7 +55,7 @@ struct Options {
   bool quiet = false;
 };
 
-struct Plan {
+struct PingPlan {
   v1::Membership membership;
   std::vector<uint8_t> rings;
   absl::Duration timeout;
@@ -65,8 +65,8 @@ struct Plan {
   bool quiet = false;
 };
 
-absl::StatusOr<Plan> MakePlan(const Options& options) {
-  Plan plan{.all = options.all, .json = options.format == "json", .quiet = options.quiet};
+absl::StatusOr<PingPlan> MakePlan(const PingOptions& options) {
+  PingPlan plan{.all = options.all, .json = options.format == "json", .quiet = options.quiet};
   auto membership = client::ParseChannel(options.channel);
   if (!membership.ok()) return membership.status();
   plan.membership = *std::move(membership);
@@ -92,7 +92,7 @@ double Milliseconds(int64_t ns) { return static_cast<double>(ns) / 1e6; }
 
 class Pinger {
  public:
-  Pinger(const Plan& plan, RingStream* stream, const StopWatcher* stop)
+  Pinger(const PingPlan& plan, RingStream* stream, const StopWatcher* stop)
       : plan_(plan), stream_(*stream), stop_(*stop), output_(STDOUT_FILENO, stop->fd()), search_(RandomRingId()) {}
 
   int Run() {
@@ -189,7 +189,7 @@ class Pinger {
     return texts;
   }
 
-  const Plan& plan_;
+  const PingPlan& plan_;
   RingStream& stream_;
   const StopWatcher& stop_;
   OutputFile output_;
@@ -197,7 +197,7 @@ class Pinger {
   v1::SubscribeResponse message_;
 };
 
-int RunPing(const Options& options, const GlobalOptions& global) {
+int RunPing(const PingOptions& options, const GlobalOptions& global) {
   const auto plan = MakePlan(options);
   if (!plan.ok()) return Fail(plan.status());
   StopWatcher::BlockSignals();
@@ -214,9 +214,9 @@ int RunPing(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 void AddPing(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("ping", kDescription);
-  command->footer(kFooter);
-  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("ping", kPingDescription);
+  command->footer(kPingFooter);
+  auto options = std::make_shared<PingOptions>();
   command->add_option("channel", options->channel, "Where to search: GROUP:PORT[%INTERFACE]")
       ->type_name("CHANNEL")
       ->required();

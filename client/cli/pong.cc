@@ -23,9 +23,9 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Answer the searches of mcgw ping";
+constexpr char kPongDescription[] = "Answer the searches of mcgw ping";
 
-constexpr char kFooter[] =
+constexpr char kPongFooter[] =
     R"(pong joins the group and answers each probe of `mcgw ping` on the same group and interface. The answer reports
 the hop limit that the probe had left. Answers are sent with hop limit --ttl, or with the probe's own if that is
 more, so that they get back to the sender of the probe.
@@ -43,9 +43,9 @@ Examples:
 
 constexpr uint32_t kLeastAnswerHops = 32;
 constexpr int64_t kMostRate = 10'000;
-constexpr uint64_t kMostFailureNotes = 10;
+constexpr uint64_t kMostUnansweredNotes = 10;
 
-struct Options {
+struct PongOptions {
   std::string channel;
   std::string ttl = "32";
   std::string rate = "100";
@@ -54,7 +54,7 @@ struct Options {
   bool quiet = false;
 };
 
-struct Plan {
+struct PongPlan {
   v1::Membership membership;
   uint32_t hop_limit = kLeastAnswerHops;
   uint32_t rate = 0;
@@ -63,8 +63,8 @@ struct Plan {
   bool quiet = false;
 };
 
-absl::StatusOr<Plan> MakePlan(const Options& options) {
-  Plan plan;
+absl::StatusOr<PongPlan> MakePlan(const PongOptions& options) {
+  PongPlan plan;
   plan.json = options.format == "json";
   plan.quiet = options.quiet;
   auto membership = client::ParseChannel(options.channel);
@@ -91,7 +91,7 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
 
 class Answerer {
  public:
-  Answerer(const Plan& plan, RingStream* stream, const StopWatcher* stop)
+  Answerer(const PongPlan& plan, RingStream* stream, const StopWatcher* stop)
       : plan_(plan),
         stream_(*stream),
         stop_(*stop),
@@ -152,7 +152,7 @@ class Answerer {
     if (client::IsUnreachable(sent)) return Fail(sent);
     if (!sent.ok()) {
       // The interface may come back, so go on.
-      if (++failed_ <= kMostFailureNotes) Note(absl::StrCat("not answered: ", client::Describe(sent)));
+      if (++failed_ <= kMostUnansweredNotes) Note(absl::StrCat("not answered: ", client::Describe(sent)));
       return std::nullopt;
     }
     ++answered_;
@@ -177,7 +177,7 @@ class Answerer {
                           datagram.hop_limit(), probe.nonce);
   }
 
-  const Plan& plan_;
+  const PongPlan& plan_;
   RingStream& stream_;
   const StopWatcher& stop_;
   OutputFile output_;
@@ -190,7 +190,7 @@ class Answerer {
   uint64_t foreign_ = 0;
 };
 
-int RunPong(const Options& options, const GlobalOptions& global) {
+int RunPong(const PongOptions& options, const GlobalOptions& global) {
   const auto plan = MakePlan(options);
   if (!plan.ok()) return Fail(plan.status());
   StopWatcher::BlockSignals();
@@ -207,9 +207,9 @@ int RunPong(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 void AddPong(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("pong", kDescription);
-  command->footer(kFooter);
-  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("pong", kPongDescription);
+  command->footer(kPongFooter);
+  auto options = std::make_shared<PongOptions>();
   command->add_option("channel", options->channel, "Where to answer: GROUP:PORT[%INTERFACE]")
       ->type_name("CHANNEL")
       ->required();

@@ -31,9 +31,9 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Send datagrams to a channel";
+constexpr char kPubDescription[] = "Send datagrams to a channel";
 
-constexpr char kFooter[] =
+constexpr char kPubFooter[] =
     R"(Without --file, each line of standard input is one datagram, without its line end. With --file, the file is
 cut into datagrams of --size bytes; the last one may be shorter. --file - is standard input.
 
@@ -65,7 +65,7 @@ constexpr int kMostFailureNotes = 10;
 constexpr int kDscpShift = 2;
 constexpr int64_t kNsPerSecond = 1'000'000'000;
 
-struct Options {
+struct PubOptions {
   std::string channel;
   std::string file;
   std::string size;
@@ -83,7 +83,7 @@ struct Options {
   bool quiet = false;
 };
 
-struct Plan {
+struct PubPlan {
   v1::Destination destination;
   v1::SendOptions send;
   size_t chunk_bytes = InputFile::kLines;
@@ -92,7 +92,7 @@ struct Plan {
   bool paced_by_bits = false;
 };
 
-absl::Status SetSource(const Options& options, const v1::Membership& channel, Plan* plan) {
+absl::Status SetSource(const PubOptions& options, const v1::Membership& channel, PubPlan* plan) {
   const auto& sources = channel.source_filter().sources();
   if (sources.size() > 1 || (!sources.empty() && !options.source.empty())) {
     return client::InvalidInput(v1::ERROR_REASON_CONFLICTING_FIELDS, "source_address",
@@ -111,7 +111,7 @@ absl::Status SetSource(const Options& options, const v1::Membership& channel, Pl
   return absl::OkStatus();
 }
 
-absl::Status SetSendOptions(const Options& options, Plan* plan) {
+absl::Status SetSendOptions(const PubOptions& options, PubPlan* plan) {
   if (options.no_loop) plan->send.set_loop(false);
   plan->send.set_dont_fragment(options.dont_fragment);
   if (!options.ttl.empty()) {
@@ -133,7 +133,7 @@ absl::Status SetSendOptions(const Options& options, Plan* plan) {
   return absl::OkStatus();
 }
 
-absl::Status SetInput(const Options& options, Plan* plan) {
+absl::Status SetInput(const PubOptions& options, PubPlan* plan) {
   const int64_t most = absl::StrContains(plan->destination.group(), ":") ? kMaxPayloadIpv6 : kMaxPayloadIpv4;
   if (!options.file.empty()) {
     const auto size = ParseNumber({.flag = "--size", .field = "payload", .minimum = 1, .maximum = most}, options.size);
@@ -154,8 +154,8 @@ absl::Status SetInput(const Options& options, Plan* plan) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Plan> MakePlan(const Options& options) {
-  Plan plan;
+absl::StatusOr<PubPlan> MakePlan(const PubOptions& options) {
+  PubPlan plan;
   const auto channel = client::ParseChannel(options.channel);
   if (!channel.ok()) return channel.status();
   plan.destination.set_interface(channel->interface());
@@ -201,7 +201,7 @@ class Failures {
 // Reads the input and publishes it, at the requested rate.
 class Sender {
  public:
-  Sender(Plan* plan, client::Publisher* publisher, InputFile* input, const StopWatcher* stop, Failures* failures)
+  Sender(PubPlan* plan, client::Publisher* publisher, InputFile* input, const StopWatcher* stop, Failures* failures)
       : plan_(*plan), publisher_(*publisher), input_(*input), stop_(*stop), failures_(*failures) {
     target_ = publisher_.AddTarget(plan_.destination, plan_.send);
   }
@@ -263,7 +263,7 @@ class Sender {
     return true;
   }
 
-  Plan& plan_;
+  PubPlan& plan_;
   client::Publisher& publisher_;
   InputFile& input_;
   const StopWatcher& stop_;
@@ -275,7 +275,7 @@ class Sender {
 };
 
 // The descriptor to read from; -1, and a note, if the file cannot be opened.
-int OpenInput(const Options& options) {
+int OpenInput(const PubOptions& options) {
   if (options.file.empty() || options.file == "-") return STDIN_FILENO;
   const int fd = open(options.file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) Note(absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", options.file)).message());
@@ -297,7 +297,7 @@ std::string Summary(const client::PublishTotals& totals, uint64_t failed, uint64
   return text;
 }
 
-int RunPub(const Options& options, const GlobalOptions& global) {
+int RunPub(const PubOptions& options, const GlobalOptions& global) {
   auto plan = MakePlan(options);
   if (!plan.ok()) return Fail(plan.status());
   const int input_fd = OpenInput(options);
@@ -335,9 +335,9 @@ int RunPub(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 void AddPub(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("pub", kDescription);
-  command->footer(kFooter);
-  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("pub", kPubDescription);
+  command->footer(kPubFooter);
+  auto options = std::make_shared<PubOptions>();
   options->size = "1316";
   command->add_option("channel", options->channel, "Where to send: GROUP:PORT[%INTERFACE]")
       ->type_name("CHANNEL")

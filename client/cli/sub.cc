@@ -31,9 +31,9 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "Receive the datagrams of channels and write them to standard output";
+constexpr char kSubDescription[] = "Receive the datagrams of channels and write them to standard output";
 
-constexpr char kFooter[] = R"(Formats:
+constexpr char kSubFooter[] = R"(Formats:
   text  a line for each datagram: UTC time, channel, source, ttl, sequence, size, printable part of the payload
   json  an object on a line for each datagram, with the payload in base64
   hex   a line as in text, then a hexadecimal dump
@@ -61,7 +61,7 @@ Examples:
   mcgw sub 239.1.1.1:5000%eth0 --count 1 --wait 5 || echo "nothing came"
 )";
 
-struct Options {
+struct SubOptions {
   std::vector<std::string> channels;
   std::string format = "text";
   std::string count;
@@ -78,7 +78,7 @@ struct Options {
   bool wait_for_interface = false;
 };
 
-struct Plan {
+struct SubPlan {
   v1::SubscribeRequest request;
   OutputFormat format = OutputFormat::kText;
   uint64_t count = 0;  // 0: no limit.
@@ -118,8 +118,8 @@ absl::Status ReadStart(const std::string& text, v1::Start* start) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Plan> MakePlan(const Options& options) {
-  Plan plan;
+absl::StatusOr<SubPlan> MakePlan(const SubOptions& options) {
+  SubPlan plan;
   plan.quiet = options.quiet;
   plan.format = options.format == "json"  ? OutputFormat::kJson
                 : options.format == "hex" ? OutputFormat::kHex
@@ -168,7 +168,7 @@ absl::StatusOr<Plan> MakePlan(const Options& options) {
 // Reads one stream until it ends or the command does.
 class Receiver {
  public:
-  Receiver(const Plan& plan, client::Client* client, Source source, const StopWatcher* stop)
+  Receiver(const SubPlan& plan, client::Client* client, Source source, const StopWatcher* stop)
       : plan_(plan),
         client_(*client),
         source_(std::move(source)),
@@ -268,7 +268,7 @@ class Receiver {
     return plan_.count == 0 ? kDone : kCountNotReached;
   }
 
-  const Plan& plan_;
+  const SubPlan& plan_;
   client::Client& client_;
   const Source source_;
   const StopWatcher& stop_;
@@ -281,7 +281,7 @@ class Receiver {
 };
 
 template <typename Stream>
-int Receive(const Plan& plan, client::Client* client, Stream* stream, bool stats) {
+int Receive(const SubPlan& plan, client::Client* client, Stream* stream, bool stats) {
   StopWatcher stop(STDOUT_FILENO, [stream] { stream->Cancel(); });
   Receiver receiver(
       plan, client,
@@ -293,7 +293,7 @@ int Receive(const Plan& plan, client::Client* client, Stream* stream, bool stats
   return code;
 }
 
-int RunSub(const Options& options, const GlobalOptions& global) {
+int RunSub(const SubOptions& options, const GlobalOptions& global) {
   const auto plan = MakePlan(options);
   if (!plan.ok()) return Fail(plan.status());
   StopWatcher::BlockSignals();
@@ -313,9 +313,9 @@ int RunSub(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 void AddSub(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("sub", kDescription);
-  command->footer(kFooter);
-  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("sub", kSubDescription);
+  command->footer(kSubFooter);
+  auto options = std::make_shared<SubOptions>();
   command->add_option("channels", options->channels, "Channels to receive: [SOURCE@]GROUP:PORT[%INTERFACE]")
       ->type_name("CHANNEL");
   command->add_option("-o,--output", options->format, "text, json, hex or raw")

@@ -12,9 +12,10 @@ namespace {
 
 namespace v1 = multicast::gateway::v1;
 
-constexpr char kDescription[] = "List the open Subscribe streams: their accounts, and how far behind they are";
+constexpr char kSubscribersDescription[] =
+    "List the open Subscribe streams: their accounts, and how far behind they are";
 
-constexpr char kFooter[] =
+constexpr char kSubscribersFooter[] =
     R"(Columns, in datagrams over all channels of the stream: OFFERED since it began, WRITTEN to it, FILTERED by its
 source filter, DROPPED by the kernel, LAGGED (skipped because it was too slow), EXPIRED (no longer in the log when it
 began), WAITING (not written yet). BEHIND and AGE: bytes of log and age of the datagrams not yet taken, in the channel
@@ -65,8 +66,8 @@ int RunSubscribers(const std::string& format, const GlobalOptions& global) {
 }  // namespace
 
 void AddSubscribers(CLI::App* app, const GlobalOptions* global, Run* run) {
-  CLI::App* command = app->add_subcommand("subscribers", kDescription);
-  command->footer(kFooter);
+  CLI::App* command = app->add_subcommand("subscribers", kSubscribersDescription);
+  command->footer(kSubscribersFooter);
   auto format = std::make_shared<std::string>("text");
   command->add_option("-o,--output", *format, "text or json")
       ->type_name("FORMAT")

@@ -3,12 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <chrono>
 
-#include "grpcpp/ext/channelz_service_plugin.h"
-#include "grpcpp/ext/proto_server_reflection_plugin.h"
-#include "grpcpp/health_check_service_interface.h"
-#include "grpcpp/server_builder.h"
 #include "server/app/config_warnings.h"
 #include "server/app/descriptors.h"
 #include "server/app/grace.h"
@@ -93,19 +88,12 @@ absl::Status Server::Serve() {
   looks_ = std::make_unique<net::WorkPool>("mcgw-look", kLooks);
   sends_ = std::make_unique<gateway::SendLoop>(calls_.get());
   if (absl::Status status = sends_->Start(); !status.ok()) return status;
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::channelz::experimental::InitChannelzService();
-  grpc::ServerBuilder builder;
-  builder.RegisterService(&gateway_names_);
-  builder.RegisterService(&inspection_names_);
-  grpc_server_ = builder.BuildAndStart();
-  if (grpc_server_ == nullptr) return absl::InternalError("gRPC could not start its server");
+  absl::StatusOr<std::unique_ptr<GrpcServices>> services = GrpcServices::Start();
+  if (!services.ok()) return services.status();
+  services_ = *std::move(services);
 
   door_ = std::make_unique<rpc::FrontDoor>(gateway_.get(), calls_.get(), looks_.get(), sends_.get());
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(-1);
-  door_->Start(grpc_server_->InProcessChannel(arguments));
+  door_->Start(services_->Connect());
   acceptor_ = std::make_unique<Acceptor>(
       std::move(sockets), ConnectionShares(descriptors.connections, config_.max_connections_per_peer()),
       StallTimeout(config_), [this](net::OwnedFd connection, std::string peer) {
@@ -121,7 +109,7 @@ absl::Status Server::Serve() {
 }
 
 Server::~Server() {
-  if (grpc_server_ != nullptr) Stop(absl::ZeroDuration());
+  if (services_ != nullptr) Stop(absl::ZeroDuration());
 }
 
 std::vector<std::string> Server::addresses() const {
@@ -131,14 +119,14 @@ std::vector<std::string> Server::addresses() const {
 }
 
 void Server::SetServing(bool serving) {
-  for (const char* name : kServices) grpc_server_->GetHealthCheckService()->SetServingStatus(name, serving);
+  for (const char* name : kServices) services_->SetServing(name, serving);
 }
 
 void Server::ReportInterfaces() {
   const std::shared_ptr<const net::InterfaceTable> table = gateway_->directory().table();
   const auto exists = [&](const std::string& name) { return table->FindByName(name) != nullptr; };
   for (const auto& [name, serving] : health_names_.Update(gateway_->reconciler().Health(), exists)) {
-    grpc_server_->GetHealthCheckService()->SetServingStatus("interface/" + name, serving);
+    services_->SetServing("interface/" + name, serving);
   }
 }
 
@@ -181,7 +169,7 @@ void Server::WaitUntilIdle(int64_t end_ns) {
 }
 
 void Server::Stop(absl::Duration grace) {
-  if (grpc_server_ == nullptr) return;
+  if (services_ == nullptr) return;
   const absl::Status draining =
       net::Error(net::Reason::kDraining, "", "the gateway is stopping: connect to another one, or try again later");
   if (acceptor_ != nullptr) acceptor_->Stop();
@@ -196,8 +184,7 @@ void Server::Stop(absl::Duration grace) {
   WaitUntilIdle(end_ns - ending_ns / 2);
   door_->publications().Abandon();
   door_->Drain();
-  const std::chrono::nanoseconds left(end_ns - net::MonotonicNs());
-  std::thread shutdown([this, left] { grpc_server_->Shutdown(std::chrono::system_clock::now() + left); });
+  std::thread shutdown([this, end_ns] { services_->Shutdown(absl::Nanoseconds(end_ns - net::MonotonicNs())); });
   WaitUntilIdle(end_ns - ending_ns / 4);
   door_->Cut();
   shutdown.join();
@@ -207,7 +194,7 @@ void Server::Stop(absl::Duration grace) {
   control_thread_.join();
   for (const std::string& line : duties_.Summary(net::MonotonicNs(), start_ns_)) spdlog::debug("{}", line);
   door_.reset();
-  grpc_server_.reset();
+  services_.reset();
   // All calls have been answered.
   sends_->Stop();
   looks_.reset();

@@ -10,11 +10,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "grpcpp/server.h"
-#include "multicast/gateway/v1/gateway_service.grpc.pb.h"
-#include "multicast/gateway/v1/inspection_service.grpc.pb.h"
 #include "server/app/config.h"
 #include "server/app/duty_report.h"
+#include "server/app/grpc_services.h"
 #include "server/app/health_names.h"
 #include "server/app/listener.h"
 #include "server/gateway/gateway.h"
@@ -63,10 +61,7 @@ class Server {
   std::unique_ptr<net::WorkPool> calls_;
   std::unique_ptr<net::WorkPool> looks_;
   std::unique_ptr<gateway::SendLoop> sends_;
-  // Health, reflection and channelz. Its other services only lend their names to the reflection.
-  multicast::gateway::v1::MulticastGatewayService::CallbackService gateway_names_;
-  multicast::gateway::v1::InspectionService::CallbackService inspection_names_;
-  std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<GrpcServices> services_;
   std::unique_ptr<rpc::FrontDoor> door_;
   std::unique_ptr<Acceptor> acceptor_;
   std::thread control_thread_;
