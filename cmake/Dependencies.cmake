@@ -6,6 +6,7 @@ find_package(PkgConfig REQUIRED)
 find_package(absl CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
 pkg_check_modules(libmnl REQUIRED IMPORTED_TARGET libmnl)
+find_package(OpenSSL 3.0 REQUIRED)
 pkg_check_modules(libnghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
 
 if(NOT MCGW_FLOORS_ONLY)

@@ -3,10 +3,10 @@
 
 # Packages of Debian 12, Debian 13 and Ubuntu 24.04, by their purpose.
 packages_build=(cmake ninja-build g++ ccache pkgconf libgrpc++-dev protobuf-compiler protobuf-compiler-grpc
-  libprotobuf-dev libabsl-dev libspdlog-dev libgtest-dev libgmock-dev libcli11-dev libyaml-cpp-dev libmnl-dev libnghttp2-dev
+  libprotobuf-dev libabsl-dev libspdlog-dev libgtest-dev libgmock-dev libcli11-dev libyaml-cpp-dev libmnl-dev libnghttp2-dev libssl-dev
   libsystemd-dev iproute2 procps util-linux python3)
 packages_demo=(socat)
-packages_test=(tcpdump tshark socat smcroute ffmpeg multicat faketime nftables python3-hpack python3-pytest python3-venv python3-yaml systemd)
+packages_test=(tcpdump tshark socat smcroute ffmpeg multicat faketime nftables openssl python3-hpack python3-pytest python3-venv python3-yaml systemd)
 packages_container=(podman buildah debootstrap runc netavark catatonit debian-archive-keyring)
 packages_languages=(python3-venv)
 packages_bench=(libzmq3-dev) # Optional references; nats-server is unpacked, see unpack_nats_server.

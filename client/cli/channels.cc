@@ -49,7 +49,7 @@ std::vector<std::string> Row(const v1::ChannelInfo& channel) {
 }
 
 int RunChannels(const std::string& format, const GlobalOptions& global) {
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   const auto channels = (*client)->ListChannels();
   if (!channels.ok()) return Fail(channels.status());

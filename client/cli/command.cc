@@ -36,6 +36,10 @@ absl::string_view Spelling(const absl::Status& status) {
 
 }  // namespace
 
+absl::StatusOr<std::unique_ptr<client::Client>> Connect(const GlobalOptions& global) {
+  return client::Client::Connect(global.gateway, global.connect);
+}
+
 int Fail(const absl::Status& status) {
   // If no gateway answered, the text is complete; a code before it would look like the gateway's.
   Note(client::IsUnreachable(status) ? std::string(status.message())

@@ -20,7 +20,11 @@ namespace mcgw::cli {
 
 struct GlobalOptions {
   std::string gateway = mcgw::client::kDefaultGatewayAddress;
+  client::ConnectOptions connect;
 };
+
+// A client of the gateway that the user named.
+absl::StatusOr<std::unique_ptr<client::Client>> Connect(const GlobalOptions& global);
 
 // Runs the command after the whole command line was parsed, and returns the exit code.
 using Run = std::function<int()>;

@@ -83,7 +83,7 @@ int RunDescribe(const DescribeOptions& options, const GlobalOptions& global) {
     if (!hop_limit.ok()) return Fail(hop_limit.status());
     request.set_hop_limit(*hop_limit);
   }
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   const auto group = (*client)->DescribeGroup(request);
   if (!group.ok()) return Fail(group.status());

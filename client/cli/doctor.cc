@@ -123,7 +123,7 @@ std::string Summary(const v1::DiagnoseResponse& response) {
 int RunDoctor(const DoctorOptions& options, const GlobalOptions& global) {
   const auto request = Request(options);
   if (!request.ok()) return Fail(request.status());
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   const auto response = (*client)->Diagnose(*request);
   if (!response.ok()) return Fail(response.status());

@@ -20,7 +20,7 @@ Examples:
 )";
 
 int RunHealth(const std::string& service, const GlobalOptions& global) {
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   const auto status = (*client)->CheckHealth(service);
   if (!status.ok()) return Fail(status.status());

@@ -126,7 +126,7 @@ std::string Block(const v1::NetworkInterface& interface) {
 }
 
 int RunInterfaces(const InterfacesOptions& options, const GlobalOptions& global) {
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   v1::ListInterfacesRequest request;
   request.set_interface(options.interface);

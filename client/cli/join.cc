@@ -97,7 +97,7 @@ void ExplainStar(client::Client* client, const v1::Membership& membership) {
 int RunJoin(const JoinOptions& options, const GlobalOptions& global) {
   auto requests = MakeRequests(options);
   if (!requests.ok()) return Fail(requests.status());
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   std::vector<v1::JoinResponse> responses;
   std::string session = options.session;

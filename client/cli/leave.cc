@@ -39,7 +39,7 @@ int RunLeave(const LeaveOptions& options, const GlobalOptions& global) {
   }
   if (requests.empty()) requests.emplace_back().mutable_whole_session();
 
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   int left = 0;
   bool any_left = false;

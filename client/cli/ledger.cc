@@ -81,7 +81,7 @@ int RunLedger(const LedgerOptions& options, const GlobalOptions& global) {
     if (!id.ok()) return Fail(id.status());
     request.set_subscriber_id(static_cast<uint64_t>(*id));
   }
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   const auto ledger = (*client)->GetLedger(std::move(request));
   if (!ledger.ok()) return Fail(ledger.status());

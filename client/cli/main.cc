@@ -7,7 +7,9 @@
 #include <optional>
 #include <sstream>
 
+#include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
+#include "client/cli/contexts.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/printable.h"
 
@@ -79,6 +81,55 @@ std::optional<std::string> FindBadValue(const CLI::App& app) {
   return std::nullopt;
 }
 
+// Which gateway, and how to reach it: by a flag, else a variable, else the context.
+class GatewayFlags {
+ public:
+  void Add(CLI::App* app) {
+    app->add_option("--gateway", address_,
+                    absl::StrCat("The gateway: HOST:PORT, [IPV6]:PORT or unix:PATH; default: the context's, or ",
+                                 client::kDefaultGatewayAddress))
+        ->envname("MCGW_GATEWAY")
+        ->type_name("ADDRESS");
+    app->add_option("--context", context_, "Context of ~/.config/mcgw/config.yaml; default: the one named there")
+        ->envname("MCGW_CONTEXT")
+        ->type_name("NAME");
+    app->add_flag("--tls", flags_.tls, "Speak TLS, and trust the CAs of this host. The flags below imply it");
+    app->add_option("--tls-ca", flags_.tls_ca, "CA of the gateway's certificate (PEM)")->type_name("FILE");
+    app->add_option("--tls-cert", flags_.tls_cert, "Certificate to show to the gateway (PEM)")->type_name("FILE");
+    app->add_option("--tls-key", flags_.tls_key, "Its key (PEM)")->type_name("FILE");
+    app->add_option("--server-name", flags_.server_name,
+                    "Name that the gateway's certificate must have; default: the host of its address")
+        ->type_name("NAME");
+  }
+
+  absl::Status Apply(GlobalOptions* global) const {
+    // What names a gateway wants no context, unless it names one too.
+    const bool names_gateway = !address_.empty();
+    Context context;
+    if (!names_gateway || !context_.empty()) {
+      const auto read = ReadContext(ContextsFile(), context_);
+      if (!read.ok()) return read.status();
+      context = read->value_or(Context());
+    }
+    if (names_gateway) context.gateway = address_;
+    if (!context.gateway.empty()) global->gateway = context.gateway;
+    client::TlsOptions tls;
+    tls.ca_file = flags_.tls_ca.empty() ? context.tls_ca : flags_.tls_ca;
+    tls.certificate_file = flags_.tls_cert.empty() ? context.tls_cert : flags_.tls_cert;
+    tls.key_file = flags_.tls_key.empty() ? context.tls_key : flags_.tls_key;
+    tls.server_name = flags_.server_name.empty() ? context.server_name : flags_.server_name;
+    const bool wanted = flags_.tls || context.tls || !tls.ca_file.empty() || !tls.certificate_file.empty() ||
+                        !tls.key_file.empty() || !tls.server_name.empty();
+    if (wanted) global->connect.tls = tls;
+    return absl::OkStatus();
+  }
+
+ private:
+  std::string address_;
+  std::string context_;
+  Context flags_;
+};
+
 // Runs before the constructors of libraries, some of which open descriptors.
 __attribute__((section(".preinit_array"), used)) void (*const before_all)() = OpenStandardDescriptors;
 
@@ -94,10 +145,8 @@ int Main(int argc, char** argv) {
   app.fallthrough();
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", "mcgw " MCGW_VERSION, "Print the version and exit");
-  app.add_option("--gateway", global.gateway, "The gateway: HOST:PORT, [IPV6]:PORT or unix:PATH")
-      ->envname("MCGW_GATEWAY")
-      ->type_name("ADDRESS")
-      ->capture_default_str();
+  GatewayFlags flags;
+  flags.Add(&app);
   AddSub(&app, &global, &run);
   AddPub(&app, &global, &run);
   AddJoin(&app, &global, &run);
@@ -131,6 +180,7 @@ int Main(int argc, char** argv) {
     Note("no command given\n" + app.help());
     return kBadInput;
   }
+  if (const absl::Status status = flags.Apply(&global); !status.ok()) return Fail(status);
   return run();
 }
 

@@ -194,7 +194,7 @@ int RunPong(const PongOptions& options, const GlobalOptions& global) {
   const auto plan = MakePlan(options);
   if (!plan.ok()) return Fail(plan.status());
   StopWatcher::BlockSignals();
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   v1::SubscribeRequest request;
   *request.add_memberships() = plan->membership;

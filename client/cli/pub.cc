@@ -303,7 +303,7 @@ int RunPub(const PubOptions& options, const GlobalOptions& global) {
   const int input_fd = OpenInput(options);
   if (input_fd < 0) return kFailed;
   StopWatcher::BlockSignals();
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
 
   // The first signal ends the input; on the second one the watcher ends the process.

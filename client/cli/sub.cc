@@ -297,7 +297,7 @@ int RunSub(const SubOptions& options, const GlobalOptions& global) {
   const auto plan = MakePlan(options);
   if (!plan.ok()) return Fail(plan.status());
   StopWatcher::BlockSignals();
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   if (options.resume) {
     client::ResumingSubscription subscription(

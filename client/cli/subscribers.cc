@@ -33,6 +33,7 @@ std::vector<std::string> Row(const v1::SubscriberInfo& subscriber) {
   const v1::SubscriberLedger& ledger = subscriber.ledger();
   const double age_s = static_cast<double>(subscriber.lag().age().seconds()) + subscriber.lag().age().nanos() / 1e9;
   return {absl::StrCat(subscriber.subscriber_id()),
+          subscriber.identity(),
           subscriber.peer(),
           absl::StrCat(subscriber.channel_count()),
           absl::StrCat(ledger.offered_datagrams()),
@@ -48,7 +49,7 @@ std::vector<std::string> Row(const v1::SubscriberInfo& subscriber) {
 }
 
 int RunSubscribers(const std::string& format, const GlobalOptions& global) {
-  const auto client = client::Client::Connect(global.gateway);
+  const auto client = Connect(global);
   if (!client.ok()) return Fail(client.status());
   const auto subscribers = (*client)->ListSubscribers();
   if (!subscribers.ok()) return Fail(subscribers.status());
@@ -57,8 +58,8 @@ int RunSubscribers(const std::string& format, const GlobalOptions& global) {
     for (const v1::SubscriberInfo& subscriber : *subscribers) messages.push_back(&subscriber);
     return PrintJson(ToJsonArray(messages));
   }
-  std::vector<std::vector<std::string>> rows = {{"ID", "PEER", "CHANNELS", "OFFERED", "WRITTEN", "FILTERED", "DROPPED",
-                                                 "LAGGED", "EXPIRED", "WAITING", "BEHIND", "AGE", "PINNED"}};
+  std::vector<std::vector<std::string>> rows = {{"ID", "IDENTITY", "PEER", "CHANNELS", "OFFERED", "WRITTEN", "FILTERED",
+                                                 "DROPPED", "LAGGED", "EXPIRED", "WAITING", "BEHIND", "AGE", "PINNED"}};
   for (const v1::SubscriberInfo& subscriber : *subscribers) rows.push_back(Row(subscriber));
   return Print(FormatTable(rows));
 }

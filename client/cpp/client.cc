@@ -1,7 +1,12 @@
 #include "mcgw/client.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,6 +43,20 @@ std::chrono::system_clock::time_point Deadline(absl::Duration timeout) {
   return absl::ToChronoTime(absl::Now() + timeout);
 }
 
+// `what`: of which the file must have at least one.
+absl::StatusOr<std::string> ReadPemFile(const std::string& path, const std::string& what) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!file.is_open() || bytes.empty()) {
+    const std::string why = errno != 0 ? std::strerror(errno) : "it is empty";
+    return absl::InvalidArgumentError(absl::StrCat("cannot read the TLS file '", path, "': ", why));
+  }
+  // gRPC says nothing of what it cannot use. A key may be a "PRIVATE KEY", an "EC PRIVATE KEY" or others.
+  if (bytes.find(what + "-----") != std::string::npos) return bytes;
+  return absl::InvalidArgumentError(absl::StrCat("the TLS file '", path, "' has no ", what, " in PEM"));
+}
+
 int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
 
 grpc::ChannelArguments ChannelArguments(const ConnectOptions& options) {
@@ -52,7 +71,28 @@ grpc::ChannelArguments ChannelArguments(const ConnectOptions& options) {
   // Clients do not share connections: a gateway accepts a hundred streams on one.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  if (options.tls.has_value() && !options.tls->server_name.empty()) {
+    arguments.SetSslTargetNameOverride(options.tls->server_name);
+  }
   return arguments;
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> CredentialsFor(const ConnectOptions& options) {
+  if (!options.tls.has_value()) return grpc::InsecureChannelCredentials();
+  const TlsOptions& tls = *options.tls;
+  if (tls.certificate_file.empty() != tls.key_file.empty()) {
+    return absl::InvalidArgumentError("a TLS certificate and its key go together: give both, or neither");
+  }
+  grpc::SslCredentialsOptions files;
+  for (const auto& [path, what, bytes] : {std::tuple{&tls.ca_file, "CERTIFICATE", &files.pem_root_certs},
+                                          std::tuple{&tls.certificate_file, "CERTIFICATE", &files.pem_cert_chain},
+                                          std::tuple{&tls.key_file, "PRIVATE KEY", &files.pem_private_key}}) {
+    if (path->empty()) continue;
+    absl::StatusOr<std::string> read = ReadPemFile(*path, what);
+    if (!read.ok()) return read.status();
+    *bytes = *std::move(read);
+  }
+  return grpc::SslCredentials(files);
 }
 
 }  // namespace
@@ -101,7 +141,9 @@ absl::StatusOr<std::vector<Entry>> AllPages(Request request, CallPage call, Entr
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(absl::string_view address, const ConnectOptions& options) {
   const auto target = GatewayTarget(address);
   if (!target.ok()) return target.status();
-  auto channel = grpc::CreateCustomChannel(*target, grpc::InsecureChannelCredentials(), ChannelArguments(options));
+  const auto credentials = CredentialsFor(options);
+  if (!credentials.ok()) return credentials.status();
+  auto channel = grpc::CreateCustomChannel(*target, *credentials, ChannelArguments(options));
   return std::make_unique<Client>(std::move(channel), std::string(address), options);
 }
 

@@ -57,6 +57,18 @@ std::string Ascii(absl::string_view text) {
   return ascii;
 }
 
+// gRPC's words for a handshake that failed are those of its TLS library.
+absl::string_view WhatToCheck(absl::string_view message) {
+  const auto says = [message](absl::string_view words) { return message.find(words) != absl::string_view::npos; };
+  if (says("CERTIFICATE_VERIFY_FAILED") || says("certificate verify failed"))
+    return "its certificate is not of a CA that is trusted here; check the CA file";
+  if (says("is not in peer certificate") || says("Hostname Verification")) {
+    return "its certificate is for other names; check the address, or give the server name";
+  }
+  if (says("WRONG_VERSION_NUMBER") || says("wrong version number")) return "it does not speak TLS there";
+  return "check that mcgwd is running and listens there, with TLS or without";
+}
+
 absl::Status WithDetails(absl::StatusCode code, absl::string_view message, absl::string_view serialized_details) {
   absl::Status status(code, message);
   if (!serialized_details.empty()) status.SetPayload(kPayloadUrl, absl::Cord(serialized_details));
@@ -115,8 +127,8 @@ absl::Status FromGrpc(const grpc::Status& status, absl::string_view gateway, boo
     if (answered) {
       return absl::UnavailableError(absl::StrCat("the connection to the gateway at ", gateway, " broke: ", message));
     }
-    return absl::UnavailableError(absl::StrCat("no gateway answers at ", gateway,
-                                               ": check that mcgwd is running and listens there (", message, ")"));
+    return absl::UnavailableError(
+        absl::StrCat("no gateway answers at ", gateway, ": ", WhatToCheck(message), " (", message, ")"));
   }
   if (code == absl::StatusCode::kCancelled) {
     return absl::UnavailableError(absl::StrCat("the gateway at ", gateway,

@@ -21,6 +21,11 @@ absl::Status Wrong(absl::string_view address, absl::string_view why) {
 
 constexpr char kForms[] = "write HOST:PORT, [IPV6]:PORT or unix:PATH, such as 127.0.0.1:50051";
 
+bool IsIpv4(absl::string_view text) {
+  in_addr binary;
+  return inet_pton(AF_INET, std::string(text).c_str(), &binary) == 1;
+}
+
 bool IsIpv6(absl::string_view text) {
   const std::string address(text.substr(0, text.find('%')));
   in6_addr binary;
@@ -59,6 +64,10 @@ absl::StatusOr<std::string> GatewayTarget(absl::string_view address) {
   if (!absl::SimpleAtoi(port_text, &port) || port < 1 || port > 65535) {
     return Wrong(address, absl::StrCat("has the port \"", port_text, "\": write a number from 1 to 65535"));
   }
+  // An address as such needs no resolver, which under load has returned no address for one. A zone does: `%` has a
+  // meaning in a URI.
+  if (IsIpv4(host)) return absl::StrCat("ipv4:", host, ":", port);
+  if (bracketed && !absl::StrContains(host, "%")) return absl::StrCat("ipv6:", host, ":", port);
   return absl::StrCat("dns:///", host, ":", port);
 }
 

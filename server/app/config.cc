@@ -22,7 +22,7 @@
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/text_format.h"
 #include "server/app/config_file.h"
-#include "server/app/listener.h"
+#include "server/app/listener_options.h"
 #include "server/app/settings.h"
 #include "server/gateway/rules/log_rules.h"
 #include "server/net/text.h"
@@ -49,7 +49,10 @@ struct Key {
 constexpr std::array kKeys = {
     Key{"listen", Kind::kTexts, "127.0.0.1:50051",
         "Where to serve gRPC: 127.0.0.1:50051, [::1]:50051 or unix:/run/mcgw/mcgw.sock; port 0 chooses a free port. "
+        "More may follow: '0.0.0.0:50051 certificate=FILE key=FILE client_ca=FILE', see docs/configuration.md. "
         "Repeatable"},
+    Key{"insecure_allow_plaintext", Kind::kTexts, "",
+        "Address of a listener, off the loopback, that may serve clients it does not know. Repeatable"},
     Key{"interfaces", Kind::kTexts, "",
         "Interface that the gateway may use, by name or alternative name; default: all. Repeatable"},
     Key{"default_interface", Kind::kText, "",
@@ -247,15 +250,43 @@ absl::Status CheckInterfaces(const Config& config) {
   return CheckInterfaceName("default_interface", config.default_interface());
 }
 
+// What a listener that strangers can reach is refused without.
+absl::Status BadOpenListener(const ListenerOptions& listener) {
+  const std::string place = listener.address.Text();
+  return BadListener(
+      listener.text,
+      net::StrCat("not a loopback address, and without TLS and required client certificates anyone who reaches it can "
+                  "join and send. Write '",
+                  place,
+                  " certificate=FILE key=FILE client_ca=FILE', or listen on 127.0.0.1, "
+                  "[::1] or unix:/PATH; where the network itself keeps strangers away, allow it by "
+                  "--insecure-allow-plaintext ",
+                  place));
+}
+
 absl::Status CheckListeners(const Config& config) {
-  std::set<std::string> places;
-  for (const std::string& address : config.listen()) {
-    const absl::StatusOr<std::string> place = ListenSocket::PlaceOf(address);
-    if (!place.ok()) return place.status();
-    const bool takes_free_port = place->ends_with(":0");
-    if (!places.insert(*place).second && !takes_free_port) {
-      return absl::InvalidArgumentError(net::StrCat("listen: '", address, "' is given twice"));
+  std::set<std::string> allowed;
+  for (const std::string& text : config.insecure_allow_plaintext()) {
+    const absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
+    if (!address.ok()) {
+      return absl::InvalidArgumentError(net::StrCat("insecure_allow_plaintext: ", address.status().message()));
     }
+    allowed.insert(address->Text());
+  }
+  std::set<std::string> places;
+  for (const std::string& text : config.listen()) {
+    const absl::StatusOr<ListenerOptions> listener = ListenerOptions::Parse(text);
+    if (!listener.ok()) return listener.status();
+    const std::string place = listener->address.Text();
+    const bool takes_free_port = !listener->address.is_unix() && place.ends_with(":0");
+    if (!places.insert(place).second && !takes_free_port) {
+      return absl::InvalidArgumentError(net::StrCat("listen: '", listener->text, "' is given twice"));
+    }
+    if (!listener->IsGuarded() && !allowed.contains(place)) return BadOpenListener(*listener);
+  }
+  for (const std::string& place : allowed) {
+    if (places.contains(place)) continue;
+    return absl::InvalidArgumentError(net::StrCat("insecure_allow_plaintext: '", place, "' is not a listener"));
   }
   return absl::OkStatus();
 }
@@ -389,6 +420,16 @@ absl::StatusOr<Config> ReadConfigText(const std::string& path, const std::string
 
 absl::Duration ToDuration(const google::protobuf::Duration& message) {
   return absl::Seconds(message.seconds()) + absl::Nanoseconds(message.nanos());
+}
+
+std::vector<ListenerOptions> ListenersOf(const Config& config) {
+  std::vector<ListenerOptions> listeners;
+  for (const std::string& text : config.listen()) {
+    if (absl::StatusOr<ListenerOptions> listener = ListenerOptions::Parse(text); listener.ok()) {
+      listeners.push_back(*std::move(listener));
+    }
+  }
+  return listeners;
 }
 
 gateway::Options GatewayOptions(const Config& config) {

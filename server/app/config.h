@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "google/protobuf/duration.pb.h"
 #include "multicast/gateway/config/v1/config.pb.h"
+#include "server/app/listener_options.h"
 #include "server/gateway/rules/options.h"
 
 namespace mcgw::app {
@@ -34,6 +35,9 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv);
 absl::StatusOr<Config> ReadConfigText(const std::string& path, const std::string& text);
 
 absl::Duration ToDuration(const google::protobuf::Duration& message);
+
+// Where to serve.
+std::vector<ListenerOptions> ListenersOf(const Config& config);
 
 // The part of the configuration that concerns the gateway.
 gateway::Options GatewayOptions(const Config& config);

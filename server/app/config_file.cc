@@ -1,21 +1,16 @@
 #include "server/app/config_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <set>
 #include <sstream>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_join.h"
-#include "server/net/owned_fd.h"
+#include "server/net/file.h"
 #include "server/net/text.h"
 
 namespace mcgw::app {
@@ -23,47 +18,50 @@ namespace {
 
 constexpr size_t kMostBytes = 1 << 20;
 
-absl::StatusOr<std::string> ReadText(const std::string& path) {
-  const auto bad = [&](std::string_view why) {
-    return absl::InvalidArgumentError(net::StrCat("--config: cannot read '", path, "': ", why));
-  };
-  // O_NONBLOCK, so that a pipe without a writer does not block.
-  const net::OwnedFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd.valid()) return bad(std::strerror(errno));
-  struct stat status;
-  if (fstat(fd.get(), &status) != 0) return bad(std::strerror(errno));
-  if (!S_ISREG(status.st_mode)) return bad("not a regular file");
-  std::string text(kMostBytes + 1, '\0');
-  size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t got = read(fd.get(), text.data() + size, text.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return bad(std::strerror(errno));
-    if (got == 0) break;
-    size += static_cast<size_t>(got);
-  }
-  if (size > kMostBytes) return bad(net::StrCat("larger than ", kMostBytes, " bytes"));
-  text.resize(size);
-  return text;
+// Keys whose entries may be maps, and the map's key for the entry's first word.
+struct MapForm {
+  std::string_view key;
+  std::string_view first;
+  std::string_view first_is;
+};
+constexpr MapForm kMapForms[] = {
+    {"logs", "group", "the prefix of the groups, such as 239.1.0.0/16"},
+    {"listen", "address", "where to listen, such as 127.0.0.1:50051"},
+};
+
+const MapForm* FindMapForm(std::string_view key) {
+  const auto* const at =
+      std::find_if(std::begin(kMapForms), std::end(kMapForms), [=](const MapForm& form) { return form.key == key; });
+  return at == std::end(kMapForms) ? nullptr : at;
 }
 
 // The text form of a map: {group: 239.1.0.0/16, age: 30s} is "239.1.0.0/16 age=30s".
-absl::StatusOr<std::string> ReadRule(const Setting& setting, const YAML::Node& map) {
-  std::string group;
-  std::string limits;
+absl::StatusOr<std::string> ReadMap(const Setting& setting, const MapForm& form, const YAML::Node& map) {
+  std::string first;
+  std::string others;
   std::set<std::string> names;
   for (const auto& entry : map) {
     const std::string name = entry.first.Scalar();
-    if (!names.insert(name).second) return Bad(setting, name, " is given twice in one rule");
-    if (!entry.second.IsScalar()) return Bad(setting, name, ": give a plain value");
-    if (name == "group") {
-      group = entry.second.Scalar();
-    } else {
-      limits += net::StrCat(" ", name, "=", entry.second.Scalar());
+    if (!names.insert(name).second) return Bad(setting, name, " is given twice in one entry");
+    std::vector<std::string> values;
+    if (entry.second.IsScalar()) values.push_back(entry.second.Scalar());
+    if (entry.second.IsSequence()) {
+      for (const YAML::Node& item : entry.second) values.push_back(item.IsScalar() ? item.Scalar() : "");
+    }
+    if (values.empty()) return Bad(setting, name, ": give a plain value, or a list of them");
+    for (const std::string& value : values) {
+      if (value.empty()) return Bad(setting, name, ": an empty value; leave it out for the default");
+      if (value.find(' ') != std::string::npos) return Bad(setting, name, ": '", value, "' contains a space");
+      if (name == form.first) {
+        if (!first.empty()) return Bad(setting, name, ": give one value");
+        first = value;
+      } else {
+        others += net::StrCat(" ", name, "=", value);
+      }
     }
   }
-  if (group.empty()) return Bad(setting, "group is missing: give the prefix of the groups, such as 239.1.0.0/16");
-  return group + limits;
+  if (first.empty()) return Bad(setting, form.first, " is missing: give ", form.first_is);
+  return first + others;
 }
 
 absl::Status ReadNode(const std::string& key, const YAML::Node& node, Setting* setting) {
@@ -74,10 +72,10 @@ absl::Status ReadNode(const std::string& key, const YAML::Node& node, Setting* s
   }
   if (!node.IsSequence()) return Bad(*setting, "give a plain value, not a map");
   for (const YAML::Node& item : node) {
-    if (item.IsMap() && key == "logs") {
-      absl::StatusOr<std::string> rule = ReadRule(*setting, item);
-      if (!rule.ok()) return rule.status();
-      setting->values.push_back(*std::move(rule));
+    if (const MapForm* const form = FindMapForm(key); item.IsMap() && form != nullptr) {
+      absl::StatusOr<std::string> entry = ReadMap(*setting, *form, item);
+      if (!entry.ok()) return entry.status();
+      setting->values.push_back(*std::move(entry));
       continue;
     }
     if (!item.IsScalar()) return Bad(*setting, "give a list of plain values");
@@ -141,8 +139,8 @@ absl::Status ReadDocument(const std::string& path, const std::string& text, cons
 }  // namespace
 
 absl::Status ReadConfigFile(const std::string& path, const std::vector<std::string_view>& keys, Settings* settings) {
-  const absl::StatusOr<std::string> text = ReadText(path);
-  if (!text.ok()) return text.status();
+  const absl::StatusOr<std::string> text = net::ReadSmallFile(path, kMostBytes);
+  if (!text.ok()) return absl::InvalidArgumentError(net::StrCat("--config: ", text.status().message()));
   return ParseConfigFile(path, *text, keys, settings);
 }
 

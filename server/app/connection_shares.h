@@ -6,9 +6,11 @@
 #include <sys/socket.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace mcgw::app {
 
@@ -17,6 +19,10 @@ struct ConnectionPeer {
   std::string name;  // "address 192.0.2.1", "user 1000"; all loopback addresses are one peer.
   bool unix_socket = false;
   bool is_operator = false;  // root, or the gateway's own user, on a Unix socket.
+  std::string address;       // For logs: "ipv4:192.0.2.1:40112", "unix:pid=4711,uid=1000".
+  // Of a Unix socket, if the kernel tells.
+  std::optional<uint32_t> uid;
+  std::vector<uint32_t> gids;  // The process's own and its supplementary groups.
 
   // The peer of an accepted connection.
   static ConnectionPeer Of(int fd, const sockaddr_storage& address);

@@ -115,6 +115,13 @@ int main(int argc, char** argv) {
       for (const std::string& warning : mcgw::app::InterfaceWarnings(line->config, *table))
         Complain(PrintableText(warning));
     }
+    for (const mcgw::app::ListenerOptions& listener : mcgw::app::ListenersOf(line->config)) {
+      if (!listener.tls.has_value()) continue;
+      if (const auto tls = mcgw::http2::TlsContext::Load(*listener.tls); !tls.ok()) {
+        Complain(PrintableText(ToStd(mcgw::app::BadListener(listener.text, ToStd(tls.status().message())).message())));
+        return mcgw::app::kBadConfiguration;
+      }
+    }
     return Print("the configuration is good\n");
   }
   return Serve(argc, argv, *std::move(line));

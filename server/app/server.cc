@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "server/app/config_warnings.h"
 #include "server/app/descriptors.h"
@@ -45,6 +46,38 @@ absl::Duration StallTimeout(const Config& config) {
   return ToDuration(config.stall_timeout());
 }
 
+// A TLS connection on its way to the front door.
+class Arrival final : public http2::Handshakes::Outcome {
+ public:
+  // All arguments outlive it.
+  Arrival(rpc::FrontDoor* door, http2::Peer peer, std::string listener, std::atomic<uint64_t>* refused)
+      : door_(door), peer_(std::move(peer)), listener_(std::move(listener)), refused_(refused) {}
+
+  void OnDone(std::unique_ptr<http2::Transport> transport, const std::string& identity) override {
+    if (!identity.empty()) peer_.identity = identity;
+    door_->Serve(std::move(transport), std::move(peer_));
+  }
+  void OnFailed(const std::string& why) override {
+    if (why.empty()) return;
+    spdlog::warn("refused a TLS client of {}, {}: {} ({} refused so far)", listener_, peer_.address, why,
+                 refused_->fetch_add(1) + 1);
+  }
+
+ private:
+  rpc::FrontDoor* const door_;
+  http2::Peer peer_;
+  const std::string listener_;
+  std::atomic<uint64_t>* const refused_;
+};
+
+void LogCertificate(const std::string& address, const http2::TlsSource& source) {
+  const std::shared_ptr<const http2::TlsContext> context = source.context();
+  spdlog::info("{} has the certificate {}", address, context->summary());
+  if (const std::string invalid = context->InvalidNow(); !invalid.empty()) {
+    spdlog::warn("clients will not accept the certificate of {}: {}", address, invalid);
+  }
+}
+
 }  // namespace
 
 Server::Server(const Config& config) : config_(config) {}
@@ -59,9 +92,13 @@ absl::Status Server::Serve() {
   const DescriptorSplit descriptors = Split(config_);
   // Start with steps that can fail and take nothing that others need.
   std::vector<std::unique_ptr<ListenSocket>> sockets;
-  for (const std::string& address : config_.listen()) {
-    absl::StatusOr<std::unique_ptr<ListenSocket>> socket = ListenSocket::Open(address);
+  for (const ListenerOptions& listener : ListenersOf(config_)) {
+    absl::StatusOr<std::unique_ptr<ListenSocket>> socket = ListenSocket::Open(listener);
     if (!socket.ok()) return socket.status();
+    if ((*socket)->tls() != nullptr) tls_.emplace_back((*socket)->address(), (*socket)->tls());
+    if (!listener.IsGuarded()) {
+      spdlog::warn("{} serves whoever reaches it: insecure_allow_plaintext names it", (*socket)->address());
+    }
     sockets.push_back(*std::move(socket));
   }
   absl::StatusOr<std::unique_ptr<net::EventLoop>> control = net::EventLoop::Create();
@@ -88,6 +125,11 @@ absl::Status Server::Serve() {
   looks_ = std::make_unique<net::WorkPool>("mcgw-look", kLooks);
   sends_ = std::make_unique<gateway::SendLoop>(calls_.get());
   if (absl::Status status = sends_->Start(); !status.ok()) return status;
+  if (!tls_.empty()) {
+    handshakes_ = std::make_unique<http2::Handshakes>(http2::Handshakes::Limits());
+    if (absl::Status status = handshakes_->Start(); !status.ok()) return status;
+    for (const auto& [address, source] : tls_) LogCertificate(address, *source);
+  }
   absl::StatusOr<std::unique_ptr<GrpcServices>> services = GrpcServices::Start();
   if (!services.ok()) return services.status();
   services_ = *std::move(services);
@@ -96,9 +138,7 @@ absl::Status Server::Serve() {
   door_->Start(services_->Connect());
   acceptor_ = std::make_unique<Acceptor>(
       std::move(sockets), ConnectionShares(descriptors.connections, config_.max_connections_per_peer()),
-      StallTimeout(config_), [this](net::OwnedFd connection, std::string peer) {
-        door_->Serve(http2::NewPlainTransport(std::move(connection)), std::move(peer));
-      });
+      StallTimeout(config_), [this](Acceptor::Accepted accepted) { Serve(std::move(accepted)); });
   WatchDuties();
   control_thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "mcgw-control");
@@ -122,6 +162,30 @@ void Server::SetServing(bool serving) {
   for (const char* name : kServices) services_->SetServing(name, serving);
 }
 
+void Server::Serve(Acceptor::Accepted accepted) {
+  const ListenSocket& socket = *accepted.socket;
+  const ConnectionPeer& from = accepted.peer;
+  http2::Peer peer = {.address = from.address,
+                      .identity = from.uid.has_value() ? net::StrCat("uid:", *from.uid)
+                                                       : net::StrCat("listener:", socket.options().name)};
+  if (socket.tls() == nullptr) return door_->Serve(http2::NewPlainTransport(std::move(accepted.fd)), std::move(peer));
+  handshakes_->Begin(socket.tls()->context(), std::move(accepted.fd), from.name,
+                     std::make_unique<Arrival>(door_.get(), std::move(peer), socket.address(), &refused_));
+}
+
+void Server::RefreshTls() {
+  for (const auto& [address, source] : tls_) {
+    const std::optional<absl::Status> news = source->Refresh();
+    if (!news.has_value()) continue;
+    if (news->ok()) {
+      LogCertificate(address, *source);
+    } else {
+      spdlog::error("the changed TLS files of {} are bad, and the former stay in force: {}", address,
+                    net::ToStd(news->message()));
+    }
+  }
+}
+
 void Server::ReportInterfaces() {
   const std::shared_ptr<const net::InterfaceTable> table = gateway_->directory().table();
   const auto exists = [&](const std::string& name) { return table->FindByName(name) != nullptr; };
@@ -137,6 +201,7 @@ void Server::WatchDuties() {
   duties_.Watch("the control loop", &control_->duty());
   duties_.Watch("the send loop", &sends_->duty());
   duties_.Watch("the accept loop", &acceptor_->duty());
+  if (handshakes_ != nullptr) duties_.Watch("the loop of handshakes", &handshakes_->duty());
 }
 
 void Server::RunControl() {
@@ -151,6 +216,7 @@ void Server::RunControl() {
     if (now_ns >= next_sweep_ns) {
       gateway_->Sweep();
       door_->Check(stall_checks);
+      RefreshTls();
       for (const std::string& line : duties_.NewLines(now_ns)) spdlog::info("{}", line);
       next_sweep_ns = now_ns + kSweepNs;
       report = true;
@@ -173,6 +239,7 @@ void Server::Stop(absl::Duration grace) {
   const absl::Status draining =
       net::Error(net::Reason::kDraining, "", "the gateway is stopping: connect to another one, or try again later");
   if (acceptor_ != nullptr) acceptor_->Stop();
+  if (handshakes_ != nullptr) handshakes_->Stop();
   SetServing(false);
   const Grace divided = DivideGrace(grace);
   const int64_t ending_ns = absl::ToInt64Nanoseconds(divided.ending);

@@ -4,20 +4,24 @@
 #define MCGW_APP_SERVER_H_
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/app/acceptor.h"
 #include "server/app/config.h"
 #include "server/app/duty_report.h"
 #include "server/app/grpc_services.h"
 #include "server/app/health_names.h"
-#include "server/app/listener.h"
 #include "server/gateway/gateway.h"
 #include "server/gateway/sending/send_loop.h"
 #include "server/gateway/sessions/interface_follower.h"
+#include "server/http2/handshakes.h"
+#include "server/http2/tls_source.h"
 #include "server/net/clock.h"
 #include "server/net/event_loop.h"
 #include "server/net/interface_table.h"
@@ -48,6 +52,10 @@ class Server {
   void WatchDuties();
   void RunControl();
   void SetServing(bool serving);
+  // Serves a connection, or begins its handshake.
+  void Serve(Acceptor::Accepted accepted);
+  // Loads the TLS files that have changed.
+  void RefreshTls();
   // Waits until no stream is open, until `end_ns` (monotonic) at most.
   void WaitUntilIdle(int64_t end_ns);
   // Reports the interfaces that have channels to the health service.
@@ -63,6 +71,10 @@ class Server {
   std::unique_ptr<gateway::SendLoop> sends_;
   std::unique_ptr<GrpcServices> services_;
   std::unique_ptr<rpc::FrontDoor> door_;
+  std::atomic<uint64_t> refused_{0};               // Handshakes.
+  std::unique_ptr<http2::Handshakes> handshakes_;  // Null: no listener has TLS.
+  // Of the listeners that have it, with their addresses.
+  std::vector<std::pair<std::string, std::shared_ptr<http2::TlsSource>>> tls_;
   std::unique_ptr<Acceptor> acceptor_;
   std::thread control_thread_;
   const int64_t start_ns_ = net::MonotonicNs();

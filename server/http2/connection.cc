@@ -101,8 +101,8 @@ void Stream::Consume(size_t bytes) {
 
 // ---- Connection ----
 
-Connection::Connection(std::unique_ptr<Transport> transport, std::string peer, const Limits& limits,
-                       net::EventLoop* loop, Owner* owner)
+Connection::Connection(std::unique_ptr<Transport> transport, Peer peer, const Limits& limits, net::EventLoop* loop,
+                       Owner* owner)
     : transport_(std::move(transport)),
       peer_(std::move(peer)),
       limits_(limits),
@@ -153,16 +153,18 @@ absl::Status Connection::Start() {
 }
 
 void Connection::OnReadable() {
-  const absl::Span<char> buffer = owner_->read_buffer();
-  const ssize_t got = transport_->Read(buffer.data(), buffer.size());
-  if (got == Transport::kWouldBlock) return;
-  if (got <= 0) return End();
-  heard_ns_ = net::MonotonicNs();
-  ping_ns_ = 0;
-  const ssize_t taken =
-      nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(buffer.data()), static_cast<size_t>(got));
-  Flush();  // With an error, this is what tells the client (GOAWAY).
-  if (taken < 0) End();
+  do {
+    const absl::Span<char> buffer = owner_->read_buffer();
+    const ssize_t got = transport_->Read(buffer.data(), buffer.size());
+    if (got == Transport::kWouldBlock) return;
+    if (got <= 0) return End();
+    heard_ns_ = net::MonotonicNs();
+    ping_ns_ = 0;
+    const ssize_t taken =
+        nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(buffer.data()), static_cast<size_t>(got));
+    Flush();  // With an error, this is what tells the client (GOAWAY).
+    if (taken < 0) return End();
+  } while (!ended_ && transport_->has_pending());
 }
 
 void Connection::OnWritable() { Flush(); }

@@ -50,9 +50,8 @@ class Connection final : private net::EventLoop::Handler {
     virtual absl::Span<char> read_buffer() = 0;
   };
 
-  // `peer`: who is at the other end, for logs. All arguments outlive it.
-  Connection(std::unique_ptr<Transport> transport, std::string peer, const Limits& limits, net::EventLoop* loop,
-             Owner* owner);
+  // All arguments outlive it.
+  Connection(std::unique_ptr<Transport> transport, Peer peer, const Limits& limits, net::EventLoop* loop, Owner* owner);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection() override;
@@ -68,7 +67,7 @@ class Connection final : private net::EventLoop::Handler {
   // Once a second: asks an idle peer whether it is still there, and ends the connection if it does not answer.
   void CheckPeer(int64_t now_ns);
 
-  const std::string& peer() const { return peer_; }
+  const Peer& peer() const { return peer_; }
   // Whether Owner::OnEnd has been called.
   bool ended() const { return ended_; }
   size_t open_streams() const { return streams_.size(); }
@@ -118,7 +117,7 @@ class Connection final : private net::EventLoop::Handler {
   static int OnStreamClosed(nghttp2_session*, int32_t id, uint32_t, void* self);
 
   const std::unique_ptr<Transport> transport_;
-  const std::string peer_;
+  const Peer peer_;
   const Limits limits_;
   net::EventLoop* const loop_;
   Owner* const owner_;

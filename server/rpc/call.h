@@ -14,6 +14,7 @@
 #include "grpcpp/support/status.h"
 #include "server/gateway/gateway.h"
 #include "server/http2/stream.h"
+#include "server/net/text.h"
 #include "server/rpc/grpc_fields.h"
 
 namespace mcgw::rpc {
@@ -31,9 +32,10 @@ class Call : public http2::StreamHandler, public std::enable_shared_from_this<Ca
 
   const CallHead& head() const { return head_; }
   const std::string& peer() const { return head_.peer; }
+  // For the log.
+  std::string who() const { return net::StrCat(head_.identity, " at ", head_.peer); }
   StreamLoop* loop() const { return loop_; }
-  // In this version every listener is local, and all local callers are one.
-  gateway::Caller caller() const { return {.identity = "local", .peer = head_.peer}; }
+  gateway::Caller caller() const { return {.identity = head_.identity, .peer = head_.peer}; }
 
   // The deadline has come.
   void Expire();

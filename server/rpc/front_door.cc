@@ -102,7 +102,7 @@ void FrontDoor::Start(std::shared_ptr<grpc::Channel> services) {
   for (const std::unique_ptr<StreamLoop>& loop : loops_) loop->Start();
 }
 
-void FrontDoor::Serve(std::unique_ptr<http2::Transport> transport, std::string peer) {
+void FrontDoor::Serve(std::unique_ptr<http2::Transport> transport, http2::Peer peer) {
   loops_[next_loop_.fetch_add(1) % loops_.size()]->Add(std::move(transport), std::move(peer));
 }
 
@@ -115,7 +115,8 @@ std::shared_ptr<http2::StreamHandler> FrontDoor::OnRequest(StreamLoop* loop, htt
     return nullptr;
   }
   CallHead head = std::get<CallHead>(std::move(read));
-  head.peer = stream->connection()->peer();
+  head.peer = stream->connection()->peer().address;
+  head.identity = stream->connection()->peer().identity;
   if (const auto method = methods_.find(head.path); method != methods_.end()) {
     return method->second(loop, stream, std::move(head));
   }

@@ -37,7 +37,7 @@ class FrontDoor {
   // served, until Stop.
   void Start(std::shared_ptr<grpc::Channel> services);
   // Serves a connection until it ends.
-  void Serve(std::unique_ptr<http2::Transport> transport, std::string peer);
+  void Serve(std::unique_ptr<http2::Transport> transport, http2::Peer peer);
   // Looks for peers that have gone and for streams that are stalled. Called once a second.
   void Check(int most_stalled_checks);
   // Asks all clients to go elsewhere.

@@ -21,7 +21,8 @@ struct CallHead {
   static constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
 
   std::string path;                                           // "/SERVICE/METHOD"
-  std::string peer;                                           // Who calls.
+  std::string peer;                                           // Where the caller is,
+  std::string identity;                                       // and who; see http2::Peer.
   int64_t deadline_ns = kNoDeadline;                          // Monotonic.
   std::vector<std::pair<std::string, std::string>> metadata;  // As received: values of "-bin" keys in base64.
 };

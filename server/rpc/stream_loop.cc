@@ -112,7 +112,7 @@ void StreamLoop::Run() {
   }
 }
 
-void StreamLoop::Add(std::unique_ptr<http2::Transport> transport, std::string peer) {
+void StreamLoop::Add(std::unique_ptr<http2::Transport> transport, http2::Peer peer) {
   // std::function must be copyable, so the transport is shared.
   auto shared = std::make_shared<std::unique_ptr<http2::Transport>>(std::move(transport));
   Post([this, shared, peer = std::move(peer)]() mutable {

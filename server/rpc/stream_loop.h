@@ -73,8 +73,8 @@ class StreamLoop final : private http2::Connection::Owner {
   static bool IsThreadOf(const StreamLoop* loop);
   // Calls `visit` for every stream of this loop, on its thread.
   void ForEachStream(std::function<void(SubscribeStream*)> visit);
-  // Serves a connection until it ends. `peer`: who it is.
-  void Add(std::unique_ptr<http2::Transport> transport, std::string peer);
+  // Serves a connection until it ends.
+  void Add(std::unique_ptr<http2::Transport> transport, http2::Peer peer);
   // Asks all clients to go elsewhere; see http2::Connection.
   void Drain();
   // Ends all connections.

@@ -56,7 +56,7 @@ void SubscribeStream::Open(const std::string& request) {
     opened = streams_->gateway_->Subscribe(caller(), *read, doorbell_);
   }
   if (opened.ok()) {
-    spdlog::info("stream {} of {} opened, channels: {}", (*opened)->id(), peer(), (*opened)->channels().size());
+    spdlog::info("stream {} of {} opened, channels: {}", (*opened)->id(), who(), (*opened)->channels().size());
   }
   // std::function must be copyable, so the result is shared.
   auto shared = std::make_shared<decltype(opened)>(std::move(opened));
@@ -146,7 +146,7 @@ void SubscribeStream::End(const absl::Status& status) {
 void SubscribeStream::Check(int64_t now_ns, int most_checks) {
   if (IsStalled(most_checks)) {
     if (subscription_ != nullptr) {
-      spdlog::info("cut stream {} of {}: it has taken no message for {} s", subscription_->id(), peer(), most_checks);
+      spdlog::info("cut stream {} of {}: it has taken no message for {} s", subscription_->id(), who(), most_checks);
     }
     return Abort();
   }
@@ -163,7 +163,7 @@ void SubscribeStream::OnGone() {
   message_.slab = {};
   // What was in flight may have been lost.
   subscription_->subscriber().Abandon();
-  spdlog::info("stream {} of {} closed", subscription_->id(), peer());
+  spdlog::info("stream {} of {} closed", subscription_->id(), who());
   if (linger_.forbidden()) loop()->AllowSleep();
   loop()->Remove(this);
   // Leaving makes system calls, so not on this thread.

@@ -106,6 +106,10 @@ TEST_F(ConfigTest, ErrorsNameThePlaceTheValueAndWhatWouldBeRight) {
   EXPECT_THAT(Complaint(Read({"--config", "/nowhere.yaml"})), HasSubstr("/nowhere.yaml"));
   EXPECT_THAT(Complaint(Read({"--log-level", "loud"})), HasSubstr("'loud' is not one of: trace debug info"));
   EXPECT_THAT(Complaint(Read({"--listen", "0.0.0.0:50051"})), HasSubstr("not a loopback address"));
+  EXPECT_THAT(Complaint(Read({"--insecure-allow-plaintext", "0.0.0.0:50051"})), HasSubstr("is not a listener"));
+  EXPECT_THAT(Complaint(ReadFile("listen: [{certificate: /c}]\n")), HasSubstr("address is missing"));
+  EXPECT_THAT(Complaint(ReadFile("listen: [{address: 'unix:/s', group: [a, b]}]\n")), HasSubstr("group"));
+  EXPECT_THAT(Complaint(ReadFile("listen: [{address: 'unix:/s', name: 'a b'}]\n")), HasSubstr("contains a space"));
   EXPECT_THAT(Complaint(Read({"--nosuch"})), HasSubstr("--nosuch"));
   SetVariable("MCGW_MAX_SOURCES", "0");
   EXPECT_THAT(Complaint(Read({})), HasSubstr("MCGW_MAX_SOURCES: '0'"));

@@ -112,8 +112,9 @@ TEST(ErrorTest, WhatWasTypedMayBeAnyBytesAndTheReasonStays) {
 }
 
 TEST(GatewayAddressTest, GoodOnesBecomeTargets) {
-  EXPECT_EQ(*GatewayTarget("127.0.0.1:50051"), "dns:///127.0.0.1:50051");
-  EXPECT_EQ(*GatewayTarget("[::1]:50051"), "dns:///[::1]:50051");
+  EXPECT_EQ(*GatewayTarget("127.0.0.1:50051"), "ipv4:127.0.0.1:50051");
+  EXPECT_EQ(*GatewayTarget("[::1]:50051"), "ipv6:[::1]:50051");
+  EXPECT_EQ(*GatewayTarget("[fe80::1%lo]:50051"), "dns:///[fe80::1%lo]:50051");
   EXPECT_EQ(*GatewayTarget("gateway.example:1"), "dns:///gateway.example:1");
   EXPECT_EQ(*GatewayTarget("unix:/run/mcgw/mcgw.sock"), "unix:/run/mcgw/mcgw.sock");
   EXPECT_EQ(*GatewayTarget("unix:///run/mcgw/mcgw.sock"), "unix:/run/mcgw/mcgw.sock");

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "mcgw/gateway_address.h"
-#include "server/app/listener.h"
+#include "server/app/listener_options.h"
 #include "server/gateway/rules/log_rules.h"
 #include "server/net/address.h"
 #include "server/net/status.h"
@@ -30,11 +30,14 @@ FUZZ_TARGET(addresses) {
   }
 
   const std::string text(input);
-  const auto place = app::ListenSocket::PlaceOf(text);
-  if (place.ok()) {
-    FUZZ_CHECK(app::ListenSocket::PlaceOf(*place).value() == *place);
+  const auto listener = app::ListenerOptions::Parse(input);
+  if (listener.ok()) {
+    const std::string place = listener->address.Text();
+    FUZZ_CHECK(app::ListenAddress::Parse(place).value().Text() == place);
     // The kernel would take what stands before it.
-    FUZZ_CHECK(place->find('\0') == place->npos);
+    FUZZ_CHECK(place.find('\0') == place.npos);
+    FUZZ_CHECK(!listener->address.is_unix() || !listener->tls.has_value());
+    FUZZ_CHECK(listener->IsGuarded() || !listener->address.IsLocal());
   }
 
   const auto rule = gateway::ParseLogRule(input);
@@ -46,7 +49,9 @@ FUZZ_TARGET(addresses) {
   }
 
   const auto target = client::GatewayTarget(text);
-  if (target.ok()) FUZZ_CHECK(target->starts_with("dns:///") || target->starts_with("unix:"));
+  if (target.ok())
+    FUZZ_CHECK(target->starts_with("dns:///") || target->starts_with("ipv4:") || target->starts_with("ipv6:[") ||
+               target->starts_with("unix:"));
 }
 
 }  // namespace mcgw

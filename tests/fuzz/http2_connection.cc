@@ -62,7 +62,7 @@ class FuzzedTransport final : public http2::Transport {
 class Server final : public http2::Connection::Owner {
  public:
   explicit Server(fuzz::Input* input) : input_(input) {
-    connection_ = std::make_unique<http2::Connection>(std::make_unique<FuzzedTransport>(input), "fuzz",
+    connection_ = std::make_unique<http2::Connection>(std::make_unique<FuzzedTransport>(input), http2::Peer(),
                                                       http2::Connection::Limits{.max_streams = 10}, loop_.get(), this);
     FUZZ_CHECK(connection_->Start().ok());
   }

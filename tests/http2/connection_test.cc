@@ -59,8 +59,9 @@ class ConnectionTest : public ::testing::Test, private Connection::Owner {
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     if (buffer_bytes != 0) setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(buffer_bytes));
     client_.emplace(net::OwnedFd(fds[1]), client_window_bytes);
-    connection_ = std::make_unique<Connection>(NewPlainTransport(net::OwnedFd(fds[0])), "test", limits, loop_.get(),
-                                               static_cast<Connection::Owner*>(this));
+    connection_ =
+        std::make_unique<Connection>(NewPlainTransport(net::OwnedFd(fds[0])), Peer{.address = "test", .identity = {}},
+                                     limits, loop_.get(), static_cast<Connection::Owner*>(this));
     ASSERT_TRUE(connection_->Start().ok());
   }
   // The server's side, until it has nothing more to do.

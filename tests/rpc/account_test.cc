@@ -395,7 +395,7 @@ TEST_F(AccountTest, TheLedgerOfAChannelAndOfASubscriber) {
   const v1::SubscriberInfo& info = list.subscribers(0);
   EXPECT_EQ(info.channel_count(), 1u);
   EXPECT_NE(info.peer(), "");
-  EXPECT_EQ(info.identity(), "local");
+  EXPECT_EQ(info.identity(), "uid:" + std::to_string(getuid()));
   EXPECT_FALSE(info.has_session());
   EXPECT_EQ(info.lag().channel_id(), channel_id);
   EXPECT_EQ(info.lag().next_sequence() + info.lag().datagrams(), 5u);

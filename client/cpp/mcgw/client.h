@@ -10,6 +10,7 @@
 #define MCGW_CLIENT_CPP_CLIENT_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,17 @@
 
 namespace mcgw::client {
 
+// How to speak TLS to a gateway. The files are PEM, and are read when the client is made.
+struct TlsOptions {
+  std::string ca_file;           // The CAs that may have signed the gateway's certificate. Empty: those of this host.
+  std::string certificate_file;  // The client's certificate, and those between it and the CA. Empty: none.
+  std::string key_file;          // Its key, without a password.
+  std::string server_name;       // That the gateway's certificate must have. Empty: the host of the address.
+};
+
 struct ConnectOptions {
+  // Nothing: plaintext.
+  std::optional<TlsOptions> tls;
   // While a call is open and silent, the connection is probed at this interval, and given up after the timeout.
   absl::Duration keepalive_interval = absl::Seconds(20);
   absl::Duration keepalive_timeout = absl::Seconds(10);
@@ -42,8 +53,9 @@ enum class ServingStatus { kUnknown = 0, kServing = 1, kNotServing = 2, kService
 // address.
 class Client {
  public:
-  // Prepares a connection to "HOST:PORT", "[IPV6]:PORT" or "unix:PATH", without transport security. Does not block: the
-  // first RPC connects, and later ones reconnect if needed. INVALID_ARGUMENT if the address is malformed.
+  // Prepares a connection to "HOST:PORT", "[IPV6]:PORT" or "unix:PATH". Does not block on the network: the first RPC
+  // connects, and later ones reconnect if needed; all addresses of a HOST are tried. INVALID_ARGUMENT if the address is
+  // malformed, or a file of TLS cannot be read.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(absl::string_view address, const ConnectOptions& options = {});
 
   // A client on a channel that the program made, for instance with its own credentials. `address` appears in errors.

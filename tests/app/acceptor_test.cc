@@ -1,4 +1,4 @@
-#include "server/app/listener.h"
+#include "server/app/acceptor.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -36,7 +36,11 @@ class UnixSocketTest : public testing::Test {
   }
   ~UnixSocketTest() override { std::filesystem::remove_all(directory_); }
 
-  absl::StatusOr<std::unique_ptr<ListenSocket>> Open() const { return ListenSocket::Open("unix:" + path_); }
+  absl::StatusOr<std::unique_ptr<ListenSocket>> Open(const std::string& options = "") const {
+    const absl::StatusOr<ListenerOptions> parsed = ListenerOptions::Parse("unix:" + path_ + options);
+    if (!parsed.ok()) return parsed.status();
+    return ListenSocket::Open(*parsed);
+  }
 
   // A socket of another program, bound to the path.
   net::OwnedFd Bind(int type) const {
@@ -86,6 +90,54 @@ TEST_F(UnixSocketTest, AFileThatIsNoSocketStays) {
   EXPECT_NE(Inode(), 0u);
 }
 
+TEST_F(UnixSocketTest, TheFileHasTheModeAndGroupThatAreAskedFor) {
+  constexpr gid_t kNogroup = 65534;
+  const struct {
+    std::string options;
+    mode_t mode;
+    gid_t group;
+  } rows[] = {{"", 0660, getegid()},
+              {" mode=0606", 0606, getegid()},
+              {" group=65534", 0660, kNogroup},
+              {" group=nogroup mode=0640", 0640, kNogroup}};
+  for (const auto& row : rows) {
+    const auto opened = Open(row.options);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    struct stat status {};
+    ASSERT_EQ(lstat(path_.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, row.mode) << row.options;
+    EXPECT_EQ(status.st_gid, row.group) << row.options;
+  }
+}
+
+TEST_F(UnixSocketTest, OnlyAllowedUsersAreServed) {
+  for (const bool allowed : {false, true}) {
+    std::vector<std::unique_ptr<ListenSocket>> sockets;
+    // This process's own ids, and others.
+    sockets.push_back(*Open(allowed ? " allow_uid=4000000000 allow_gid=" + std::to_string(getegid())
+                                    : " allow_uid=4000000000-4000000009 allow_gid=4000000000"));
+    std::promise<Acceptor::Accepted> accepted;
+    std::future<Acceptor::Accepted> taken = accepted.get_future();
+    Acceptor acceptor(std::move(sockets), ConnectionShares(10, 10), absl::Seconds(60),
+                      [&](Acceptor::Accepted connection) { accepted.set_value(std::move(connection)); });
+    ASSERT_TRUE(acceptor.Start().ok());
+    const net::OwnedFd client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    ASSERT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    if (allowed) {
+      const Acceptor::Accepted connection = taken.get();
+      EXPECT_EQ(connection.peer.uid, getuid());
+      EXPECT_EQ(connection.peer.address, "unix:pid=" + std::to_string(getpid()) + ",uid=" + std::to_string(getuid()));
+    } else {
+      char byte = 0;
+      EXPECT_EQ(recv(client.get(), &byte, 1, 0), 0) << "closed";
+    }
+    acceptor.Stop();
+  }
+}
+
 TEST_F(UnixSocketTest, OnlyTheOwnFileIsRemovedAtTheEnd) {
   auto first = Open();
   ASSERT_TRUE(first.ok());
@@ -98,14 +150,6 @@ TEST_F(UnixSocketTest, OnlyTheOwnFileIsRemovedAtTheEnd) {
   EXPECT_EQ(Inode(), inode);
   second->reset();
   EXPECT_EQ(Inode(), 0u);
-}
-
-TEST(ListenAddressTest, ItsSpellingsAreOnePlace) {
-  EXPECT_EQ(*ListenSocket::PlaceOf("localhost:50051"), *ListenSocket::PlaceOf("127.0.0.1:50051"));
-  EXPECT_EQ(*ListenSocket::PlaceOf("[0:0::1]:1"), *ListenSocket::PlaceOf("[::1]:1"));
-  EXPECT_EQ(*ListenSocket::PlaceOf("unix:/run//a/../s"), *ListenSocket::PlaceOf("unix:/run/s"));
-  EXPECT_NE(*ListenSocket::PlaceOf("127.0.0.1:1"), *ListenSocket::PlaceOf("127.0.0.1:2"));
-  EXPECT_FALSE(ListenSocket::PlaceOf("0.0.0.0:1").ok());
 }
 
 // Lets this process open only so many descriptors more.
@@ -133,7 +177,7 @@ TEST_F(UnixSocketTest, AClientWaitsUntilThereAreDescriptorsForIt) {
     std::promise<net::OwnedFd> accepted;
     std::future<net::OwnedFd> taken = accepted.get_future();
     Acceptor acceptor(std::move(sockets), ConnectionShares(10, 10), absl::Seconds(60),
-                      [&](net::OwnedFd connection, const std::string&) { accepted.set_value(std::move(connection)); });
+                      [&](Acceptor::Accepted connection) { accepted.set_value(std::move(connection.fd)); });
     ASSERT_TRUE(acceptor.Start().ok());
     const net::OwnedFd client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
@@ -169,9 +213,8 @@ TEST_F(UnixSocketTest, WhatAnEndedConnectionStillTellsIsOfNoOther) {
   sockets.push_back(*Open());
   std::array<std::promise<net::OwnedFd>, 3> accepted;
   size_t next = 0;
-  Acceptor acceptor(
-      std::move(sockets), ConnectionShares(1, 1), absl::Seconds(60),
-      [&](net::OwnedFd connection, const std::string&) { accepted.at(next++).set_value(std::move(connection)); });
+  Acceptor acceptor(std::move(sockets), ConnectionShares(1, 1), absl::Seconds(60),
+                    [&](Acceptor::Accepted connection) { accepted.at(next++).set_value(std::move(connection.fd)); });
   ASSERT_TRUE(acceptor.Start().ok());
   connect_client(0);
   const net::OwnedFd ended = accepted[0].get_future().get();
