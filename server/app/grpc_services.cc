@@ -16,13 +16,14 @@ GrpcServices::GrpcServices() {
   names_.push_back(std::make_unique<multicast::gateway::v1::InspectionService::CallbackService>());
 }
 
-absl::StatusOr<std::unique_ptr<GrpcServices>> GrpcServices::Start() {
+absl::StatusOr<std::unique_ptr<GrpcServices>> GrpcServices::Start(const std::vector<grpc::Service*>& others) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
   auto services = std::unique_ptr<GrpcServices>(new GrpcServices());
   grpc::ServerBuilder builder;
   for (const std::unique_ptr<grpc::Service>& service : services->names_) builder.RegisterService(service.get());
+  for (grpc::Service* const other : others) builder.RegisterService(other);
   services->server_ = builder.BuildAndStart();
   if (services->server_ == nullptr) return absl::InternalError("gRPC could not start its server");
   return services;

@@ -18,7 +18,8 @@ namespace mcgw::app {
 // Thread-safe.
 class GrpcServices {
  public:
-  static absl::StatusOr<std::unique_ptr<GrpcServices>> Start();
+  // `others` are served too, and outlive it.
+  static absl::StatusOr<std::unique_ptr<GrpcServices>> Start(const std::vector<grpc::Service*>& others);
 
   // Where they are called.
   std::shared_ptr<grpc::Channel> Connect();

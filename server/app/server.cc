@@ -82,13 +82,13 @@ void LogCertificate(const std::string& address, const http2::TlsSource& source) 
 
 Server::Server(const Config& config) : config_(config) {}
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, const std::vector<grpc::Service*>& others) {
   auto server = std::unique_ptr<Server>(new Server(config));
-  if (absl::Status status = server->Serve(); !status.ok()) return status;
+  if (absl::Status status = server->Serve(others); !status.ok()) return status;
   return server;
 }
 
-absl::Status Server::Serve() {
+absl::Status Server::Serve(const std::vector<grpc::Service*>& others) {
   const DescriptorSplit descriptors = Split(config_);
   // Start with steps that can fail and take nothing that others need.
   std::vector<std::unique_ptr<ListenSocket>> sockets;
@@ -130,7 +130,7 @@ absl::Status Server::Serve() {
     if (absl::Status status = handshakes_->Start(); !status.ok()) return status;
     for (const auto& [address, source] : tls_) LogCertificate(address, *source);
   }
-  absl::StatusOr<std::unique_ptr<GrpcServices>> services = GrpcServices::Start();
+  absl::StatusOr<std::unique_ptr<GrpcServices>> services = GrpcServices::Start(others);
   if (!services.ok()) return services.status();
   services_ = *std::move(services);
 

@@ -32,8 +32,10 @@ namespace mcgw::app {
 
 class Server {
  public:
-  // Opens the listeners and serves. An error names the listener and the remedy.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(const Config& config);
+  // Opens the listeners and serves. An error names the listener and the remedy. `others`: services of gRPC's that are
+  // served too; they outlive it.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const Config& config,
+                                                       const std::vector<grpc::Service*>& others = {});
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -47,7 +49,7 @@ class Server {
 
  private:
   explicit Server(const Config& config);
-  absl::Status Serve();
+  absl::Status Serve(const std::vector<grpc::Service*>& others);
   // Names the loops whose long turns are reported.
   void WatchDuties();
   void RunControl();

@@ -110,6 +110,14 @@ void Call::DropReceived() {
   Consume(unconsumed_bytes_);
 }
 
+void Call::Respond(const http2::Fields& metadata) {
+  MCGW_INVARIANT(open() && !responded_);
+  responded_ = true;
+  http2::Fields fields = ResponseFields();
+  fields.insert(fields.end(), metadata.begin(), metadata.end());
+  stream_->Respond(fields);
+}
+
 void Call::Write(std::string head, std::string_view body) {
   MCGW_INVARIANT(open() && head.size() >= kPrefixBytes);
   if (!std::exchange(responded_, true)) stream_->Respond(ResponseFields());
@@ -118,11 +126,13 @@ void Call::Write(std::string head, std::string_view body) {
   stream_->Write({written_, body});
 }
 
-void Call::Finish(const grpc::Status& status) {
+void Call::Finish(const grpc::Status& status, const http2::Fields& metadata) {
   if (!open()) return;
   finished_ = true;
   DropReceived();
-  stream_->End(responded_ ? Trailers(status) : TrailersOnly(status));
+  http2::Fields fields = responded_ ? Trailers(status) : TrailersOnly(status);
+  fields.insert(fields.end(), metadata.begin(), metadata.end());
+  stream_->End(fields);
 }
 
 void Call::Abort() {

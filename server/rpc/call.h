@@ -64,11 +64,14 @@ class Call : public http2::StreamHandler, public std::enable_shared_from_this<Ca
 
   // Asks for one message.
   void ReadNext();
+  // Begins the response before its first message, with metadata: names in lower case, values of "-bin" names in base64.
+  // Once, and not after Write.
+  void Respond(const http2::Fields& metadata);
   // Writes one message: `head`, which begins with kPrefixBytes of room, and then `body`, which is borrowed until OnSent
   // or OnGone. Not while writing.
   void Write(std::string head, std::string_view body = {});
-  // Ends the call after what was written.
-  void Finish(const grpc::Status& status);
+  // Ends the call after what was written. `metadata`: as for Respond.
+  void Finish(const grpc::Status& status, const http2::Fields& metadata = {});
 
  private:
   friend class StreamLoop;

@@ -26,6 +26,19 @@ bool IsForwarded(std::string_view name, std::string_view value, bool binary) {
 
 bool IsBinary(std::string_view name) { return name.size() > 4 && name.substr(name.size() - 4) == "-bin"; }
 
+// The service's metadata on its way out, without what the transport itself has sent.
+http2::Fields FieldsOf(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata) {
+  http2::Fields fields;
+  for (const auto& [name, value] : metadata) {
+    const std::string_view name_text(name.data(), name.size());
+    const std::string_view value_text(value.data(), value.size());
+    if (!IsForwarded(name_text, value_text, IsBinary(name_text)) || name_text == "content-type") continue;
+    fields.push_back({.name = std::string(name_text),
+                      .value = IsBinary(name_text) ? EncodeBinary(value_text) : std::string(value_text)});
+  }
+  return fields;
+}
+
 std::string Bytes(const grpc::ByteBuffer& buffer) {
   std::string bytes(Call::kPrefixBytes, '\0');
   std::vector<grpc::Slice> slices;
@@ -73,6 +86,12 @@ class ForwardedCall::Reactor final : public grpc::ClientBidiReactor<grpc::ByteBu
   // Nothing is started any more. Once.
   void Release() { RemoveHold(); }
 
+  void OnReadInitialMetadataDone(bool ok) override {
+    if (!ok) return;
+    // Without any, the response begins with its first message, or has nothing but its end.
+    http2::Fields metadata = FieldsOf(context_.GetServerInitialMetadata());
+    if (!metadata.empty()) Post([call = call_, metadata = std::move(metadata)] { call->Begun(metadata); });
+  }
   void OnReadDone(bool ok) override {
     if (ok) {
       Post([call = call_, message = Bytes(response_)]() mutable { call->Answered(std::move(message)); });
@@ -87,7 +106,9 @@ class ForwardedCall::Reactor final : public grpc::ClientBidiReactor<grpc::ByteBu
     Post([call = call_, ok] { call->Taken(ok); });
   }
   void OnDone(const grpc::Status& status) override {
-    Post([call = std::move(call_), status] { call->Ended(status); });
+    Post([call = std::move(call_), status, metadata = FieldsOf(context_.GetServerTrailingMetadata())] {
+      call->Ended(status, metadata);
+    });
     delete this;
   }
 
@@ -128,6 +149,10 @@ void ForwardedCall::ReadOn() {
   reactor_->ReadNext();
 }
 
+void ForwardedCall::Begun(const http2::Fields& metadata) {
+  if (open()) Respond(metadata);
+}
+
 void ForwardedCall::Answered(std::string message) {
   reading_on_ = false;
   if (open()) {
@@ -139,9 +164,9 @@ void ForwardedCall::Answered(std::string message) {
 
 void ForwardedCall::OnSent() { ReadOn(); }
 
-void ForwardedCall::Ended(const grpc::Status& status) {
+void ForwardedCall::Ended(const grpc::Status& status, const http2::Fields& metadata) {
   reactor_ = nullptr;
-  Finish(status);
+  Finish(status, metadata);
 }
 
 void ForwardedCall::OnGone() {

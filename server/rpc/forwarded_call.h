@@ -27,9 +27,10 @@ class ForwardedCall final : public Call {
   void OnSent() override;
   void OnGone() override;
   // What the service did. On the loop's thread.
+  void Begun(const http2::Fields& metadata);
   void Answered(std::string message);
   void Taken(bool ok);
-  void Ended(const grpc::Status& status);
+  void Ended(const grpc::Status& status, const http2::Fields& metadata);
 
   // Waits for the service's next message, unless that is done or there is none.
   void ReadOn();
