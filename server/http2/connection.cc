@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "server/net/clock.h"
@@ -25,6 +27,31 @@ constexpr size_t kFieldOverheadBytes = 32;
 
 // A peer that has been silent for so long is asked, and has as long to answer.
 constexpr int64_t kSilenceNs = 10'000'000'000;
+
+// The allocator of a session, of which the first block that can be the frame buffer is `frames`.
+nghttp2_mem MemoryWith(Connection::FrameBuffer* frames) {
+  static constexpr auto kAllocate = [](size_t size, void* data) -> void* {
+    auto* const buffer = static_cast<Connection::FrameBuffer*>(data);
+    const bool is_frame_buffer = buffer->lending && size > 16 << 10 && size <= buffer->room.size();
+    if (!is_frame_buffer) return std::malloc(size);
+    buffer->lending = false;
+    return buffer->room.data();
+  };
+  return {.mem_user_data = frames,
+          .malloc = kAllocate,
+          .free =
+              [](void* memory, void* data) {
+                if (memory != static_cast<Connection::FrameBuffer*>(data)->room.data()) std::free(memory);
+              },
+          .calloc = [](size_t count, size_t size, void*) { return std::calloc(count, size); },
+          .realloc = [](void* memory, size_t size, void* data) -> void* {
+            const auto& room = static_cast<Connection::FrameBuffer*>(data)->room;
+            if (memory != nullptr && memory != room.data()) return std::realloc(memory, size);
+            void* const block = kAllocate(size, data);
+            if (block != nullptr && memory != nullptr) std::memcpy(block, memory, std::min(size, room.size()));
+            return block;
+          }};
+}
 
 nghttp2_nv NameValue(const Field& field) {
   const auto bytes = [](const std::string& text) { return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data())); };
@@ -137,7 +164,11 @@ absl::Status Connection::Start() {
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_no_http_messaging(option, 1);  // RequestCheck does it.
-  const int made = nghttp2_session_server_new2(&session_, Callbacks(), this, option);
+  FrameBuffer* const frames = owner_->frame_buffer();
+  nghttp2_mem memory = MemoryWith(frames);
+  frames->lending = true;
+  const int made = nghttp2_session_server_new3(&session_, Callbacks(), this, option, &memory);
+  frames->lending = false;
   nghttp2_option_del(option);
   if (made != 0) return absl::ResourceExhaustedError(nghttp2_strerror(made));
   const nghttp2_settings_entry settings[] = {
@@ -169,7 +200,15 @@ void Connection::OnReadable() {
 
 void Connection::OnWritable() { Flush(); }
 
+void Connection::ResumeHeld() {
+  for (const int32_t id : std::exchange(held_, {})) {
+    Stream* const stream = Find(id);
+    if (stream != nullptr && std::exchange(stream->deferred_, false)) nghttp2_session_resume_data(session_, id);
+  }
+}
+
 bool Connection::FillQueue() {
+  if (queued_bytes_ < kQueueBytes && !held_.empty()) ResumeHeld();
   while (queued_bytes_ < kQueueBytes && queue_.size() - queue_first_ < kQueueSegments) {
     const size_t before = queued_bytes_;
     if (nghttp2_session_send(session_) != 0) return false;
@@ -327,8 +366,8 @@ void Connection::Begin(Stream* stream) {
 // ---- nghttp2's callbacks ----
 
 ssize_t Connection::OnSend(nghttp2_session*, const uint8_t* data, size_t size, int, void* self) {
+  // Takes all of it, see FrameBuffer. What may be given is bounded where frames are asked for.
   auto* const connection = static_cast<Connection*>(self);
-  if (connection->queued_bytes_ >= kQueueBytes) return NGHTTP2_ERR_WOULDBLOCK;
   std::vector<Segment>& queue = connection->queue_;
   const auto* const bytes = reinterpret_cast<const char*>(data);
   if (queue.size() > connection->queue_first_ && queue.back().lender == nullptr && queue.back().ends_write_of == 0 &&
@@ -342,8 +381,15 @@ ssize_t Connection::OnSend(nghttp2_session*, const uint8_t* data, size_t size, i
 }
 
 ssize_t Connection::OnReadSource(nghttp2_session* session, int32_t id, uint8_t*, size_t size, uint32_t* flags,
-                                 nghttp2_data_source* source, void*) {
+                                 nghttp2_data_source* source, void* self) {
+  auto* const connection = static_cast<Connection*>(self);
   auto* const stream = static_cast<Stream*>(source->ptr);
+  if (connection->queued_bytes_ >= kQueueBytes ||
+      connection->queue_.size() - connection->queue_first_ >= kQueueSegments) {
+    connection->held_.push_back(id);
+    stream->deferred_ = true;
+    return NGHTTP2_ERR_DEFERRED;
+  }
   const size_t left = stream->LeftBytes();
   const size_t taken = std::min(left, size);
   if (taken > 0) *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
@@ -364,7 +410,6 @@ ssize_t Connection::OnReadSource(nghttp2_session* session, int32_t id, uint8_t*,
 int Connection::OnSendData(nghttp2_session*, nghttp2_frame*, const uint8_t* head, size_t size,
                            nghttp2_data_source* source, void* self) {
   auto* const connection = static_cast<Connection*>(self);
-  if (connection->queued_bytes_ >= kQueueBytes) return NGHTTP2_ERR_WOULDBLOCK;
   constexpr size_t kHeadBytes = 9;
   auto* const stream = static_cast<Stream*>(source->ptr);
   OnSend(nullptr, head, kHeadBytes, 0, self);

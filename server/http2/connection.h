@@ -9,6 +9,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,6 +30,14 @@ namespace mcgw::http2 {
 // Belongs to the thread of its loop.
 class Connection final : private net::EventLoop::Handler {
  public:
+  // Where frames are made. nghttp2 has a buffer of 16 KiB in each session for that, which would be the greater part of
+  // an idle connection's memory. It has something in it only during a call of nghttp2_session_send, since here all that
+  // is made is taken; so the sessions of a thread can share one.
+  struct FrameBuffer {
+    std::array<char, (16 << 10) + 64> room;
+    bool lending = false;  // A session is being made, and has not got it yet.
+  };
+
   struct Limits {
     uint32_t max_streams = 100;               // Open at a time.
     size_t max_header_bytes = 8 << 10;        // Of a request's fields: names, values and 32 for each (RFC 9113, 6.5.2).
@@ -48,6 +57,8 @@ class Connection final : private net::EventLoop::Handler {
     virtual void OnEnd(Connection* connection) = 0;
     // Room to read into.
     virtual absl::Span<char> read_buffer() = 0;
+    // Shared by all its connections, and outlives them.
+    virtual FrameBuffer* frame_buffer() = 0;
   };
 
   // All arguments outlive it.
@@ -86,6 +97,8 @@ class Connection final : private net::EventLoop::Handler {
 
   void OnReadable() override;
   void OnWritable() override;
+  // Lets those go on whose data had no room in the queue.
+  void ResumeHeld();
   // Puts frames into the queue as long as there is room.
   bool FillQueue();
   // Takes `bytes` off the queue. Adds the streams whose Write is done to `written`.
@@ -128,6 +141,7 @@ class Connection final : private net::EventLoop::Handler {
   size_t queue_offset_ = 0;  // and how much of it is.
   size_t queued_bytes_ = 0;
   std::vector<int32_t> written_;
+  std::vector<int32_t> held_;  // Streams whose data found the queue full.
   bool watching_writable_ = false;
   bool touched_ = false;  // FlushSoon has been called.
   bool ended_ = false;

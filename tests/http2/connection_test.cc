@@ -88,6 +88,7 @@ class ConnectionTest : public ::testing::Test, private Connection::Owner {
 
   const std::unique_ptr<net::EventLoop> loop_ = net::EventLoop::Create().value();
   std::optional<Http2Client> client_;
+  Connection::FrameBuffer frames_;  // Outlives the connection.
   std::unique_ptr<Connection> connection_;
   std::vector<std::shared_ptr<Handler>> handlers_;
   std::vector<Fields> requests_;
@@ -106,6 +107,7 @@ class ConnectionTest : public ::testing::Test, private Connection::Owner {
   void FlushSoon(Connection*) override { flush_ = true; }
   void OnEnd(Connection*) override { over_ = true; }
   absl::Span<char> read_buffer() override { return absl::MakeSpan(buffer_); }
+  Connection::FrameBuffer* frame_buffer() override { return &frames_; }
 
   std::vector<char> buffer_ = std::vector<char>(16384);
   bool flush_ = false;
@@ -185,6 +187,54 @@ TEST_F(ConnectionTest, ABodyPassesASmallWindowAndASmallBuffer) {
   Exchange();
   EXPECT_EQ(handler->written, 1);
   EXPECT_EQ(client_->response(last_id_).body, body);
+}
+
+// More than the queue holds, from many streams at once: whose data finds it full goes on later, also after other
+// connections have made their frames in the same buffer.
+TEST_F(ConnectionTest, ManyLargeBodiesPassASmallBuffer) {
+  constexpr int kStreams = 8;
+  Connect({}, 1 << 20, 4096);
+  std::vector<std::shared_ptr<Handler>> handlers;
+  std::vector<int32_t> ids;
+  std::vector<std::string> bodies;
+  for (int i = 0; i < kStreams; ++i) {
+    handlers.push_back(Request());
+    ids.push_back(last_id_);
+    bodies.push_back(std::string(200'000, static_cast<char>('a' + i)));
+  }
+  for (int i = 0; i < kStreams; ++i) {
+    handlers[i]->stream->Respond(kHead);
+    handlers[i]->stream->Write({bodies[i]});
+    handlers[i]->stream->End(kTrailers);
+  }
+  do {
+    client_->Send();
+    frames_.room.fill('x');
+    Serve();
+    frames_.room.fill('y');
+  } while (client_->Receive() > 0);
+  for (int i = 0; i < kStreams; ++i) {
+    EXPECT_TRUE(handlers[i]->closed);
+    EXPECT_TRUE(client_->response(ids[i]).body == bodies[i]) << i;
+    EXPECT_EQ(client_->response(ids[i]).fields.back().back().value, "0");
+  }
+}
+
+// Its frames do not fit into the buffer that connections share.
+TEST_F(ConnectionTest, FieldsMayBeLongerThanAFrame) {
+  Connect({}, 65535, 4096);
+  const auto handler = Request();
+  Fields head = kHead;
+  for (int i = 0; i < 8; ++i)
+    head.push_back({"long-" + std::to_string(i), std::string(6000, static_cast<char>('a' + i))});
+  handler->stream->Respond(head);
+  handler->stream->End(kTrailers);
+  Exchange();
+  const auto& fields = client_->response(last_id_).fields;
+  ASSERT_EQ(fields.size(), 2u);
+  ASSERT_EQ(fields[0].size(), head.size());
+  for (size_t i = 0; i < head.size(); ++i) EXPECT_TRUE(fields[0][i].value == head[i].value) << head[i].name;
+  EXPECT_TRUE(client_->response(last_id_).ended);
 }
 
 TEST_F(ConnectionTest, AHandlerWritesOnAsSoonAsTheKernelHasTakenIt) {
