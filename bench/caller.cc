@@ -71,7 +71,7 @@ class Tally {
 
 class Caller : private Http2Client::Listener {
  public:
-  Caller(OwnedFd fd, const CallLoad& load) : load_(load), client_(std::move(fd), this) {}
+  Caller(Wire wire, const CallLoad& load) : load_(load), client_(std::move(wire), this) {}
 
   void Begin() {
     for (size_t place = 0; place < static_cast<size_t>(load_.in_flight); ++place) Ask(place, nullptr);
@@ -121,8 +121,8 @@ class Caller : private Http2Client::Listener {
 
 class Publisher : private Http2Client::Listener {
  public:
-  Publisher(OwnedFd fd, const PublishLoad& load)
-      : load_(load), client_(std::move(fd), this), stream_(client_.Open(kPublishPath)) {}
+  Publisher(Wire wire, const PublishLoad& load)
+      : load_(load), client_(std::move(wire), this), stream_(client_.Open(kPublishPath)) {}
 
   void Begin() {
     while (in_flight_.size() < static_cast<size_t>(load_.in_flight) && Wanted()) Ask();
@@ -170,9 +170,9 @@ class Publisher : private Http2Client::Listener {
 }  // namespace
 
 absl::StatusOr<Outcome> RunCalls(const Process* server, const std::string& target, const CallLoad& load, Cores cores) {
-  auto fd = Connect(target);
-  if (!fd.ok()) return fd.status();
-  Caller caller(*std::move(fd), load);
+  auto wire = Wire::Open(target);
+  if (!wire.ok()) return wire.status();
+  Caller caller(*std::move(wire), load);
   caller.Begin();
   if (auto status = caller.client().Flush(); !status.ok()) return status;
   const int64_t warm_ns = NowNs() + kWarmUpNs;
@@ -194,9 +194,9 @@ absl::StatusOr<Outcome> RunCalls(const Process* server, const std::string& targe
 
 absl::StatusOr<Outcome> RunPublish(const Process* server, const std::string& target, const PublishLoad& load,
                                    Cores cores) {
-  auto fd = Connect(target);
-  if (!fd.ok()) return fd.status();
-  Publisher publisher(*std::move(fd), load);
+  auto wire = Wire::Open(target);
+  if (!wire.ok()) return wire.status();
+  Publisher publisher(*std::move(wire), load);
   publisher.Begin();
   if (auto status = publisher.client().Flush(); !status.ok()) return status;
   const int64_t warm_ns = NowNs() + kWarmUpNs;

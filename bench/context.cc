@@ -35,7 +35,7 @@ const std::vector<Case>& AllCases() {
       {kMemoryCase, "memory for idle subscribers, cursors and quiet channels", RunMemoryCase},
       {kFlatMemoryCase, "memory over 50 million deliveries", RunFlatMemoryCase},
       {kStartUpCase, "from the start to ready", RunStartUpCase},
-      {kUnixCase, "a socket in the file system against TCP", RunUnixCase},
+      {kTransportCase, "a Unix socket, and TLS, against TCP", RunTransportCase},
   };
   return *cases;
 }

@@ -111,7 +111,7 @@ void RunControlCase(Context* context);
 void RunMemoryCase(Context* context);
 void RunFlatMemoryCase(Context* context);
 void RunStartUpCase(Context* context);
-void RunUnixCase(Context* context);
+void RunTransportCase(Context* context);
 
 }  // namespace mcgw::bench
 

@@ -45,9 +45,9 @@ int64_t WallClockNs() {
 
 class GrpcReader : public Reader, private Http2Client::Listener {
  public:
-  GrpcReader(OwnedFd fd, const Subscription& subscription)
+  GrpcReader(Wire wire, const Subscription& subscription)
       : one_channel_(subscription.groups.size() == 1),
-        client_(std::move(fd), this, subscription.stalls ? kStallBytes : kWidestWindowBytes) {
+        client_(std::move(wire), this, subscription.stalls ? kStallBytes : kWidestWindowBytes) {
     client_.Write(client_.Open(kPath), Request(subscription), true);
   }
 
@@ -187,9 +187,9 @@ class GrpcReader : public Reader, private Http2Client::Listener {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Reader>> MakeGrpcReader(const std::string& target, const Subscription& subscription) {
-  auto fd = Connect(target);
-  if (!fd.ok()) return fd.status();
-  auto reader = std::make_unique<GrpcReader>(*std::move(fd), subscription);
+  auto wire = Wire::Open(target);
+  if (!wire.ok()) return wire.status();
+  auto reader = std::make_unique<GrpcReader>(*std::move(wire), subscription);
   if (auto status = reader->Begin(); !status.ok()) return status;
   return reader;
 }

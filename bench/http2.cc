@@ -97,8 +97,8 @@ size_t MessageBytes(absl::string_view data) {
 
 }  // namespace
 
-Http2Client::Http2Client(OwnedFd fd, Listener* listener, uint32_t window_bytes)
-    : fd_(std::move(fd)),
+Http2Client::Http2Client(Wire wire, Listener* listener, uint32_t window_bytes)
+    : wire_(std::move(wire)),
       listener_(listener),
       out_(kPreface),
       buffer_(kBufferBytes),
@@ -177,13 +177,13 @@ absl::Status Http2Client::Flush() {
   PutAllowedData();
   size_t sent = 0;
   while (sent != out_.size()) {
-    const ssize_t size = send(fd_.get(), &out_[sent], out_.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t size = wire_.Send(&out_[sent], out_.size() - sent);
     if (size > 0) {
       sent += static_cast<size_t>(size);
       continue;
     }
     if (errno != EAGAIN && errno != EINTR) return ErrnoError("send to the server");
-    pollfd writable = {.fd = fd_.get(), .events = POLLOUT, .revents = 0};
+    pollfd writable = {.fd = wire_.fd(), .events = POLLOUT, .revents = 0};
     if (poll(&writable, 1, kSendPatienceMs) == 0) return absl::DeadlineExceededError("the server reads nothing");
   }
   out_.clear();
@@ -191,7 +191,14 @@ absl::Status Http2Client::Flush() {
 }
 
 absl::Status Http2Client::Receive() {
-  const ssize_t got = recv(fd_.get(), &buffer_[filled_], buffer_.size() - filled_, MSG_DONTWAIT);
+  do {
+    if (auto status = ReceiveOnce(); !status.ok()) return status;
+  } while (wire_.has_pending());
+  return absl::OkStatus();
+}
+
+absl::Status Http2Client::ReceiveOnce() {
+  const ssize_t got = wire_.Receive(&buffer_[filled_], buffer_.size() - filled_);
   if (got == 0) return absl::UnavailableError("the server ended the connection");
   if (got < 0) return errno == EAGAIN || errno == EINTR ? absl::OkStatus() : ErrnoError("recv from the server");
   received_bytes_ += static_cast<uint64_t>(got);
@@ -213,7 +220,7 @@ absl::Status Http2Client::Receive() {
 }
 
 absl::StatusOr<size_t> Http2Client::Discard(size_t most) {
-  const ssize_t got = recv(fd_.get(), nullptr, most, MSG_DONTWAIT | MSG_TRUNC);
+  const ssize_t got = wire_.Discard(most);
   if (got == 0) return absl::UnavailableError("the server ended the connection");
   if (got < 0 && errno != EAGAIN && errno != EINTR) return ErrnoError("recv from the server");
   if (const int64_t now_ns = NowNs(); now_ns - sign_of_life_ns_ > kSignOfLifeNs) {

@@ -12,7 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "bench/sockets.h"
+#include "bench/wire.h"
 
 namespace mcgw::bench {
 
@@ -31,13 +31,13 @@ class Http2Client {
     virtual absl::Status TakeEnd(uint32_t call, absl::string_view block) = 0;
   };
 
-  // `fd` is connected; `listener` outlives this object. `window_bytes`: how much of each call the server may send
+  // `listener` outlives this object. `window_bytes`: how much of each call the server may send
   // before it hears that it was read, which is long after.
-  Http2Client(OwnedFd fd, Listener* listener, uint32_t window_bytes = kWidestWindowBytes);
+  Http2Client(Wire wire, Listener* listener, uint32_t window_bytes = kWidestWindowBytes);
   Http2Client(const Http2Client&) = delete;
   Http2Client& operator=(const Http2Client&) = delete;
 
-  int fd() const { return fd_.get(); }
+  int fd() const { return wire_.fd(); }
 
   // Opens a call of "/SERVICE/METHOD". Nothing is sent before Flush.
   uint32_t Open(absl::string_view path);
@@ -72,12 +72,13 @@ class Http2Client {
 
   void PutRequestHeaders(uint32_t call, absl::string_view path);
   void PutAllowedData();
+  absl::Status ReceiveOnce();
   absl::Status TakeFrame(uint8_t type, uint8_t flags, uint32_t call, absl::string_view body);
   absl::Status TakeData(uint8_t flags, uint32_t call, absl::string_view body);
   absl::Status TakeSettings(uint8_t flags, absl::string_view body);
   void GiveWindowBack(uint32_t call, size_t bytes);
 
-  const OwnedFd fd_;
+  Wire wire_;
   Listener* const listener_;
   std::unordered_map<uint32_t, Call> calls_;
   std::vector<std::string> known_paths_;  // In the order in which they entered the server's header table.

@@ -20,7 +20,8 @@ inline constexpr char kGrpcSend[] = "grpc-send";          // A gRPC server that 
 inline constexpr char kGrpcGso[] = "grpc-gso";            // A gRPC stream that hands batches to the kernel unchecked.
 inline constexpr char kGateway[] = "mcgw";                // mcgwd over TCP.
 inline constexpr char kGatewayAtOnce[] = "mcgw-at-once";  // mcgwd, whose readers forbid it to hold datagrams back.
-inline constexpr char kGatewayUnix[] = "mcgw-unix";       // mcgwd over a socket in the file system.
+inline constexpr char kGatewayUnix[] = "mcgw-unix";       // mcgwd over a socket in the file system,
+inline constexpr char kGatewayTls[] = "mcgw-tls";         // and over TLS.
 
 inline constexpr char kReplayCase[] = "replay";
 inline constexpr char kSaturatedCase[] = "saturated";
@@ -38,7 +39,7 @@ inline constexpr char kControlCase[] = "control";
 inline constexpr char kMemoryCase[] = "memory";
 inline constexpr char kFlatMemoryCase[] = "flat-memory";
 inline constexpr char kStartUpCase[] = "start-up";
-inline constexpr char kUnixCase[] = "unix";
+inline constexpr char kTransportCase[] = "transport";
 
 inline constexpr char kPayloadBytes[] = "payload_bytes";
 inline constexpr char kSubscribers[] = "subscribers";

@@ -1,20 +1,25 @@
 #include "bench/subject.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "bench/reference/zmq_relay.h"
+#include "bench/wire.h"
 
 namespace mcgw::bench {
 namespace {
 
-constexpr std::array<absl::string_view, 13> kNames = {kDirect,        kTcp,         kTcpBatch,  kTcpRing, kGrpcSingle,
-                                                      kNats,          kZmq,         kGrpcEmpty, kGrpcGso, kGateway,
-                                                      kGatewayAtOnce, kGatewayUnix, kGrpcSend};
+constexpr std::array<absl::string_view, 14> kNames = {kDirect,        kTcp,         kTcpBatch,  kTcpRing,   kGrpcSingle,
+                                                      kNats,          kZmq,         kGrpcEmpty, kGrpcGso,   kGateway,
+                                                      kGatewayAtOnce, kGatewayUnix, kGrpcSend,  kGatewayTls};
 constexpr uint16_t kGroupPort = 7000;
 constexpr uint16_t kServerPort = 7100;  // And those after it, one for each subject.
 constexpr char kSocketPath[] = "/run/mcgw-bench.sock";
+constexpr char kTlsDirectory[] = "/run/mcgw-bench-tls";
 
 }  // namespace
 
@@ -39,7 +44,12 @@ std::vector<std::string> Subject::Command(const Programs& programs, const Subjec
   if (name_ == kGrpcEmpty || name_ == kGrpcGso) return reference("send-server");
   if (name_ == kGrpcSend) return reference("send-server", {"--send"});
   if (name_ == kNats) return {programs.nats_server, "-a", "127.0.0.1", "-p", absl::StrCat(port_)};
-  std::vector<std::string> gateway = {programs.directory + "/mcgwd", "--listen", target(), "--interface",
+  std::string listen = target();
+  if (name_ == kGatewayTls) {
+    listen = absl::StrCat(absl::StripPrefix(listen, "tls:"), " certificate=", kTlsDirectory,
+                          "/server.crt key=", kTlsDirectory, "/server.key");
+  }
+  std::vector<std::string> gateway = {programs.directory + "/mcgwd", "--listen", listen, "--interface",
                                       group_.interface};
   if (options.log_bytes != 0) {
     for (const char* flag : {"--channel-log-bytes", "--total-log-bytes"}) {
@@ -62,6 +72,10 @@ absl::StatusOr<std::unique_ptr<Subject>> Subject::Start(absl::string_view name, 
   std::unique_ptr<Subject> subject(
       new Subject(std::string(name), group, static_cast<uint16_t>(kServerPort + place), options.oldest));
   if (name == kDirect) return subject;
+  if (name == kGatewayTls) {
+    mkdir(kTlsDirectory, 0700);
+    if (auto status = MakeCertificate(kTlsDirectory); !status.ok()) return status;
+  }
   auto server = Process::Start(subject->Command(programs, options), core);
   if (!server.ok()) return server.status();
   subject->server_ = *std::move(server);
@@ -69,7 +83,8 @@ absl::StatusOr<std::unique_ptr<Subject>> Subject::Start(absl::string_view name, 
 }
 
 std::string Subject::target() const {
-  return name_ == kGatewayUnix ? absl::StrCat("unix:", kSocketPath) : absl::StrCat("127.0.0.1:", port_);
+  if (name_ == kGatewayUnix) return absl::StrCat("unix:", kSocketPath);
+  return absl::StrCat(name_ == kGatewayTls ? "tls:" : "", "127.0.0.1:", port_);
 }
 
 absl::StatusOr<std::unique_ptr<Reader>> Subject::MakeReader(Subscription request) const {

@@ -44,7 +44,9 @@ class Subject {
   // What a gRPC client connects to.
   std::string target() const;
   // Whether it says what it lost, so that any other loss is a fault.
-  bool promises() const { return name_ == kGateway || name_ == kGatewayAtOnce || name_ == kGatewayUnix; }
+  bool promises() const {
+    return name_ == kGateway || name_ == kGatewayAtOnce || name_ == kGatewayUnix || name_ == kGatewayTls;
+  }
   // `request` holds for clients of a gateway; others get the subject's group. Its `oldest` and `at_once` are the
   // subject's.
   absl::StatusOr<std::unique_ptr<Reader>> MakeReader(Subscription request) const;

@@ -85,7 +85,7 @@ builds it and runs the simulation, then the test programs of the floor, then all
 Prints who caught each fault, and the percentage. Each takes 3 to 60 s on two cores, after a full build. The exit status
 is 1 if less than 95 % are caught.
 
-  NAME      only this mutant, or the mutants of this floor (net, fanout, gateway, rpc, app)
+  NAME      only this mutant, or the mutants of this floor (net, http2, fanout, gateway, rpc, app)
   --jobs N  processes at a time; default: one for each core
   --list    list the mutants
   --check   only check that each mutant's old text is in the sources exactly once

@@ -192,12 +192,12 @@ void RunLossFreeCase(Context* context) {
   }
 }
 
-void RunUnixCase(Context* context) {
-  const auto subjects = context->Start({kGateway, kGatewayUnix}, {});
+void RunTransportCase(Context* context) {
+  const auto subjects = context->Start({kGateway, kGatewayUnix, kGatewayTls}, {});
   for (Work work : {Work{200, 8, 1000}, Work{200, 8, 50'000}, Work{1316, 8, 20'000}}) {
     if (context->quick() && work.datagrams_per_second != 50'000) continue;
     work.seconds = context->Pick(0.4, 1.0);
-    MeasureWork(context, kUnixCase, subjects, work);
+    MeasureWork(context, kTransportCase, subjects, work);
   }
 }
 

@@ -113,7 +113,7 @@ absl::StatusOr<Outcome> MeasureFlatness(Context* context, const Subject& subject
 void RunMemoryCase(Context* context) {
   const MemoryWork work = context->Pick<MemoryWork>({200, 1000, 10}, {});
   std::vector<Contestant> contestants;
-  for (const char* name : {kTcpBatch, kGrpcSingle, kGateway}) {
+  for (const char* name : {kTcpBatch, kGrpcSingle, kGateway, kGatewayTls}) {
     if (!context->Wanted(name)) continue;
     contestants.push_back({name, [context, name, &work] { return MeasureMemory(context, name, work); }});
   }

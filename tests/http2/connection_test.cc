@@ -47,6 +47,32 @@ struct Handler final : StreamHandler {
   std::function<void()> on_written;
 };
 
+// Hands on a few bytes at a time of what has come, as TLS does of a record: the descriptor does not show the rest.
+class SlicingTransport final : public Transport {
+ public:
+  explicit SlicingTransport(net::OwnedFd fd) : inner_(NewPlainTransport(std::move(fd))) {}
+  ssize_t Read(char* buffer, size_t size) override {
+    if (rest_.empty()) {
+      char all[4096];
+      const ssize_t got = inner_->Read(all, sizeof(all));
+      if (got <= 0) return got;
+      rest_.assign(all, static_cast<size_t>(got));
+    }
+    const size_t taken = std::min({size, rest_.size(), size_t{7}});
+    rest_.copy(buffer, taken);
+    rest_.erase(0, taken);
+    return static_cast<ssize_t>(taken);
+  }
+  ssize_t Write(const iovec* buffers, int count) override { return inner_->Write(buffers, count); }
+  bool has_pending() const override { return !rest_.empty(); }
+  bool drained() const override { return inner_->drained(); }
+  int fd() const override { return inner_->fd(); }
+
+ private:
+  const std::unique_ptr<Transport> inner_;
+  std::string rest_;
+};
+
 class ConnectionTest : public ::testing::Test, private Connection::Owner {
  protected:
   ~ConnectionTest() override {
@@ -54,13 +80,15 @@ class ConnectionTest : public ::testing::Test, private Connection::Owner {
     if (connection_ != nullptr) connection_->Cut();
   }
 
-  void Connect(const Connection::Limits& limits = {}, uint32_t client_window_bytes = 65535, int buffer_bytes = 0) {
+  using NewTransport = std::unique_ptr<Transport> (*)(net::OwnedFd);
+  void Connect(const Connection::Limits& limits = {}, uint32_t client_window_bytes = 65535, int buffer_bytes = 0,
+               NewTransport new_transport = NewPlainTransport) {
     int fds[2] = {-1, -1};
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     if (buffer_bytes != 0) setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(buffer_bytes));
     client_.emplace(net::OwnedFd(fds[1]), client_window_bytes);
     connection_ =
-        std::make_unique<Connection>(NewPlainTransport(net::OwnedFd(fds[0])), Peer{.address = "test", .identity = {}},
+        std::make_unique<Connection>(new_transport(net::OwnedFd(fds[0])), Peer{.address = "test", .identity = {}},
                                      limits, loop_.get(), static_cast<Connection::Owner*>(this));
     ASSERT_TRUE(connection_->Start().ok());
   }
@@ -444,6 +472,17 @@ TEST_F(ConnectionTest, APeerThatHasNotReadWhatWasSentIsNotAsked) {
   EXPECT_FALSE(over_);
   client_->Receive();
   EXPECT_EQ(client_->pings(), 0);
+}
+
+TEST_F(ConnectionTest, WhatTheTransportHoldsBackIsReadToo) {
+  Connect({}, 65535, 0, [](net::OwnedFd fd) -> std::unique_ptr<Transport> {
+    return std::make_unique<SlicingTransport>(std::move(fd));
+  });
+  const auto handler = Request({{"user", std::string(100, 'u')}}, true);
+  client_->Body(last_id_, std::string(3000, 'b'), true);
+  Exchange();
+  EXPECT_EQ(handler->received, std::string(3000, 'b'));
+  EXPECT_TRUE(handler->request_ended);
 }
 
 TEST_F(ConnectionTest, PingsAreAnswered) {
