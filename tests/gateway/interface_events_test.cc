@@ -10,6 +10,7 @@
 namespace mcgw::gateway {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
 using ::testing::IsEmpty;
@@ -174,6 +175,29 @@ TEST_F(InterfacesTest, AJoinThatIsRefusedAfterTheInterfaceCameBackIsToldAndTried
   EXPECT_THAT(Hear(stream.get()), IsEmpty()) << "not all the time";
   Follow();
   EXPECT_THAT(Hear(stream.get()), ElementsAre("joined a0", "gap interface"));
+}
+
+TEST_F(InterfacesTest, AJoinThatIsRefusedAfterTheInterfaceCameBackHoldsUpNoOther) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1"), Request("a0", "239.1.1.2"), Request("a0", "239.1.1.3")});
+  kernel_->set_refusal([](const testing::FakeKernel::Attempt& attempt) {
+    return attempt.call == "socket" || attempt.spec.group != testing::Ip("239.1.1.1")
+               ? absl::OkStatus()
+               : net::Error(net::Reason::kNoAddress, "", "not yet");
+  });
+  Delete("a0");
+  Add(2, "a0", {"10.0.0.1/24"});
+  Follow({.any = true, .deleted = {2}});
+  EXPECT_THAT(JoinedOn("239.1.1.1"), IsEmpty());
+  EXPECT_THAT(JoinedOn("239.1.1.2"), ElementsAre(2u));
+  EXPECT_THAT(JoinedOn("239.1.1.3"), ElementsAre(2u));
+}
+
+TEST_F(InterfacesTest, AMembershipThatOneOfTwoSocketsLostIsFoundMissing) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1", {}, 5000), Request("a0", "239.1.1.1", {}, 5001)});
+  kernel_->receivers().front()->LoseMembership();
+  Follow();
+  EXPECT_THAT(Hear(stream.get()), Contains("gap interface"));
+  EXPECT_EQ(kernel_->Users().users.at({2, testing::Ip("239.1.1.1")}), 2u);
 }
 
 TEST_F(InterfacesTest, ALogThatIsKeptOutlivesItsInterface) {

@@ -83,6 +83,11 @@ void FakeReceiver::BeforeDropsAreAsked(std::function<void()> happening) {
   before_drops_ = std::move(happening);
 }
 
+void FakeReceiver::LoseMembership() {
+  net::MutexLock lock(&mutex_);
+  lost_ = true;
+}
+
 void FakeReceiver::FailNextRead(absl::Status status) {
   net::MutexLock lock(&mutex_);
   read_failure_ = std::move(status);
@@ -423,9 +428,7 @@ net::KernelMemberships FakeKernel::Users() const {
 
 void FakeKernel::LoseMemberships(uint32_t interface_index) {
   for (const std::shared_ptr<FakeReceiver>& receiver : receivers()) {
-    if (receiver->spec.interface_index != interface_index) continue;
-    net::MutexLock lock(&receiver->mutex_);
-    receiver->lost_ = true;
+    if (receiver->spec.interface_index == interface_index) receiver->LoseMembership();
   }
 }
 

@@ -59,6 +59,8 @@ class FakeReceiver {
   void Drop(uint32_t count);
   // Runs once, just before the count of drops is next asked for: what the kernel does between two calls of the gateway.
   void BeforeDropsAreAsked(std::function<void()> happening);
+  // As FakeKernel::LoseMemberships, of this socket.
+  void LoseMembership();
   // The next read fails.
   void FailNextRead(absl::Status status);
 
