@@ -20,7 +20,7 @@ const Cell* FindCell(absl::Span<const Cell> cells, const std::string& case_name,
 
 std::optional<Summary> Measured(const Target& target, absl::Span<const Cell> cells) {
   const Cell* cell = FindCell(cells, target.case_name, target.row);
-  const Series* gateway = cell == nullptr ? nullptr : FindSeries(*cell, kGateway);
+  const Series* gateway = cell == nullptr ? nullptr : FindSeries(*cell, target.subject);
   if (gateway == nullptr) return std::nullopt;
   if (!target.reference.empty()) {
     const Series* reference = FindSeries(*cell, target.reference);
@@ -29,7 +29,7 @@ std::optional<Summary> Measured(const Target& target, absl::Span<const Cell> cel
   const auto value = SummaryOf(*gateway, target.metric);
   if (target.base.empty()) return value;
   const Cell* base_cell = FindCell(cells, target.case_name, target.base);
-  const Series* base_series = base_cell == nullptr ? nullptr : FindSeries(*base_cell, kGateway);
+  const Series* base_series = base_cell == nullptr ? nullptr : FindSeries(*base_cell, target.subject);
   const auto base = base_series == nullptr ? std::nullopt : SummaryOf(*base_series, target.metric);
   if (!value.has_value() || !base.has_value() || base->median == 0) return std::nullopt;
   const double ratio = value->median / base->median;
@@ -67,6 +67,10 @@ void AddSaturated(std::vector<Target>* all) {
     all->push_back({absl::StrCat("replayed log, 1316 B, ", to, ", CPU against the TCP ring"), kReplayCase,
                     Row(1316, subscribers), kCpuPerDelivery, 1.5, 1.3, kTcpRing});
   }
+  all->push_back({"saturated end to end, 1316 B, 8 subscribers, CPU against the TCP ring", kSaturatedCase, Row(1316, 8),
+                  kCpuPerDelivery, 1.0, 0.9, kTcpRing});
+  all->push_back({"saturated end to end, 9000 B, 8 subscribers, CPU against the TCP ring", kSaturatedCase, Row(9000, 8),
+                  kCpuPerDelivery, 1.1, 1.0, kTcpRing});
   all->push_back({"replayed log, 200 B, 8 subscribers, CPU against a gRPC message for each datagram", kReplayCase,
                   Row(200, 8), kCpuPerDelivery, 1. / 15, 1. / 25, kGrpcSingle});
 }
@@ -92,7 +96,22 @@ void AddPeers(std::vector<Target>* all) {
 
 void AddLive(std::vector<Target>* all) {
   all->push_back({"live, 8 x 1000/s, 200 B, CPU against the TCP gateway", kLatencyCase, Row(200, 8, 1000),
-                  kCpuPerDelivery, 3, 2, kTcp});
+                  kCpuPerDelivery, 1.3, 1.1, kTcp});
+  all->push_back({"live, 64 x 1000/s, 200 B, CPU against the TCP gateway", kLiveCase, Row(200, 64, 1000),
+                  kCpuPerDelivery, 1.3, 1.1, kTcp});
+  all->push_back(
+      {"live, 64 x 1000/s, 200 B, p50 against the TCP gateway", kLiveCase, Row(200, 64, 1000), kP50, 1.3, 1.1, kTcp});
+  all->push_back(
+      {"live, 64 x 1000/s, 200 B, CPU against nats", kLiveCase, Row(200, 64, 1000), kCpuPerDelivery, 0.7, 0.5, kNats});
+  all->push_back({.work = "live, 8 x 1000/s, 200 B, CPU over a Unix socket against TCP",
+                  .case_name = kTransportCase,
+                  .row = Row(200, 8, 1000),
+                  .metric = kCpuPerDelivery,
+                  .bound = 0.6,
+                  .stretch = 0.5,
+                  .reference = kGateway,
+                  .base = {},
+                  .subject = kGatewayUnix});
   all->push_back({"live, 8 x 50000/s, 200 B, readers that look now and then, CPU against the TCP gateway", kPacedCase,
                   Row(200, 8, 50'000), kCpuPerDelivery, 0.7, 0.5, kTcp});
   all->push_back(
@@ -164,7 +183,7 @@ void AddGrowth(std::vector<Target>* all) {
 
 void AddMemory(std::vector<Target>* all) {
   all->push_back({"memory, growth over 50 million deliveries, bytes", kFlatMemoryCase, {}, kGrowth, 1 << 20});
-  all->push_back({"memory for each idle subscriber, bytes", kMemoryCase, {}, kBytesPerSubscriber, 48'000});
+  all->push_back({"memory for each idle subscriber, bytes", kMemoryCase, {}, kBytesPerSubscriber, 18'000});
   all->push_back({"memory for each cursor, bytes", kMemoryCase, {}, kBytesPerCursor, 64});
   all->push_back({"memory for each quiet channel, bytes", kMemoryCase, {}, kBytesPerChannel, 4000});
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "bench/names.h"
 #include "bench/result.h"
 #include "bench/statistics.h"
 
@@ -24,6 +25,7 @@ struct Target {
   Parameters base;           // The ratio to mcgw itself in this cell; if empty too: the value itself.
   bool at_least = false;     // The measured value is to be at least the bound, else at most.
   double least_allowed = 0;  // For growth: not less than this either.
+  std::string subject = kGateway;
 };
 
 enum class Verdict { kNotMeasured, kNotMet, kMet, kStretchMet };

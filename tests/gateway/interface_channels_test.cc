@@ -237,7 +237,7 @@ TEST_F(NarrowingTest, ChangesMeanwhileDoNotPutItOffFurther) {
     SecondWithTraffic(second);
     ASSERT_TRUE(kept_->SetFilter(Include({second % 2 == 0 ? "fd00::78" : "fd00::77"})).ok());
   }
-  SecondWithTraffic(31);
+  SecondWithTraffic(30);
   EXPECT_EQ(filter(), "INCLUDE{fd00::77}");
 }
 

@@ -84,7 +84,7 @@ def kills(network, clients=300, wave=100, processes=5, judge_s=1.0, band_mib=8, 
 
 
 @in_a_network
-def idle(network, subscribers=1000, streams=100, processes=2, seconds=30, promised=48_000, shards=1):
+def idle(network, subscribers=1000, streams=100, processes=2, seconds=30, promised=18_000, shards=1):
     """Subscribers to whom nothing is sent take at most the --promised bytes each; after --seconds, all are still there."""
     connections = -(-subscribers // streams)
     with Daemon("--max-connections", 2 * connections + 100, "--max-connections-per-peer", 2 * connections + 50,
