@@ -35,7 +35,7 @@ const std::vector<Case>& AllCases() {
       {kMemoryCase, "memory for idle subscribers, cursors and quiet channels", RunMemoryCase},
       {kFlatMemoryCase, "memory over 50 million deliveries", RunFlatMemoryCase},
       {kStartUpCase, "from the start to ready", RunStartUpCase},
-      {kTransportCase, "a Unix socket, and TLS, against TCP", RunTransportCase},
+      {kTransportCase, "a Unix socket, TLS, and a batching delay of 5 ms, against plain TCP", RunTransportCase},
   };
   return *cases;
 }

@@ -32,7 +32,10 @@ std::string Request(const Subscription& subscription) {
     membership->set_port(group.port);
     membership->set_interface(group.interface);
   }
-  if (subscription.at_once) request.mutable_options()->mutable_max_batching_delay();
+  if (subscription.delay.has_value()) {
+    request.mutable_options()->mutable_max_batching_delay()->set_nanos(
+        static_cast<int32_t>(absl::ToInt64Nanoseconds(*subscription.delay)));
+  }
   if (subscription.oldest) request.mutable_start()->mutable_oldest();
   return request.SerializeAsString();
 }

@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "bench/account.h"
 
 namespace mcgw::bench {
@@ -73,7 +75,7 @@ inline constexpr uint32_t kStallBytes = 4096;
 struct Subscription {
   std::vector<Group> groups;
   bool oldest = false;   // From the oldest datagram in the log, else live.
-  bool at_once = false;  // No datagram may be held back to go with others.
+  std::optional<absl::Duration> delay;  // How long a datagram may be held back to go with others.
   // Takes kStallBytes of the stream and then no more, while the connection lives on.
   bool stalls = false;
 };

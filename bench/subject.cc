@@ -13,9 +13,9 @@
 namespace mcgw::bench {
 namespace {
 
-constexpr std::array<absl::string_view, 14> kNames = {kDirect,        kTcp,         kTcpBatch,  kTcpRing,   kGrpcSingle,
+constexpr std::array<absl::string_view, 15> kNames = {kDirect,        kTcp,         kTcpBatch,  kTcpRing,   kGrpcSingle,
                                                       kNats,          kZmq,         kGrpcEmpty, kGrpcGso,   kGateway,
-                                                      kGatewayAtOnce, kGatewayUnix, kGrpcSend,  kGatewayTls};
+                                                      kGatewayAtOnce, kGatewayUnix, kGrpcSend,  kGatewayTls,    kGatewayBatch};
 constexpr uint16_t kGroupPort = 7000;
 constexpr uint16_t kServerPort = 7100;  // And those after it, one for each subject.
 constexpr char kSocketPath[] = "/run/mcgw-bench.sock";
@@ -89,7 +89,8 @@ std::string Subject::target() const {
 
 absl::StatusOr<std::unique_ptr<Reader>> Subject::MakeReader(Subscription request) const {
   request.oldest = oldest_;
-  request.at_once = name_ == kGatewayAtOnce;
+  if (name_ == kGatewayAtOnce) request.delay = absl::ZeroDuration();
+  if (name_ == kGatewayBatch) request.delay = absl::Milliseconds(5);
   if (name_ == kDirect) return MakeDirectReader(group_);
   if (name_ == kNats) return MakeNatsReader(port_);
   if (name_ == kZmq) return MakeZmqReader(port_);

@@ -45,9 +45,10 @@ class Subject {
   std::string target() const;
   // Whether it says what it lost, so that any other loss is a fault.
   bool promises() const {
-    return name_ == kGateway || name_ == kGatewayAtOnce || name_ == kGatewayUnix || name_ == kGatewayTls;
+    return name_ == kGateway || name_ == kGatewayAtOnce || name_ == kGatewayUnix || name_ == kGatewayTls ||
+           name_ == kGatewayBatch;
   }
-  // `request` holds for clients of a gateway; others get the subject's group. Its `oldest` and `at_once` are the
+  // `request` holds for clients of a gateway; others get the subject's group. Its `oldest` and `delay` are the
   // subject's.
   absl::StatusOr<std::unique_ptr<Reader>> MakeReader(Subscription request) const;
   absl::StatusOr<std::unique_ptr<Feed>> MakeFeed() const;

@@ -193,8 +193,8 @@ void RunLossFreeCase(Context* context) {
 }
 
 void RunTransportCase(Context* context) {
-  const auto subjects = context->Start({kGateway, kGatewayUnix, kGatewayTls}, {});
-  for (Work work : {Work{200, 8, 1000}, Work{200, 8, 50'000}, Work{1316, 8, 20'000}}) {
+  const auto subjects = context->Start({kGateway, kGatewayUnix, kGatewayTls, kGatewayBatch}, {});
+  for (Work work : {Work{200, 8, 1000}, Work{200, 64, 5000}, Work{200, 8, 50'000}, Work{1316, 8, 20'000}}) {
     if (context->quick() && work.datagrams_per_second != 50'000) continue;
     work.seconds = context->Pick(0.4, 1.0);
     MeasureWork(context, kTransportCase, subjects, work);

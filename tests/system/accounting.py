@@ -8,7 +8,9 @@ import array
 import collections
 import contextlib
 import inspect
+import itertools
 import json
+import multiprocessing
 import os
 import pathlib
 import random
@@ -27,9 +29,10 @@ from accounting_judging import count, epochs, judge_ledger, judge_numbers
 from accounting_overload import twice
 from accounting_stops import restart, stops
 from accounting_traffic import PORT, NumberedSender, Proxy, Reader, in_a_network
-from mcgw_testlib import Daemon, Mcgw, Receiver, Sender, channel, peer, sysctl, wait_until
+from mcgw_testlib import Daemon, Mcgw, Receiver, Sender, channel, peer, resident_bytes, sysctl, wait_until
 from slow_links import publishers
 from soak_client import HEADER
+from test_attacks import ATTACKS, attack
 
 
 # ------------------------------------------------------------------------------------------------------------- churn
@@ -276,8 +279,8 @@ def _start_stalled(mcgw, name, readers, sleeping):
                 process.signal(signal.SIGSTOP)
 
 
-def _compare_delays(healthy, healthy_count, rate, rounds):
-    """In turn with a gateway that has no stalled readers, round by round: what else the machine does hits both."""
+def _compare_delays(healthy, healthy_count, rate, rounds, most=1.2):
+    """In turn with a gateway that is left in peace, round by round: what else the machine does hits both."""
     other_gateway = Daemon(listen="127.0.0.1:50053")
     alone = None
     try:
@@ -290,8 +293,8 @@ def _compare_delays(healthy, healthy_count, rate, rounds):
             pairs.append((delays[alone], delays[healthy]))
         growth = statistics.median(beside / one for one, beside in pairs)
         broken = alone.judge()
-        if growth > 1.2:
-            broken.append("the delay of healthy readers grew to more than 1.2 times")
+        if growth > most:
+            broken.append(f"the delay of healthy readers grew to more than {most} times")
         return {"p99 delay alone (ms, median)": round(statistics.median(one for one, _ in pairs), 3),
                 "p99 delay beside them (ms, median)": round(statistics.median(beside for _, beside in pairs), 3),
                 "growth (median of the rounds)": round(growth, 3), "each round": pairs}, broken
@@ -337,6 +340,58 @@ def stalled(network, readers=100, healthy=2, rate=2000, seconds=5, judge_delay=0
     finally:
         for process in sleeping:
             process.close()
+        if awake:
+            awake.close()
+        daemon.close()
+
+
+# ----------------------------------------------------------------------------------------------------------- attacks
+
+
+def _attack_for_ever(address, done):
+    """One attack of test_attacks.py after the other; counts them in `done`."""
+    for number in itertools.count():
+        attack(address, ATTACKS[number % len(ATTACKS)]()).close()
+        with done.get_lock():
+            done.value += 1
+
+
+@in_a_network
+def attacks(network, minutes=0.1, attackers=1, healthy=2, rate=1000, judge_delay=0, shards=1):
+    """Peers that flood the gateway with frames of HTTP/2: its memory grows by 64 MiB at most, readers lose nothing.
+
+    With --judge-delay ROUNDS the 99th percentile of the readers' delay may be twice that of a gateway that nobody
+    attacks, as the median of so many rounds.
+    """
+    group = "239.81.0.1"
+    daemon, awake, done = Daemon("--shards", shards), None, multiprocessing.Value("Q", 0)
+    processes = [multiprocessing.Process(target=_attack_for_ever, args=(daemon.address, done), daemon=True)
+                 for _ in range(attackers)]
+    try:
+        awake = _Healthy(daemon, group, healthy)
+        awake.run(rate, 5)
+        before = most = resident_bytes(daemon)
+        for process in processes:
+            process.start()
+        p99_ms = []
+        for _ in range(max(1, round(minutes * 60 / 5))):
+            p99_ms.append(awake.run(rate, 5))
+            most = max(most, resident_bytes(daemon))
+        delays, broken = _compare_delays(awake, healthy, rate, judge_delay, 2) if judge_delay else ({}, [])
+        for process in processes:
+            process.kill()
+            process.join()
+        if most - before > 64 << 20:
+            broken.append(f"the memory grew by {(most - before) >> 20} MiB")
+        Mcgw(daemon.address).ok("health")
+        _, wrong = judge_ledger(Mcgw(daemon.address), {group: awake.total})
+        return {"attacks": done.value, "sent": awake.total, "memory grew by (MiB)": round((most - before) / (1 << 20), 1),
+                "p99 delay, median and most of 5 s (ms)": (statistics.median(p99_ms), max(p99_ms)),
+                **delays}, broken + wrong + awake.judge()
+    finally:
+        for process in processes:
+            if process.pid:
+                process.kill()
         if awake:
             awake.close()
         daemon.close()
@@ -419,7 +474,7 @@ def bridge(network, datagrams=20_000, rate=4000, shards=1):
 SCENARIOS = {"churn": churn, "resume": resume, "overload": overload, "upstream": upstream, "stalled": stalled,
              "bridge": bridge, "publishers": publishers, "kills": kills,
              "stops": stops, "restart": restart, "descriptors": descriptors,
-             "halfopen": halfopen, "idle": idle, "cycles": cycles, "twice": twice}
+             "halfopen": halfopen, "attacks": attacks, "idle": idle, "cycles": cycles, "twice": twice}
 
 
 def main(arguments):

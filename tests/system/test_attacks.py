@@ -83,11 +83,8 @@ def without_acknowledging_settings():
         yield frame(HEADERS, END_HEADERS, stream, SUBSCRIBE)
 
 
-
-
 ATTACKS = [rapid_reset, pings, settings, many_settings, continuations, header_bomb, header_string, empty_frames,
            window_updates, without_a_window, without_acknowledging_settings]
-
 
 def attack(address, frames):
     """Sends all frames, as long as the gateway takes them, and reads nothing. The connection."""
@@ -106,7 +103,6 @@ def attack(address, frames):
         pass  # It has had enough.
     return link
 
-
 @pytest.mark.parametrize("frames", ATTACKS, ids=lambda function: function.__name__)
 def test_memory_stays_bounded_and_others_are_served(net, daemon, mcgw, frames):
     del net
@@ -120,7 +116,6 @@ def test_memory_stays_bounded_and_others_are_served(net, daemon, mcgw, frames):
     finally:
         for link in links:
             link.close()
-
 
 def test_connections_that_say_nothing_hold_nobody_up(net, daemon, mcgw):
     del net
