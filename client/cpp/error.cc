@@ -66,6 +66,7 @@ absl::string_view WhatToCheck(absl::string_view message) {
     return "its certificate is for other names; check the address, or give the server name";
   }
   if (says("WRONG_VERSION_NUMBER") || says("wrong version number")) return "it does not speak TLS there";
+  if (says("TSI_DATA_CORRUPTED")) return "it ends TLS, as it does if it wants a certificate, or another one";
   return "check that mcgwd is running and listens there, with TLS or without";
 }
 

@@ -52,7 +52,11 @@ func main() {
 func parse() options {
 	var o options
 	var networkInterface, source string
-	flag.StringVar(&o.gateway, "gateway", "127.0.0.1:50051", "the gateway's `address`: HOST:PORT or unix:/PATH")
+	gateway := os.Getenv("MCGW_GATEWAY")
+	if gateway == "" {
+		gateway = "127.0.0.1:50051"
+	}
+	flag.StringVar(&o.gateway, "gateway", gateway, "the gateway's `address`: HOST:PORT or unix:/PATH, else MCGW_GATEWAY")
 	flag.StringVar(&networkInterface, "interface", "", "the gateway's interface, by `name` (default: the gateway chooses)")
 	flag.StringVar(&source, "source", "", "receive from this source `address` only")
 	flag.BoolVar(&o.session, "session", false, "join in a session, which outlives a broken stream")

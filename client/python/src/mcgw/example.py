@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
 import signal
 import sys
 
@@ -24,9 +25,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("port", type=int, help="the UDP port")
     parser.add_argument(
         "--gateway",
-        default="127.0.0.1:50051",
+        default=os.environ.get("MCGW_GATEWAY", "127.0.0.1:50051"),
         metavar="ADDRESS",
-        help="the gateway: HOST:PORT or unix:/PATH (default: %(default)s)",
+        help="the gateway: HOST:PORT or unix:/PATH (default: MCGW_GATEWAY, else 127.0.0.1:50051)",
     )
     parser.add_argument(
         "--interface", default="", metavar="NAME", help="the gateway's interface (default: the gateway chooses)"

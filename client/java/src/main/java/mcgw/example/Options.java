@@ -14,7 +14,8 @@ record Options(String gateway, Membership membership, boolean session, String te
       Receives from and sends to a multicast group through a gateway. Prints every event and every datagram on its own
       line, until Ctrl-C.
 
-        --gateway ADDRESS   the gateway: HOST:PORT or unix:/PATH (default: 127.0.0.1:50051)
+        --gateway ADDRESS   the gateway: HOST:PORT or unix:/PATH (default: MCGW_GATEWAY,
+                            else 127.0.0.1:50051)
         --interface NAME    the gateway's interface (default: the gateway chooses)
         --source ADDRESS    receive from this source only
         --session           join in a session, which outlives a broken stream
@@ -24,7 +25,7 @@ record Options(String gateway, Membership membership, boolean session, String te
 
   /** Throws IllegalArgumentException if the command line does not match {@link #USAGE}. */
   static Options parse(String[] arguments) {
-    String gateway = "127.0.0.1:50051";
+    String gateway = System.getenv().getOrDefault("MCGW_GATEWAY", "127.0.0.1:50051");
     boolean session = false;
     String text = null;
     long count = 0;
