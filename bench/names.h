@@ -22,7 +22,7 @@ inline constexpr char kGateway[] = "mcgw";                // mcgwd over TCP.
 inline constexpr char kGatewayAtOnce[] = "mcgw-at-once";  // mcgwd, whose readers forbid it to hold datagrams back.
 inline constexpr char kGatewayUnix[] = "mcgw-unix";       // mcgwd over a socket in the file system,
 inline constexpr char kGatewayTls[] = "mcgw-tls";         // and over TLS.
-inline constexpr char kGatewayBatch[] = "mcgw-batch";     // mcgwd, whose readers allow it to hold datagrams back for 5 ms.
+inline constexpr char kGatewayBatch[] = "mcgw-batch";  // mcgwd, whose readers allow it to hold datagrams back for 5 ms.
 
 inline constexpr char kReplayCase[] = "replay";
 inline constexpr char kSaturatedCase[] = "saturated";

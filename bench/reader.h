@@ -74,7 +74,7 @@ inline constexpr uint32_t kStallBytes = 4096;
 
 struct Subscription {
   std::vector<Group> groups;
-  bool oldest = false;   // From the oldest datagram in the log, else live.
+  bool oldest = false;                  // From the oldest datagram in the log, else live.
   std::optional<absl::Duration> delay;  // How long a datagram may be held back to go with others.
   // Takes kStallBytes of the stream and then no more, while the connection lives on.
   bool stalls = false;

@@ -13,9 +13,9 @@
 namespace mcgw::bench {
 namespace {
 
-constexpr std::array<absl::string_view, 15> kNames = {kDirect,        kTcp,         kTcpBatch,  kTcpRing,   kGrpcSingle,
-                                                      kNats,          kZmq,         kGrpcEmpty, kGrpcGso,   kGateway,
-                                                      kGatewayAtOnce, kGatewayUnix, kGrpcSend,  kGatewayTls,    kGatewayBatch};
+constexpr std::array<absl::string_view, 15> kNames = {
+    kDirect,  kTcp,     kTcpBatch,      kTcpRing,     kGrpcSingle, kNats,       kZmq,         kGrpcEmpty,
+    kGrpcGso, kGateway, kGatewayAtOnce, kGatewayUnix, kGrpcSend,   kGatewayTls, kGatewayBatch};
 constexpr uint16_t kGroupPort = 7000;
 constexpr uint16_t kServerPort = 7100;  // And those after it, one for each subject.
 constexpr char kSocketPath[] = "/run/mcgw-bench.sock";

@@ -199,6 +199,8 @@ absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::Load(const TlsFile
   // An idle connection keeps no buffers, and what was not written comes again from another place.
   SSL_CTX_set_mode(context,
                    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // A read ends after each record that has no data: a client could send those without end (RFC 8446, section 4.6.3).
+  SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_alpn_select_cb(context, SelectHttp2, nullptr);
   // Tickets: nothing is kept here. Their key is the context's, so one that was given out before the files changed does
   // not resume: a client that has been revoked since must show its certificate.

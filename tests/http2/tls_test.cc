@@ -274,6 +274,27 @@ TEST_F(TlsTest, WhatARecordHasMoreThanWasReadIsPending) {
   EXPECT_EQ(transport->Read(buffer, sizeof(buffer)), 0);
 }
 
+// Each changes the keys, and has no data for the reader.
+TEST_F(TlsTest, RecordsWithoutDataAreTakenOneByOne) {
+  const auto context = TlsContext::Load(files_);
+  const Issued certificate = authority_.Issue({});
+  ASSERT_TRUE(context.ok());
+  Connect(**context, {.certificate = &certificate});
+  ASSERT_EQ(Shake(), TlsHandshake::Step::kDone);
+  const std::unique_ptr<Transport> transport = handshake_->TakeTransport();
+  constexpr int kUpdates = 20;
+  for (int i = 0; i < kUpdates; ++i) {
+    ASSERT_EQ(SSL_key_update(client_->ssl(), SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    ASSERT_EQ(SSL_do_handshake(client_->ssl()), 1);
+  }
+  ASSERT_EQ(SSL_write(client_->ssl(), "x", 1), 1);
+  char byte = 0;
+  int reads = 0;
+  while (transport->Read(&byte, 1) == Transport::kWouldBlock) ++reads;
+  EXPECT_EQ(byte, 'x');
+  EXPECT_EQ(reads, kUpdates);
+}
+
 // A ticket stands for the certificate that was shown, so it ends with the files by which that was judged.
 TEST_F(TlsTest, ATicketIsGoodUntilTheFilesChangeOrTheCertificateExpires) {
   const auto resumes = [this](const TlsContext& context, const Issued& certificate, SSL_SESSION* session) {
