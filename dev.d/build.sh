@@ -53,8 +53,8 @@ root and, if the kernel allows user namespaces, as an ordinary user. With CI=tru
   --sanitizers    also test the floors below gRPC under AddressSanitizer with UndefinedBehaviorSanitizer, and under
                   ThreadSanitizer
   --long          also run the long tests, the unit tests and the daemon under valgrind, the kernel tests under a
-                  second kernel, all tests under AddressSanitizer, the floors under ThreadSanitizer, and each fuzz
-                  target for a minute
+                  second kernel, all tests under AddressSanitizer, the floors and the daemon under ThreadSanitizer,
+                  and each fuzz target for a minute
   --preset NAME   test only this preset
   --filter REGEX  run only tests whose CTest name matches; without --preset only in the release preset
 END
@@ -96,7 +96,7 @@ cmd_test() {
   else
     suites=(release)
     if [[ -n $sanitizers ]]; then suites=(release asan-floors tsan); fi
-    if [[ -n $long ]]; then suites=(release asan tsan); fi
+    if [[ -n $long ]]; then suites=(release asan tsan tsan-daemon); fi
   fi
   if [[ -n $filter ]]; then arguments+=(--tests-regex "$filter"); fi
   if [[ -z $long ]]; then arguments+=(--label-exclude '^long$'); fi
