@@ -216,6 +216,21 @@ TEST_F(ChannelLogMarksTest, TooManyMarksOfOnePlaceAreToldAsOneGap) {
   EXPECT_LE(steps.size(), 4096u);
 }
 
+// A quarter of a small log's bytes may be marks, whatever room their block has.
+TEST_F(ChannelLogMarksTest, ASmallLogHasFewerMarks) {
+  ChannelLog log({.channel_id = 8, .budget_bytes = 400'000}, budget_);
+  Fill(&log, 1, 10);
+  Cursor cursor;
+  ReadAll(log, &cursor);
+  for (int i = 0; i < 6000; ++i) {
+    log.AppendDrops(2, 100, 200);
+    log.Commit();
+  }
+  const size_t gaps = ReadAll(log, &cursor).size();
+  EXPECT_GE(gaps, 1024u);
+  EXPECT_LT(gaps, 2048u);
+}
+
 TEST_F(ChannelLogMarksTest, TooManyMarksBetweenDatagramsLoseNoNumber) {
   const uint64_t first = StartLargeSlab();
   Cursor cursor = log_.Head();

@@ -68,6 +68,31 @@ TEST_F(InterfacesTest, ADeletedInterfaceWhoseNameAnUnusedOneTakesGoesOnThere) {
   EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 deleted", "back a0", "gap interface"));
 }
 
+TEST_F(InterfacesTest, AnInterfaceThatGetsTheIndexOfADeletedOneIsAnother) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1")});
+  Delete("a0");
+  Add(2, "x9", {"10.0.9.1/24"});
+  Follow({.any = true, .deleted = {2}});
+  EXPECT_THAT(Channels(), ElementsAre("1 a0/0 waiting"));
+  EXPECT_THAT(JoinedOn(), IsEmpty());
+  EXPECT_THAT(Hear(stream.get()), ElementsAre("lost a0 deleted"));
+}
+
+TEST_F(InterfacesTest, OfTwoThatAreLostTheOneLostLastComesBack) {
+  const auto a0 = Subscribe({Request("a0", "239.1.1.1")});
+  const auto a1 = Subscribe({Request("a1", "239.1.1.2")});
+  Delete("a0");
+  Follow();
+  host_.Find("a1").name = "a0";
+  Follow();
+  Delete("a0");
+  Follow();
+  Add(9, "a0", {"10.0.0.1/24"});
+  Follow();
+  EXPECT_THAT(Hear(a1.get()), ElementsAre("a1 is now a0", "lost a0 deleted", "back a0", "gap interface"));
+  EXPECT_THAT(JoinedOn("239.1.1.2"), ElementsAre(9u));
+}
+
 TEST_F(InterfacesTest, OneThatWasRenamedAndDeletedComesBackByItsLastName) {
   const auto stream = Subscribe({Request("a0", "239.1.1.1")});
   host_.Find("a0").name = "b0";

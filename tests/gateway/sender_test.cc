@@ -266,6 +266,16 @@ TEST_F(SenderTest, ItemsAreNumberedAcrossBursts) {
   ExpectCounters(10, 3, 3);
 }
 
+TEST_F(SenderTest, AFailureKeepsItsPlaceWhenTheKernelTakesABurstInParts) {
+  kernel_->set_most_in_a_send(2);
+  kernel_->set_send_refusal([](const net::OutgoingDatagram& datagram) {
+    return datagram.payload == "bad" ? net::Error(Reason::kSendBlocked, "", "no") : absl::OkStatus();
+  });
+  const PublishResult result = sender_.Publish({NewBurst(To("239.1.1.1"), {"a", "b", "c", "bad", "d"})});
+  EXPECT_EQ(result.accepted, 4u);
+  EXPECT_THAT(Failures(result), ElementsAre("3+1 SEND_BLOCKED a0"));
+}
+
 TEST_F(SenderTest, UnderTheStarAnItemIsTakenWhenEveryInterfaceTookIt) {
   kernel_->set_send_refusal([](const net::OutgoingDatagram& datagram) {
     return datagram.interface_index == 3 && datagram.payload == "bad" ? net::Error(Reason::kSendBlocked, "", "no")

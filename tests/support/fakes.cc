@@ -266,7 +266,7 @@ class FakeSendSocket : public net::SendSocket {
     net::MutexLock lock(&kernel_->mutex_);
     ++kernel_->send_calls_;
     net::SendStep step;
-    for (size_t i = 0; i < datagrams.size(); ++i) {
+    for (size_t i = 0; i < std::min(datagrams.size(), kernel_->most_in_a_send_); ++i) {
       const bool full = kernel_->full_interfaces_.count(datagrams[i].interface_index) > 0;
       if (full && patient) {
         // Readers of an eventfd wait for a count above 0, writers for one below its greatest.
@@ -424,6 +424,11 @@ net::KernelMemberships FakeKernel::Users() const {
     for (const auto& [group, filter] : receiver->filters_) ++memberships.users[{receiver->spec.interface_index, group}];
   }
   return memberships;
+}
+
+void FakeKernel::set_most_in_a_send(size_t count) {
+  net::MutexLock lock(&mutex_);
+  most_in_a_send_ = count;
 }
 
 void FakeKernel::LoseMemberships(uint32_t interface_index) {

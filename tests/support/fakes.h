@@ -134,6 +134,8 @@ class FakeKernel {
   void set_unwatchable(bool unwatchable);
   void set_send_refusal(std::function<absl::Status(const net::OutgoingDatagram&)> refusal);
   void set_send_socket_status(absl::Status status);
+  // A call takes so many datagrams at most.
+  void set_most_in_a_send(size_t count);
   // The buffer of sockets is full of what is to leave by the interface, and takes no more for it.
   void set_full(uint32_t interface_index, bool full);
 
@@ -173,6 +175,7 @@ class FakeKernel {
   size_t max_sources_ ABSL_GUARDED_BY(mutex_) = 10;
   size_t max_sockets_ ABSL_GUARDED_BY(mutex_) = 1'000'000;
   bool unwatchable_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t most_in_a_send_ ABSL_GUARDED_BY(mutex_) = SIZE_MAX;
   size_t open_sockets_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<absl::Status(const net::OutgoingDatagram&)> send_refusal_ ABSL_GUARDED_BY(mutex_);
   absl::Status send_socket_status_ ABSL_GUARDED_BY(mutex_);
