@@ -66,6 +66,8 @@ absl::string_view WhatToCheck(absl::string_view message) {
     return "its certificate is for other names; check the address, or give the server name";
   }
   if (says("WRONG_VERSION_NUMBER") || says("wrong version number")) return "it does not speak TLS there";
+  // What gRPC says of credentials that it cannot use.
+  if (says("empty address list")) return "the TLS files cannot be used; check that the key belongs to the certificate";
   if (says("TSI_DATA_CORRUPTED")) return "it ends TLS, as it does if it wants a certificate, or another one";
   return "check that mcgwd is running and listens there, with TLS or without";
 }

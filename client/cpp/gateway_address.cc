@@ -64,8 +64,7 @@ absl::StatusOr<std::string> GatewayTarget(absl::string_view address) {
   if (!absl::SimpleAtoi(port_text, &port) || port < 1 || port > 65535) {
     return Wrong(address, absl::StrCat("has the port \"", port_text, "\": write a number from 1 to 65535"));
   }
-  // An address as such needs no resolver, which under load has returned no address for one. A zone does: `%` has a
-  // meaning in a URI.
+  // An address as such needs no resolver. One with a zone does: `%` has a meaning in a URI.
   if (IsIpv4(host)) return absl::StrCat("ipv4:", host, ":", port);
   if (bracketed && !absl::StrContains(host, "%")) return absl::StrCat("ipv6:", host, ":", port);
   return absl::StrCat("dns:///", host, ":", port);

@@ -27,8 +27,8 @@ namespace mcgw::http2 {
 class Handshakes {
  public:
   struct Limits {
-    size_t most = 512;           // At a time,
-    size_t most_per_host = 128;  // and of one host.
+    size_t most = 1024;          // At a time,
+    size_t most_per_host = 512;  // and of one host.
     absl::Duration patience = absl::Seconds(10);
   };
   // Where a handshake's connection goes. Called on this object's thread.

@@ -90,6 +90,9 @@ def test_a_gateway_that_a_client_does_not_trust_is_named(binaries, certificates,
     with Daemon(listen=listener("127.0.0.1:50061", certificates)):
         foreign = TlsMcgw("127.0.0.1:50061", tmp_path).run("health")
         assert foreign.returncode == 3 and "its certificate is not of a CA that is trusted here" in foreign.stderr
+        mixed = TlsMcgw("127.0.0.1:50061", certificates)
+        mixed.flags[5] = certificates / "client-2.key"
+        assert "check that the key belongs to the certificate" in mixed.run("health").stderr
         named = TlsMcgw("127.0.0.1:50061", certificates).run("--server-name", "other.example", "health")
         assert named.returncode == 3 and "its certificate is for other names" in named.stderr
     with Daemon(listen="127.0.0.1:50061"):
@@ -137,8 +140,12 @@ def presented(certificates):
 def test_a_change_of_certificates_disturbs_nobody(net, binaries, tmp_path):
     del net, binaries
     make_certificates(tmp_path)
+    own = tmp_path / "own"  # The client's stay: a program reads its two files one after the other.
+    own.mkdir()
+    for name in ("ca.crt", "client.crt", "client.key"):
+        shutil.copy(tmp_path / name, own)
     with Daemon(listen=listener("127.0.0.1:50061", tmp_path)) as daemon:
-        mcgw = TlsMcgw("127.0.0.1:50061", tmp_path)
+        mcgw = TlsMcgw("127.0.0.1:50061", own)
         done = threading.Event()
         failures, calls, sent = [], 0, 0
 
