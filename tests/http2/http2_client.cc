@@ -117,11 +117,12 @@ void Http2Client::Send() {
 bool Http2Client::Until(const std::function<bool()>& done) {
   constexpr int kTries = 200;
   constexpr int kTryMs = 100;
-  for (int i = 0; i < kTries && !over_; ++i) {
+  for (int i = 0; i < kTries; ++i) {
     Send();
     Receive();
     Send();
     if (done()) return true;
+    if (over_) return false;
     pollfd poll_fd = {.fd = fd_.get(), .events = POLLIN, .revents = 0};
     poll(&poll_fd, 1, kTryMs);
   }
