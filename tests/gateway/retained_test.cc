@@ -18,10 +18,12 @@ using ::testing::SizeIs;
 
 class RetainedTest : public GatewayTest {
  protected:
-  std::unique_ptr<Subscription> SubscribeRetaining(absl::Duration retain, const std::string& group = "239.1.1.1") {
+  std::unique_ptr<Subscription> SubscribeRetaining(absl::Duration retain, const std::string& group = "239.1.1.1",
+                                                   const std::string& identity = "me") {
     SubscribeRequest request{.memberships = {Request("a0", group)}, .session_id = "", .options = {}};
     request.retain_ns = absl::ToInt64Nanoseconds(retain);
-    auto subscription = gateway_->Subscribe(me_, request, std::make_shared<fanout::CountingDoorbell>());
+    auto subscription =
+        gateway_->Subscribe({.identity = identity, .peer = {}}, request, std::make_shared<fanout::CountingDoorbell>());
     EXPECT_TRUE(subscription.ok()) << subscription.status();
     return *std::move(subscription);
   }
@@ -59,6 +61,16 @@ TEST_F(RetainedTest, AClientThatReconnectsAgainAndAgainIsKeptOnce) {
   SubscribeRetaining(absl::Seconds(1)).reset();
   SweepAfter(absl::Seconds(30));  // The longest of them holds.
   EXPECT_THAT(Holders(), SizeIs(1));
+}
+
+TEST_F(RetainedTest, EachIdentityKeepsItsOwn) {
+  SubscribeRetaining(absl::Seconds(60), "239.1.1.1", "uid:1").reset();
+  SubscribeRetaining(absl::Seconds(1), "239.1.1.1", "uid:2").reset();
+  ASSERT_THAT(Holders(), SizeIs(2));
+  EXPECT_NE(Holders()[0].identity, Holders()[1].identity);
+  SweepAfter(absl::Seconds(30));
+  ASSERT_THAT(Holders(), SizeIs(1));
+  EXPECT_EQ(Holders()[0].identity, "uid:1");
 }
 
 TEST_F(RetainedTest, PastTheLimitTheFirstToEndEndsNow) {
