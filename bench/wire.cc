@@ -44,7 +44,7 @@ void Wire::FreeSsl::operator()(SSL* ssl) const { SSL_free(ssl); }
 absl::StatusOr<Wire> Wire::Open(const std::string& target) {
   absl::string_view rest = target;
   const bool secure = absl::ConsumePrefix(&rest, "tls:");
-  auto fd = Connect(std::string(rest));
+  auto fd = secure ? ConnectBlocking(std::string(rest)) : Connect(std::string(rest));
   if (!fd.ok()) return fd.status();
   Wire wire(*std::move(fd));
   if (!secure) return wire;
