@@ -1,5 +1,7 @@
 // What happens to the channels of an interface that is lost and comes back, and what streams hear of it.
 
+#include <unistd.h>
+
 #include <string>
 #include <vector>
 
@@ -190,6 +192,24 @@ TEST_F(InterfacesTest, AJoinThatIsRefusedAfterTheInterfaceCameBackHoldsUpNoOther
   EXPECT_THAT(JoinedOn("239.1.1.1"), IsEmpty());
   EXPECT_THAT(JoinedOn("239.1.1.2"), ElementsAre(2u));
   EXPECT_THAT(JoinedOn("239.1.1.3"), ElementsAre(2u));
+}
+
+// Long before all interfaces are looked at again.
+TEST_F(InterfacesTest, ARefusedJoinIsTriedAgainSoon) {
+  const auto stream = Subscribe({Request("a0", "239.1.1.1")});
+  kernel_->set_refusal([](const testing::FakeKernel::Attempt& attempt) {
+    return attempt.call == "socket" ? absl::OkStatus() : net::Error(net::Reason::kNoAddress, "", "not yet");
+  });
+  Delete("a0");
+  Add(2, "a0", {"10.0.0.1/24"});
+  Follow({.any = true, .deleted = {2}});
+  kernel_->set_refusal(nullptr);
+  const int64_t end_ns = net::MonotonicNs() + 5'000'000'000;
+  while (JoinedOn().empty() && net::MonotonicNs() < end_ns) {
+    SweepAfter(absl::ZeroDuration());
+    usleep(10'000);
+  }
+  EXPECT_THAT(JoinedOn(), ElementsAre(2u));
 }
 
 TEST_F(InterfacesTest, AMembershipThatOneOfTwoSocketsLostIsFoundMissing) {
