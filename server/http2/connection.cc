@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include "server/net/clock.h"
@@ -27,31 +25,6 @@ constexpr size_t kFieldOverheadBytes = 32;
 
 // A peer that has been silent for so long is asked, and has as long to answer.
 constexpr int64_t kSilenceNs = 10'000'000'000;
-
-// The allocator of a session, of which the first block that can be the frame buffer is `frames`.
-nghttp2_mem MemoryWith(Connection::FrameBuffer* frames) {
-  static constexpr auto kAllocate = [](size_t size, void* data) -> void* {
-    auto* const buffer = static_cast<Connection::FrameBuffer*>(data);
-    const bool is_frame_buffer = buffer->lending && size > 16 << 10 && size <= buffer->room.size();
-    if (!is_frame_buffer) return std::malloc(size);
-    buffer->lending = false;
-    return buffer->room.data();
-  };
-  return {.mem_user_data = frames,
-          .malloc = kAllocate,
-          .free =
-              [](void* memory, void* data) {
-                if (memory != static_cast<Connection::FrameBuffer*>(data)->room.data()) std::free(memory);
-              },
-          .calloc = [](size_t count, size_t size, void*) { return std::calloc(count, size); },
-          .realloc = [](void* memory, size_t size, void* data) -> void* {
-            const auto& room = static_cast<Connection::FrameBuffer*>(data)->room;
-            if (memory != nullptr && memory != room.data()) return std::realloc(memory, size);
-            void* const block = kAllocate(size, data);
-            if (block != nullptr && memory != nullptr) std::memcpy(block, memory, std::min(size, room.size()));
-            return block;
-          }};
-}
 
 nghttp2_nv NameValue(const Field& field) {
   const auto bytes = [](const std::string& text) { return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data())); };
@@ -165,10 +138,9 @@ absl::Status Connection::Start() {
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_no_http_messaging(option, 1);  // RequestCheck does it.
   FrameBuffer* const frames = owner_->frame_buffer();
-  nghttp2_mem memory = MemoryWith(frames);
-  frames->lending = true;
+  nghttp2_mem memory = frames->Lend();
   const int made = nghttp2_session_server_new3(&session_, Callbacks(), this, option, &memory);
-  frames->lending = false;
+  frames->EndLending();
   nghttp2_option_del(option);
   if (made != 0) return absl::ResourceExhaustedError(nghttp2_strerror(made));
   const nghttp2_settings_entry settings[] = {
@@ -211,7 +183,7 @@ bool Connection::FillQueue() {
   if (queued_bytes_ < kQueueBytes && !held_.empty()) ResumeHeld();
   while (queued_bytes_ < kQueueBytes && queue_.size() - queue_first_ < kQueueSegments) {
     const size_t before = queued_bytes_;
-    if (nghttp2_session_send(session_) != 0) return false;
+    if (owner_->frame_buffer()->Send(session_) != 0) return false;
     if (queued_bytes_ == before) break;
   }
   return true;

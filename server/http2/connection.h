@@ -9,7 +9,6 @@
 
 #include <nghttp2/nghttp2.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,6 +20,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "server/http2/frame_buffer.h"
 #include "server/http2/stream.h"
 #include "server/http2/transport.h"
 #include "server/net/event_loop.h"
@@ -30,14 +30,6 @@ namespace mcgw::http2 {
 // Belongs to the thread of its loop.
 class Connection final : private net::EventLoop::Handler {
  public:
-  // Where frames are made. nghttp2 has a buffer of 16 KiB in each session for that, which would be the greater part of
-  // an idle connection's memory. It has something in it only during a call of nghttp2_session_send, since here all that
-  // is made is taken; so the sessions of a thread can share one.
-  struct FrameBuffer {
-    std::array<char, (16 << 10) + 64> room;
-    bool lending = false;  // A session is being made, and has not got it yet.
-  };
-
   struct Limits {
     uint32_t max_streams = 100;               // Open at a time.
     size_t max_header_bytes = 8 << 10;        // Of a request's fields: names, values and 32 for each (RFC 9113, 6.5.2).

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "server/http2/tls_transport.h"
 #include "server/net/file.h"
 #include "server/net/text.h"
 
@@ -126,7 +125,7 @@ absl::Status UseClientRules(SSL_CTX* context, const TlsFiles& files) {
     X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
   }
   const int required = files.clients == ClientCertificates::kRequired ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | required, &TlsHandshake::OnVerify);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | required, nullptr);
   return absl::OkStatus();
 }
 

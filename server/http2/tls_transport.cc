@@ -124,6 +124,7 @@ TlsHandshake::TlsHandshake(const TlsContext& context, net::OwnedFd fd)
   SSL_set_fd(ssl_.get(), fd_.get());
   SSL_set_accept_state(ssl_.get());
   SSL_set_app_data(ssl_.get(), this);
+  SSL_set_verify(ssl_.get(), SSL_get_verify_mode(ssl_.get()), &OnVerify);
 }
 
 TlsHandshake::~TlsHandshake() {

@@ -41,10 +41,9 @@ class TlsHandshake {
   // After kDone, once.
   std::unique_ptr<Transport> TakeTransport();
 
+ private:
   // OpenSSL's callback for each certificate of a client's chain.
   static int OnVerify(int is_good, X509_STORE_CTX* store);
-
- private:
   Step Fail(std::string why);
   // Looks at who the client is.
   Step Accept();

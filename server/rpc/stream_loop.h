@@ -128,7 +128,7 @@ class StreamLoop final : private http2::Connection::Owner {
   void FlushSoon(http2::Connection* connection) override;
   void OnEnd(http2::Connection* connection) override;
   absl::Span<char> read_buffer() override { return absl::MakeSpan(read_buffer_); }
-  http2::Connection::FrameBuffer* frame_buffer() override { return &frame_buffer_; }
+  http2::FrameBuffer* frame_buffer() override { return &frame_buffer_; }
 
   void Run();
   // Waits for a datagram, posted work, or the end of a delay.
@@ -152,8 +152,8 @@ class StreamLoop final : private http2::Connection::Owner {
   std::unordered_set<SubscribeStream*> streams_;
   std::unordered_set<Call*> calls_;  // Whose clients are there.
   std::deque<std::shared_ptr<StreamDoorbell>> ready_;
-  std::vector<Held> held_;                       // A heap with the earliest on top.
-  http2::Connection::FrameBuffer frame_buffer_;  // Outlives the connections.
+  std::vector<Held> held_;           // A heap with the earliest on top.
+  http2::FrameBuffer frame_buffer_;  // Outlives the connections.
   std::unordered_map<http2::Connection*, std::unique_ptr<http2::Connection>> connections_;
   std::deque<http2::Connection*> to_flush_;
   std::vector<http2::Connection*> over_;

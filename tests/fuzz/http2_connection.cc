@@ -151,13 +151,13 @@ class Server final : public http2::Connection::Owner {
     over_ = true;
   }
   absl::Span<char> read_buffer() override { return absl::MakeSpan(buffer_); }
-  http2::Connection::FrameBuffer* frame_buffer() override { return &frames_; }
+  http2::FrameBuffer* frame_buffer() override { return &frames_; }
 
   fuzz::Input* const input_;
   net::SimulatedTime time_{.monotonic_ns = 1'000'000'000'000, .unix_ns = 0};
   const std::unique_ptr<net::EventLoop> loop_ = net::EventLoop::Create().value();
   std::vector<char> buffer_ = std::vector<char>(4096);
-  http2::Connection::FrameBuffer frames_;  // Outlives the connection.
+  http2::FrameBuffer frames_;  // Outlives the connection.
   std::unique_ptr<http2::Connection> connection_;
   int open_ = 0;
   bool flush_ = false;

@@ -116,7 +116,7 @@ class ConnectionTest : public ::testing::Test, private Connection::Owner {
 
   const std::unique_ptr<net::EventLoop> loop_ = net::EventLoop::Create().value();
   std::optional<Http2Client> client_;
-  Connection::FrameBuffer frames_;  // Outlives the connection.
+  FrameBuffer frames_;  // Outlives the connection.
   std::unique_ptr<Connection> connection_;
   std::vector<std::shared_ptr<Handler>> handlers_;
   std::vector<Fields> requests_;
@@ -135,7 +135,7 @@ class ConnectionTest : public ::testing::Test, private Connection::Owner {
   void FlushSoon(Connection*) override { flush_ = true; }
   void OnEnd(Connection*) override { over_ = true; }
   absl::Span<char> read_buffer() override { return absl::MakeSpan(buffer_); }
-  Connection::FrameBuffer* frame_buffer() override { return &frames_; }
+  FrameBuffer* frame_buffer() override { return &frames_; }
 
   std::vector<char> buffer_ = std::vector<char>(16384);
   bool flush_ = false;
@@ -237,9 +237,9 @@ TEST_F(ConnectionTest, ManyLargeBodiesPassASmallBuffer) {
   }
   do {
     client_->Send();
-    frames_.room.fill('x');
+    frames_.Spoil('x');
     Serve();
-    frames_.room.fill('y');
+    frames_.Spoil('y');
   } while (client_->Receive() > 0);
   for (int i = 0; i < kStreams; ++i) {
     EXPECT_TRUE(handlers[i]->closed);
